@@ -1,0 +1,86 @@
+/**
+ * What the planner needs to know of the catalog. server/ implements it over storage/catalog; tests with a literal.
+ * Names are resolved here already: schema search path 'public', 'millrace', 'pg_catalog'.
+ */
+import type { Column, SqlType } from '../types/sqltype.js';
+import type { Expr } from '../types/expr.js';
+import type { Plan, SourceField } from '../types/plan.js';
+
+export interface RelationBase {
+  readonly id: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly columns: readonly Column[];
+}
+
+export type Relation =
+  | StreamRelation
+  | TableRelation
+  | ViewRelation
+  | MaterializedViewRelation
+  | SystemRelation
+  | (RelationBase & { readonly kind: 'sink' | 'index' });
+
+export interface StreamColumn extends Column {
+  readonly notNull: boolean;
+  readonly path: string | null;
+  readonly metadata: string | null;
+  /** Source text of DEFAULT. */
+  readonly defaultSql: string | null;
+  /** Source text of GENERATED ALWAYS AS (…) VIRTUAL. */
+  readonly generatedSql: string | null;
+}
+
+export interface StreamRelation extends RelationBase {
+  readonly kind: 'stream';
+  readonly columns: readonly StreamColumn[];
+  /** null: fed by INSERT into a retained log. */
+  readonly connector: string | null;
+  readonly options: Readonly<Record<string, string>>;
+  readonly watermark: { readonly column: string; readonly sql: string } | null;
+  readonly primaryKey: readonly number[] | null;
+  readonly bounded: boolean;
+}
+
+export interface TableColumn extends Column {
+  readonly notNull: boolean;
+  readonly defaultSql: string | null;
+  /** GENERATED ALWAYS AS (…) STORED. */
+  readonly generatedSql: string | null;
+}
+
+export interface TableRelation extends RelationBase {
+  readonly kind: 'table';
+  readonly columns: readonly TableColumn[];
+  /** Never null: a table without PRIMARY KEY has the hidden key `_row_id` (int8, last stored column). */
+  readonly primaryKey: readonly number[];
+  readonly hiddenRowId: boolean;
+}
+
+/** Plain view: expanded where it is used. */
+export interface ViewRelation extends RelationBase { readonly kind: 'view'; readonly sql: string }
+
+export interface MaterializedViewRelation extends RelationBase {
+  readonly kind: 'materialized view';
+  readonly jobId: number;
+  /** The materialize node in the job's plan and its facts, for views over views and for reads. */
+  readonly nodeId: number;
+  readonly key: readonly number[] | null;
+  readonly appendOnly: boolean;
+  /** All columns of the materialize node, hidden trailing ones included. */
+  readonly storedColumns: readonly Column[];
+  readonly sql: string;
+}
+
+/** A system table: pg_catalog, information_schema, millrace. Rows are supplied with the query. */
+export interface SystemRelation extends RelationBase { readonly kind: 'system table' }
+
+export interface PlannerCatalog {
+  /** By optional schema and exact (already folded) name; null when there is none. */
+  relation(schema: string | null, name: string): Relation | null;
+  /** Names near a misspelt one are found among these, for HINTs. */
+  relationNames(): Iterable<string>;
+  schemaExists(name: string): boolean;
+}
+
+export type { Expr, Plan, SourceField, SqlType };

@@ -1,0 +1,62 @@
+/**
+ * What an operator is. Operators are synchronous; only the task loop (runtime/task.ts) awaits.
+ *
+ * Contract, in the order the task loop keeps it, for one operator instance (one node of the plan in one subtask):
+ *   1. constructor(node, context); `restore` state tables are already attached when `open` is called.
+ *   2. For each batch: `prefetch(batch, input)`; when it gives a promise the loop awaits it (state keys not in memory);
+ *      then `process(batch, input)`. Nothing else runs on the operator in between.
+ *   3. `watermark(us)`: the combined minimum over the operator's inputs rose to `us` (Infinity = input ended). The loop passes
+ *      it on to the readers after the call. An operator that must read evicted state first gives a promise from `prefetchWatermark`.
+ *   4. `barrier(barrier)`: all inputs reached the barrier. The operator emits what it owes for the epoch (aggregates: −old, +new).
+ *      Readers have got it before their own `barrier` call. Its state tables are then frozen by the task when the barrier carries a checkpoint.
+ *   5. `end()`: bounded input is over (after watermark Infinity and before the final barrier). Batch queries: emit everything owed.
+ *
+ * Output goes to `context.emit(batch)`, any number of times inside process/watermark/barrier/end; the loop queues it for the readers.
+ * Operators accept any order inside an epoch, and counts that pass through negative values; by the barrier counts are >= 0.
+ */
+import type { PlanNode } from '../types/plan.js';
+import type { Batch } from './batch.js';
+import type { StateTable, GroupTable } from './state/table.js';
+import type { Json } from '../types/connect.js';
+
+export interface Barrier {
+  /** Rises by one with every barrier of the job; results become visible one whole epoch at a time. */
+  readonly epoch: number;
+  /** Checkpoint that tasks snapshot at this barrier, or null for a light barrier. */
+  readonly checkpoint: { readonly id: number; /** C: last completed checkpoint when triggered; 0 = none */ readonly since: number } | null;
+  /** Table-log position S: table sources emit exactly the transactions <= S before this barrier. */
+  readonly logPosition: number;
+  /** Wall clock at injection, microseconds: now() in continuous queries of the next epoch. */
+  readonly timeUs: number;
+}
+
+export interface OperatorContext {
+  readonly jobId: number;
+  readonly subtask: number;
+  readonly parallelism: number;
+  /** True in ad-hoc queries: bounded, no state kept, no barriers but the end. */
+  readonly batchMode: boolean;
+  emit(batch: Batch): void;
+  /** k-th state table of this node (id = node.id * 16 + k). Call only in the constructor. */
+  stateTable(k: number): StateTable;
+  groupTable(k: number, order: 'bag' | 'ordered'): GroupTable;
+  /** Counts shown in system tables: 'late_rows', 'null_event_time', 'sync_reads'. */
+  count(name: string, by: number): void;
+  /** Session facts for functions: now() (µs), time zone, current user, catalog lookups in batch queries. */
+  readonly session: import('./codegen/context.js').EvalContext;
+}
+
+export interface Operator {
+  readonly node: PlanNode;
+  prefetch?(batch: Batch, input: number): Promise<void> | null;
+  process(batch: Batch, input: number): void;
+  prefetchWatermark?(us: number): Promise<void> | null;
+  watermark?(us: number): void;
+  prefetchBarrier?(barrier: Barrier): Promise<void> | null;
+  barrier?(barrier: Barrier): void;
+  end?(): void;
+  /** Small operator state outside state tables (source positions, sink parts): JSON kept with the checkpoint. */
+  snapshot?(barrier: Barrier): Json | Promise<Json>;
+  restore?(state: Json): void;
+  close?(): void;
+}

@@ -1,0 +1,204 @@
+/**
+ * Physical plans: a DAG of operators as plain JSON data, made by the planner, stored in the catalog and in every
+ * checkpoint's _metadata, run by runtime/. A node that several others read (a CTE used twice) stands once.
+ *
+ * `nodes` is in topological order (inputs before their readers). Node ids are unique in a job for ever (a view added to a
+ * job later takes fresh ones), and state table ids derive from them: an operator's state table k has id `node.id * 16 + k`.
+ */
+import type { Column, SqlType } from './sqltype.js';
+import type { Expr } from './expr.js';
+
+export const PLAN_VERSION = 1;
+
+export interface Plan {
+  readonly version: number;
+  readonly nodes: readonly PlanNode[];
+  /** Ids of the nodes nobody reads: materialize and sink nodes of a job; one `output` node of a query. */
+  readonly roots: readonly number[];
+}
+
+export interface NodeBase {
+  readonly id: number;
+  readonly inputs: readonly number[];
+  /** Schema of this node's output batches. */
+  readonly columns: readonly Column[];
+  /** Proven by the planner: no batch of this edge ever carries a negative weight. */
+  readonly appendOnly: boolean;
+  /** Stream key: columns that identify a row of this edge; null = keyless, the whole row with its weight. */
+  readonly key: readonly number[] | null;
+}
+
+export type PlanNode =
+  | SourceNode | TableNode | ViewNode | RowsNode | CalcNode | WindowNode | UnnestNode | ExchangeNode
+  | AggregateNode | JoinNode | UnionNode | MaterializeNode | SinkNode
+  | SortNode | LimitNode | OutputNode;
+
+/** A stream's connector. Columns = the columns the plan uses (decoders read only these), [+ the split watermark]. */
+export interface SourceNode extends NodeBase {
+  readonly op: 'source';
+  readonly relationId: number;
+  readonly relationName: string;
+  readonly connector: string;
+  /** WITH options, validated, as text. */
+  readonly options: Readonly<Record<string, string>>;
+  /** What to read from the connector, in order. Generated columns are computed by the calc above, unless the watermark needs them. */
+  readonly fields: readonly SourceField[];
+  /** Event time: evaluated over `fields`; `watermark` is the WATERMARK's expression (the column minus its delay). */
+  readonly watermark: { readonly timeExpr: Expr; readonly watermarkExpr: Expr } | null;
+  /**
+   * When true the last output column (timestamp) is the row's split watermark before it: what the windows above use to
+   * tell late rows. Null until the split has a watermark.
+   */
+  readonly splitWatermark: boolean;
+  /** Set for a stream without connector: its log in the table store. */
+  readonly logId: number | null;
+}
+
+export interface SourceField {
+  readonly name: string;
+  readonly type: SqlType;
+  /** JSON path ('$.bid.price'), or null: a JSON key or CSV column of the field's name. */
+  readonly path: string | null;
+  /** METADATA FROM: offset, partition, timestamp, key, headers, file, line; null = from the record. */
+  readonly metadata: string | null;
+  readonly notNull: boolean;
+  /** DEFAULT expression (no columns), used when the field is missing from the record. */
+  readonly defaultExpr: Expr | null;
+  /** Index of the column among the stream's declared physical columns (CSV without header goes by position). */
+  readonly ordinal: number;
+}
+
+/** A table: its rows now, then (in a job) its changes. */
+export interface TableNode extends NodeBase {
+  readonly op: 'table';
+  readonly tableId: number;
+  readonly tableName: string;
+  /** Indexes of the table's columns that are read, in output order. */
+  readonly fields: readonly number[];
+  /** Types of all stored columns of the table: the row codec's schema. */
+  readonly storedTypes: readonly SqlType[];
+}
+
+/** A materialized view, in a batch query: the rows of one published epoch. */
+export interface ViewNode extends NodeBase {
+  readonly op: 'view';
+  readonly relationId: number;
+  readonly relationName: string;
+  readonly jobId: number;
+  /** The materialize node that keeps the rows. */
+  readonly nodeId: number;
+  readonly fields: readonly number[];
+}
+
+/** Constant rows: VALUES, FROM-less SELECT (one row, no columns), and system tables (rows given by the server at execution). */
+export interface RowsNode extends NodeBase {
+  readonly op: 'rows';
+  readonly rows: readonly (readonly Expr[])[];
+  /** Name of a system relation, e.g. 'pg_catalog.pg_class'; its rows are supplied with the query. */
+  readonly system: string | null;
+}
+
+/** Filter then project; either may be trivial. */
+export interface CalcNode extends NodeBase {
+  readonly op: 'calc';
+  readonly filter: Expr | null;
+  readonly project: readonly Expr[];
+}
+
+/** TUMBLE (slide = size) and HOP: adds window_start, window_end (type of the time column) as the last two columns. */
+export interface WindowNode extends NodeBase {
+  readonly op: 'window';
+  readonly timeColumn: number;
+  readonly sizeUs: number;
+  readonly slideUs: number;
+  readonly offsetUs: number;
+  /** Column with the row's split watermark: windows ending at or before it are dropped as late. null = none are late. The column is kept in the output. */
+  readonly lateColumn: number | null;
+}
+
+/** Set-returning function in FROM (lateral) or in the select list: input columns, then the function's columns (then ordinality). */
+export interface UnnestNode extends NodeBase {
+  readonly op: 'unnest';
+  readonly fn: string;
+  readonly args: readonly Expr[];
+  readonly ordinality: boolean;
+  /** Keep the input row with NULLs when the function gives no row (LEFT JOIN LATERAL). */
+  readonly outer: boolean;
+}
+
+/** Redistribution: 'hash' by the equality encoding of `keys`; 'single' to subtask 0. No-op at parallelism 1. */
+export interface ExchangeNode extends NodeBase {
+  readonly op: 'exchange';
+  readonly kind: 'hash' | 'single';
+  readonly keys: readonly number[];
+}
+
+export interface SortKey { readonly column: number; readonly descending: boolean; readonly nullsFirst: boolean }
+
+export interface AggregateCall {
+  /** Aggregate's id in the catalogue: 'count(*)', 'sum(int8)', 'string_agg(text,text)', … */
+  readonly fn: string;
+  /** Input columns. */
+  readonly args: readonly number[];
+  readonly distinct: boolean;
+  /** Input boolean column; rows where it is not true do not count. */
+  readonly filter: number | null;
+  readonly orderBy: readonly SortKey[];
+  readonly type: SqlType;
+}
+
+/**
+ * GROUP BY. Output: group keys, then aggregates. No keys = one row always (also over empty input).
+ * No aggregates = DISTINCT. Changes are emitted at barriers (−old, +new), once an epoch.
+ */
+export interface AggregateNode extends NodeBase {
+  readonly op: 'aggregate';
+  readonly groupKeys: readonly number[];
+  readonly calls: readonly AggregateCall[];
+  /** Input edge is append-only (max without its inputs). */
+  readonly inputAppendOnly: boolean;
+  /**
+   * The group is over when the watermark reaches groupKey[keyIndex] + addUs: its state is freed then. Only over append-only input.
+   * emitOnClose: output only then, once, append-only (EMIT ON WINDOW CLOSE); else output follows every epoch.
+   */
+  readonly closes: { readonly keyIndex: number; readonly addUs: number; readonly emitOnClose: boolean } | null;
+}
+
+/** Equi-join; no keys = cross join with `residual`. Output: left columns, then right columns (semi, anti: left only). */
+export interface JoinNode extends NodeBase {
+  readonly op: 'join';
+  readonly kind: 'inner' | 'left' | 'right' | 'full' | 'semi' | 'anti';
+  /** Same length; types already equal (cast by calc nodes below). A NULL key matches nothing. */
+  readonly leftKeys: readonly number[];
+  readonly rightKeys: readonly number[];
+  /** Over left columns then right columns; part of the join condition (matters for outer joins). */
+  readonly residual: Expr | null;
+  readonly leftAppendOnly: boolean;
+  readonly rightAppendOnly: boolean;
+}
+
+export interface UnionNode extends NodeBase { readonly op: 'union' }
+
+/** Keeps the result of a view; passes its input on to readers in the same job. Hidden trailing columns serve as key only. */
+export interface MaterializeNode extends NodeBase {
+  readonly op: 'materialize';
+  readonly relationId: number;
+  readonly relationName: string;
+  /** Columns a reader sees: the first `visible` ones. */
+  readonly visible: number;
+}
+
+export interface SinkNode extends NodeBase {
+  readonly op: 'sink';
+  readonly relationId: number;
+  readonly relationName: string;
+  readonly connector: string;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/** Batch only. */
+export interface SortNode extends NodeBase { readonly op: 'sort'; readonly keys: readonly SortKey[]; /** keep this many first rows, null = all */ readonly top: number | null }
+/** Batch only; expects order from below. */
+export interface LimitNode extends NodeBase { readonly op: 'limit'; readonly limit: number | null; readonly offset: number }
+/** Root of a batch query: hands batches to the client. Columns beyond `visible` (sort keys) are cut. */
+export interface OutputNode extends NodeBase { readonly op: 'output'; readonly visible: number }
