@@ -1,0 +1,153 @@
+/**
+ * Database: what one server has open: data directory, catalog, tables and their log, engine. DDL and queries work on it;
+ * it knows no sockets. `open` brings every stored job back to where its last checkpoint left it.
+ *
+ * Writers take `writeLock`: a statement's reads (keys that exist, rows to update) and its commit are one step, so that
+ * constraints hold without row locks. Readers never wait for it.
+ */
+import type { Engine, JobStatus, CheckpointRow } from '../runtime/engine.js';
+import { createEngine } from '../runtime/jobs/engine.js';
+import type { Connectors } from '../runtime/connector.js';
+import { CatalogStore } from '../storage/catalogstore.js';
+import { DataDir } from '../storage/datadir.js';
+import type { TableReader, TableWriter } from '../storage/tablestore.js';
+import { openTableReader, openTableWriter } from '../storage/tables/store.js';
+import type { Option } from '../planner/parse/statement.js';
+import { SqlError } from '../types/error.js';
+import { Settings } from '../types/settings.js';
+import { Catalog } from './catalog/catalog.js';
+import type { StoredJob } from './catalog/relation.js';
+import { Mutex } from './mutex.js';
+import { systemTables } from './system/tables.js';
+import type { SessionFacts, SystemTable } from './system/systemtable.js';
+import type { Log } from './log.js';
+
+export interface DatabaseOptions {
+  readonly dataDir: string;
+  readonly log: Log;
+  readonly connectors: Connectors;
+  /** Module that workers import for the same connectors. */
+  readonly connectorsModule: URL;
+  readonly workers: number;
+  /** Bytes for the state of all jobs. */
+  readonly memoryLimit: number;
+  /** Values of the configuration file, by setting name. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/** How often the table log is trimmed to what jobs still need. */
+const TRIM_INTERVAL_MS = 10_000;
+
+export class Database {
+  readonly writeLock = new Mutex();
+  readonly ddlLock = new Mutex();
+  readonly sessions = new Map<number, SessionFacts>();
+  readonly listeners = new Set<(event: CheckpointRow) => void>();
+  readonly options: DatabaseOptions;
+  readonly catalog: Catalog;
+  readonly tables: TableWriter;
+  readonly reader: TableReader;
+  readonly engine: Engine;
+  /** ALTER SYSTEM's values over the configuration file's. */
+  readonly settings: Settings;
+  readonly startedMs = Date.now();
+  readonly #dataDir: DataDir;
+  readonly #store: CatalogStore;
+  readonly #trim: NodeJS.Timeout;
+  #statusWrites: Promise<void> = Promise.resolve();
+  #closing = false;
+
+  private constructor(parts: {
+    options: DatabaseOptions; dataDir: DataDir; store: CatalogStore; catalog: Catalog; tables: TableWriter; reader: TableReader; engine: Engine; settings: Settings;
+  }) {
+    this.options = parts.options;
+    this.#dataDir = parts.dataDir;
+    this.#store = parts.store;
+    this.catalog = parts.catalog;
+    this.tables = parts.tables;
+    this.reader = parts.reader;
+    this.engine = parts.engine;
+    this.settings = parts.settings;
+    this.#trim = setInterval(() => { void this.#trimLog(); }, TRIM_INTERVAL_MS);
+    this.#trim.unref();
+  }
+
+  static async open(options: DatabaseOptions): Promise<Database> {
+    const dataDir = await DataDir.open(options.dataDir);
+    const store = await CatalogStore.open(dataDir.catalogPath);
+    const system = systemTables();
+    const catalog = await Catalog.open(store, system.map(systemRelation));
+    const tables = await openTableWriter(dataDir.tablesPath);
+    const reader = await openTableReader(dataDir.tablesPath);
+    const settings = new Settings(new Settings(null));
+    for (const [name, value] of Object.entries(options.settings)) settings.set(name, value);
+    for (const [name, value] of Object.entries(catalog.systemSettings())) settings.set(name, String(value));
+    // The engine's events come only after startJob below, when `database` is set.
+    let database: Database | null = null;
+    const engine = await createEngine({
+      dataDir: options.dataDir, workers: options.workers, memoryLimit: options.memoryLimit, connectorsModule: options.connectorsModule, log: options.log,
+      history: store, lastSeq: () => tables.lastSeq,
+      events: {
+        status: (jobId, status, failure) => database?.jobStatus(jobId, status, failure),
+        checkpoint: (jobId, row) => { for (const listener of database?.listeners ?? []) listener({ ...row, jobId }); },
+      },
+    });
+    database = new Database({ options, dataDir, store, catalog, tables, reader, engine, settings });
+    tables.onCommit(seq => engine.logAdvanced(seq));
+    for (const job of catalog.jobs()) {
+      await engine.startJob({ jobId: job.jobId, name: job.name, plan: job.plan, settings: job.settings, status: job.status, createdMs: job.createdMs });
+    }
+    return database;
+  }
+
+  /** Job statuses that must outlive the server are written behind each other; running and restarting are facts of this run only. */
+  jobStatus(jobId: number, status: JobStatus, failure: SqlError | null): void {
+    const job = this.catalog.job(jobId);
+    if (failure !== null) this.options.log.warn({ job: job?.name ?? jobId, sqlstate: failure.code, err: failure }, 'job failed');
+    if (job === null || this.#closing) return;
+    const lasting: JobStatus = status === 'finished' || status === 'failed' || status === 'paused' || status === 'cancelled' ? status : 'running';
+    if (lasting === job.status && (failure?.message ?? null) === job.failure) return;
+    this.#statusWrites = this.#statusWrites.then(async () => {
+      const now: StoredJob | null = this.catalog.job(jobId);
+      if (now !== null) await this.catalog.change({ putJobs: [{ ...now, status: lasting, failure: lasting === 'failed' ? failure?.message ?? null : null }] });
+    }).catch((e: unknown) => { this.options.log.error({ err: e }, 'job status not written'); });
+  }
+
+  async #trimLog(): Promise<void> {
+    try {
+      await this.tables.trim(Math.min(this.engine.neededLogSeq(), this.tables.lastSeq));
+    } catch (e) {
+      this.options.log.error({ err: e }, 'table log not trimmed');
+    }
+  }
+
+  /** Runs `check`, adding to an error that names an option the position of that option. */
+  locate<T>(options: readonly Option[], check: () => T): T {
+    try {
+      return check();
+    } catch (e) {
+      if (e instanceof SqlError && e.position === undefined) {
+        const option = options.find(o => e.message.includes(`"${o.key}"`)) ?? options.find(o => e.message.includes(`"${o.value}"`)) ?? options.find(o => o.key === 'connector');
+        if (option !== undefined) e.position = option.position;
+      }
+      throw e;
+    }
+  }
+
+  systemTable(schema: string, name: string): SystemTable | undefined { return systemTables().find(t => t.schema === schema && t.name === name); }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    clearInterval(this.#trim);
+    this.#closing = true;
+    await this.engine.close();
+    await this.#statusWrites;
+    await this.reader.close();
+    await this.tables.close();
+    await this.#store.close();
+    await this.#dataDir.close();
+  }
+}
+
+const systemRelation = (t: SystemTable): { kind: 'system table'; id: number; schema: string; name: string; columns: SystemTable['columns'] } =>
+  ({ kind: 'system table', id: t.id, schema: t.schema, name: t.name, columns: t.columns });

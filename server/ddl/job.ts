@@ -1,0 +1,54 @@
+/**
+ * Creating and growing jobs: the common end of CREATE MATERIALIZED VIEW and CREATE SINK. A query over no materialized view becomes
+ * a job of its own; one over views of a job joins that job at a barrier. The catalog commits first, then the engine starts: a crash
+ * between the two starts the job at the next start-up.
+ */
+import type { PlannedQuery } from '../../planner/planner.js';
+import type { ExecuteContext } from '../session/backend.js';
+import { SqlError } from '../../types/error.js';
+import { jobSettings, type Settings } from '../../types/settings.js';
+import { PLAN_VERSION, type Plan } from '../../types/plan.js';
+import type { StoredJob, StoredRelation } from '../catalog/relation.js';
+import type { Database } from '../database.js';
+
+/** Where the new nodes go: ids are allocated from `firstNodeId`. */
+export interface JobPlace { readonly job: StoredJob | null; readonly jobId: number; readonly firstNodeId: number }
+
+/** Finds the place of a query that reads `readsJobs` (none: a new job). */
+export async function placeOf(database: Database, readsJobs: readonly number[]): Promise<JobPlace> {
+  const first = readsJobs[0];
+  if (first === undefined) return { job: null, jobId: await database.catalog.allocateJobId(), firstNodeId: 1 };
+  const job = database.catalog.job(first);
+  if (job === null) throw new SqlError('XX000', `internal error: job ${first} is not in the catalog`);
+  if (job.status === 'failed' || job.status === 'paused' || job.status === 'cancelled') {
+    throw new SqlError('55000', `job "${job.name}" is ${job.status}, no view can join it`, { detail: job.failure ?? undefined, hint: `SELECT * FROM job_failures WHERE job_name = '${job.name}';` });
+  }
+  return { job, jobId: first, firstNodeId: job.nextNodeId };
+}
+
+/** Commits relation and job, starts or grows the job, and waits until what the query reads now is visible in it. */
+export async function deploy(database: Database, place: JobPlace, planned: PlannedQuery, relation: StoredRelation, settings: Settings, context: ExecuteContext): Promise<void> {
+  const { job, jobId } = place;
+  const nextNodeId = Math.max(...planned.plan.nodes.map(n => n.id)) + 1;
+  const position = database.tables.lastSeq;
+  if (job === null) {
+    const created: StoredJob = {
+      jobId, name: relation.name, plan: planned.plan, settings: jobSettings(settings, database.options.workers), status: 'running', relations: [relation.id], sql: relation.createSql,
+      createdMs: relation.createdMs, nextNodeId, failure: null,
+    };
+    await database.catalog.change({ putRelations: [relation], putJobs: [created] });
+    try {
+      await database.engine.startJob({ jobId, name: created.name, plan: created.plan, settings: created.settings, status: 'created', createdMs: created.createdMs });
+    } catch (e) {
+      await database.engine.dropJob(jobId).catch(() => undefined);
+      await database.catalog.change({ dropRelations: [relation.id], dropJobs: [jobId] });
+      throw e;
+    }
+  } else {
+    context.notice({ severity: 'NOTICE', code: '00000', message: `"${relation.name}" joins job "${job.name}" and shares its settings and checkpoints` });
+    const plan: Plan = { version: PLAN_VERSION, nodes: [...job.plan.nodes, ...planned.plan.nodes], roots: [...job.plan.roots, ...planned.plan.roots] };
+    await database.engine.extendJob(jobId, plan);
+    await database.catalog.change({ putRelations: [relation], putJobs: [{ ...job, status: database.catalog.job(jobId)?.status ?? job.status, plan, nextNodeId, relations: [...job.relations, relation.id] }] });
+  }
+  await database.engine.caughtUp(jobId, position, context.signal);
+}

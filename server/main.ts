@@ -1,0 +1,104 @@
+#!/usr/bin/env node
+/** The command `millrace`: flags, start, and a clean stop on SIGINT and SIGTERM (a last checkpoint of every job). */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { SqlError } from '../types/error.js';
+import { Settings } from '../types/settings.js';
+import { createLog, LOG_LEVELS } from './log.js';
+import { open } from './open.js';
+import { version } from './version.js';
+
+const HELP = `millrace ${version()}: a SQL streaming database server
+
+usage: millrace [options]
+
+  --port N         port of the Postgres protocol (default 5433)
+  --http-port N    port of console and metrics (default 8433; nothing listens there in this version)
+  --listen ADDR    address to listen on (default 127.0.0.1)
+  --data DIR       data directory (default ./millrace-data)
+  --config FILE    settings, one "name = value" a line
+  --init FILE.sql  statements to run when the data directory is new
+  --log-level L    ${LOG_LEVELS.join(', ')} (default info)
+  --version        print the version
+  --help           print this
+
+Then: psql -h 127.0.0.1 -p 5433
+`;
+
+function fail(message: string): never {
+  process.stderr.write(`millrace: ${message}\n`);
+  process.exit(2);
+}
+
+function port(text: string, flag: string): number {
+  const n = Number(text);
+  if (!/^\d+$/.test(text) || n > 65535) fail(`${flag} must be a number from 0 to 65535, not "${text}"`);
+  return n;
+}
+
+function flags(): Readonly<Record<string, string | boolean | undefined>> {
+  try {
+    return parseArgs({
+      allowPositionals: false,
+      options: {
+        port: { type: 'string' }, 'http-port': { type: 'string' }, listen: { type: 'string' }, data: { type: 'string' }, config: { type: 'string' }, init: { type: 'string' },
+        'log-level': { type: 'string' }, version: { type: 'boolean' }, help: { type: 'boolean' },
+      },
+    }).values;
+  } catch (e) {
+    return fail(`${e instanceof Error ? e.message : String(e)}\nmillrace --help lists the options`);
+  }
+}
+
+/** "name = value" lines; # begins a comment; quotes around the value are optional. */
+function readConfig(file: string): Record<string, string> {
+  const settings: Record<string, string> = {};
+  readFileSync(file, 'utf8').split('\n').forEach((line, i) => {
+    const text = line.replace(/#.*/, '').trim();
+    if (text === '') return;
+    const m = /^([\w.-]+)\s*[=:]\s*(?:'([^']*)'|(.*))$/.exec(text);
+    if (m === null) fail(`${file}:${i + 1}: expected "name = value"`);
+    const name = m[1] ?? '';
+    try {
+      new Settings(null).set(name, m[2] ?? m[3] ?? '');
+    } catch (e) {
+      fail(`${file}:${i + 1}: ${e instanceof Error ? e.message : String(e)}`);
+    }
+    settings[name] = m[2] ?? m[3] ?? '';
+  });
+  return settings;
+}
+
+async function main(): Promise<void> {
+  const values = flags();
+  if (values['help'] === true) { process.stdout.write(HELP); return; }
+  if (values['version'] === true) { process.stdout.write(`millrace ${version()}\n`); return; }
+  const text = (name: string, fallback: string): string => { const v = values[name]; return typeof v === 'string' ? v : fallback; };
+  const level = text('log-level', 'info');
+  if (!LOG_LEVELS.some(l => l === level)) fail(`--log-level must be one of ${LOG_LEVELS.join(', ')}, not "${level}"`);
+  port(text('http-port', '8433'), '--http-port');
+  const log = createLog(level);
+  const config = text('config', '');
+  const settings = config === '' ? {} : readConfig(config);
+  const init = text('init', '');
+  const script = init === '' ? null : readFileSync(init, 'utf8');
+  const server = await open({ data: text('data', './millrace-data'), port: port(text('port', '5433'), '--port'), listen: text('listen', '127.0.0.1'), log, settings });
+  if (script !== null && server.isNew) await server.execute(script);
+  log.info({ port: server.port, data: text('data', './millrace-data') }, `ready: psql -h ${text('listen', '127.0.0.1')} -p ${server.port}`);
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'stopping: taking a last checkpoint');
+    server.close().then(() => { log.info('stopped'); process.exit(0); }, (e: unknown) => { log.error({ err: e }, 'stop failed'); process.exit(1); });
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+}
+
+main().catch((e: unknown) => {
+  const detail = e instanceof SqlError && e.detail !== undefined ? `\n  ${e.detail}` : '';
+  const hint = e instanceof SqlError && e.hint !== undefined ? `\n  hint: ${e.hint}` : '';
+  process.stderr.write(`millrace: ${e instanceof Error ? e.message : String(e)}${detail}${hint}\n`);
+  process.exit(1);
+});

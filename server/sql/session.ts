@@ -1,0 +1,406 @@
+/**
+ * SqlSession: one client's statements, planned and run on the database. Implements the protocol layer's BackendSession.
+ *
+ * Every statement kind has one line in `execute`'s switch; what it does stands in server/ddl, server/sql/{query,write,subscribe,show}.ts.
+ * A block's writes are kept in its Transaction until COMMIT; single statements commit by themselves through the implicit one.
+ */
+import type { Batch } from '../../runtime/batch.js';
+import type { CheckpointRow } from '../../runtime/engine.js';
+import { batchFromDatums } from '../../runtime/vectors.js';
+import type { ParsedStatement, Query, Statement } from '../../planner/parse/statement.js';
+import { parseStatements } from '../../planner/parse/parser.js';
+import { planQuery } from '../../planner/plan/planquery.js';
+import type { PlannedQuery } from '../../planner/planner.js';
+import { SqlError, unsupported } from '../../types/error.js';
+import { Settings, formatSetting, settingSpec } from '../../types/settings.js';
+import type { Column, SqlType } from '../../types/sqltype.js';
+import { createSink } from '../ddl/sink.js';
+import { createStream } from '../ddl/stream.js';
+import { createTable } from '../ddl/table.js';
+import { createMaterializedView, createView } from '../ddl/view.js';
+import { drop } from '../ddl/drop.js';
+import type { Database } from '../database.js';
+import type { BackendSession, ExecuteContext, Execution, Prepared, SessionEvents, SessionInfo, TransactionStatus } from '../session/backend.js';
+import type { SystemContext } from '../system/systemtable.js';
+import { withParams } from './params.js';
+import { type QuerySession, runPlan } from './query.js';
+import { describe, explainStatement, showCreate, showQuery, showRelations, showSetting, type TextTable } from './show.js';
+import { planQuerySubscription, planSubscription, type Subscription } from './subscribe.js';
+import { Transaction } from './transaction.js';
+import { copyFrom, planWrite, runWrite, type WritePlan } from './write.js';
+
+/** LISTEN channel of checkpoint events. */
+const CHECKPOINTS_CHANNEL = 'checkpoints';
+
+class PreparedStatement implements Prepared {
+  readonly parsed: ParsedStatement;
+  readonly given: readonly (SqlType | null)[];
+  readonly paramTypes: readonly SqlType[];
+  readonly columns: readonly Column[] | null;
+  readonly bound: Bound;
+  readonly catalogVersion: number;
+  constructor(parsed: ParsedStatement, given: readonly (SqlType | null)[], bound: Bound, catalogVersion: number) {
+    this.parsed = parsed;
+    this.given = given;
+    this.bound = bound;
+    this.paramTypes = bound.paramTypes;
+    this.columns = bound.columns;
+    this.catalogVersion = catalogVersion;
+  }
+}
+
+/** What binding a statement gave: enough to run it. */
+type Bound = { readonly paramTypes: readonly SqlType[]; readonly columns: readonly Column[] | null } & (
+  | { readonly kind: 'query'; readonly planned: PlannedQuery }
+  | { readonly kind: 'write'; readonly write: WritePlan }
+  | { readonly kind: 'subscription'; readonly subscription: Subscription }
+  | { readonly kind: 'text'; readonly make: () => TextTable; readonly tag: string }
+  | { readonly kind: 'other' });
+
+export class SqlSession implements BackendSession {
+  readonly #database: Database;
+  readonly #info: SessionInfo;
+  readonly #events: SessionEvents;
+  readonly #settings: Settings;
+  #transaction: Transaction | null = null;
+  /** Ends this session's turn of the write lock: held from the first write of an implicit transaction to its commit. */
+  #release: (() => void) | null = null;
+  #block = false;
+  #failed = false;
+  readonly #channels = new Set<string>();
+  readonly #onCheckpoint: (row: CheckpointRow) => void;
+  #transactionTimeUs = 0;
+  /** Values to put back at the end of the transaction: SET LOCAL, and SET in a block that rolls back. */
+  #restore: { readonly name: string; readonly text: string | null }[] = [];
+
+  constructor(database: Database, info: SessionInfo, events: SessionEvents) {
+    this.#database = database;
+    this.#info = info;
+    this.#events = events;
+    this.#settings = new Settings(database.settings);
+    this.#settings.force('session_authorization', info.user);
+    for (const [name, value] of info.parameters) {
+      if (name === 'options' || name.startsWith('_pq_.')) continue;
+      this.#settings.set(name, value);
+    }
+    this.#onCheckpoint = row => { if (this.#channels.has(CHECKPOINTS_CHANNEL)) this.#events.notification(CHECKPOINTS_CHANNEL, JSON.stringify(row), this.#info.pid); };
+    database.listeners.add(this.#onCheckpoint);
+    database.sessions.set(info.pid, {
+      pid: info.pid, user: info.user, database: info.database, applicationName: String(this.#settings.get('application_name')), clientAddress: info.remoteAddress ?? '',
+      startedMs: Date.now(), state: 'idle', query: '', queryStartedMs: null,
+    });
+  }
+
+  async prepare(parsed: ParsedStatement, paramTypes: readonly (SqlType | null)[]): Promise<Prepared> {
+    return new PreparedStatement(parsed, paramTypes, this.#bind(parsed.statement, paramTypes), this.#database.catalog.version);
+  }
+
+  #bind(statement: Statement, given: readonly (SqlType | null)[]): Bound {
+    const text = (make: () => TextTable, tag: string): Bound => ({ kind: 'text', paramTypes: [], columns: make().columns, make, tag });
+    switch (statement.kind) {
+      case 'select': return this.#bindQuery(statement.query, given);
+      case 'insert': case 'update': case 'delete': {
+        const write = planWrite(this.#database, statement, given);
+        return { kind: 'write', paramTypes: write.paramTypes, columns: write.returning, write };
+      }
+      case 'subscribe': {
+        const subscription = planSubscription(this.#database, statement);
+        return { kind: 'subscription', paramTypes: [], columns: subscription.columns, subscription };
+      }
+      case 'show': return text(() => showSetting(this.#settings, statement.name), 'SHOW');
+      case 'show objects': {
+        const sql = showQuery(statement.objects, statement.job);
+        if (sql !== null) return this.#bindQuery(parseQuery(sql), []);
+        return text(() => showRelations(this.#database, statement.objects, statement.like, statement.position), 'SHOW');
+      }
+      case 'show create': return text(() => showCreate(this.#database, statement.name), 'SHOW');
+      case 'describe': return text(() => describe(this.#database, statement.name), 'SHOW');
+      case 'explain':
+        if (statement.analyze) throw unsupported('EXPLAIN ANALYZE', statement.position, 'SELECT * FROM millrace.operators shows rows and time of each operator of running jobs.');
+        return text(() => explainStatement(this.#database, statement.statement, statement.position), 'EXPLAIN');
+      default: return { kind: 'other', paramTypes: [], columns: null };
+    }
+  }
+
+  #bindQuery(query: Query, given: readonly (SqlType | null)[]): Bound {
+    if (query.asOf.length > 0) throw unsupported('AS OF CHECKPOINT', query.asOf[0]?.position);
+    if (query.emit === 'changes') {
+      const subscription = planQuerySubscription(this.#database, query, true);
+      return { kind: 'subscription', paramTypes: [], columns: subscription.columns, subscription };
+    }
+    const planned = planQuery(query, this.#database.catalog, { kind: 'batch' }, given);
+    return { kind: 'query', paramTypes: planned.paramTypes, columns: planned.columns, planned };
+  }
+
+  async execute(prepared: Prepared, params: readonly (string | null)[], context: ExecuteContext): Promise<Execution> {
+    if (!(prepared instanceof PreparedStatement)) throw new SqlError('XX000', 'internal error: a prepared statement of another backend');
+    const facts = this.#database.sessions.get(this.#info.pid);
+    if (facts !== undefined) this.#database.sessions.set(this.#info.pid, { ...facts, state: 'active', query: prepared.parsed.sql.slice(0, 1024), queryStartedMs: Date.now() });
+    try {
+      // A change of the catalog since: bind again, as Postgres re-plans.
+      const bound = prepared.catalogVersion === this.#database.catalog.version ? prepared.bound : this.#bind(prepared.parsed.statement, prepared.given);
+      return await this.#run(bound, prepared.parsed, params, context);
+    } finally {
+      if (facts !== undefined) this.#database.sessions.set(this.#info.pid, { ...(this.#database.sessions.get(this.#info.pid) ?? facts), state: this.#block ? 'idle in transaction' : 'idle' });
+    }
+  }
+
+  async #run(bound: Bound, parsed: ParsedStatement, params: readonly (string | null)[], context: ExecuteContext): Promise<Execution> {
+    switch (bound.kind) {
+      case 'query': {
+        for (const message of bound.planned.notices) context.notice({ severity: 'NOTICE', message });
+        const result = await runPlan(this.#database, this.#querySession(), withParams(bound.planned.plan, params), this.#transaction, context.signal);
+        return rows(bound.planned.columns, result, 'SELECT');
+      }
+      case 'write': return runWrite(this.#database, this.#querySession(), bound.write, params, await this.#writing(), context);
+      case 'subscription': {
+        const batches = bound.subscription.open(this.#settings, context.signal);
+        return { kind: 'rows', columns: bound.subscription.columns, batches, tag: n => `SUBSCRIBE ${n}`, streaming: true };
+      }
+      case 'text': {
+        const { columns, rows: lines } = bound.make();
+        return rows(columns, one(batchFromDatums(columns.map(c => c.type), lines)), bound.tag);
+      }
+      case 'other': return this.#command(parsed.statement, parsed.sql, context);
+    }
+  }
+
+  async #command(statement: Statement, sql: string, context: ExecuteContext): Promise<Execution> {
+    const database = this.#database;
+    const command = (tag: string): Execution => ({ kind: 'command', tag });
+    const ddl = async <T>(work: () => Promise<T>): Promise<T> => {
+      if (this.#block) throw new SqlError('25001', `${statement.kind.toUpperCase()} cannot run inside a transaction block`, { hint: 'COMMIT; first.' });
+      return database.ddlLock.run(work);
+    };
+    const created = async (tag: string, name: string, work: () => Promise<{ created: boolean }>): Promise<Execution> => {
+      if (!(await ddl(work)).created) context.notice({ severity: 'NOTICE', code: '42P07', message: `relation "${name}" already exists, skipping` });
+      return command(tag);
+    };
+    switch (statement.kind) {
+      case 'create table': return created('CREATE TABLE', statement.name.name, () => createTable(database, statement, sql));
+      case 'create stream': return created('CREATE STREAM', statement.name.name, () => createStream(database, statement, sql));
+      case 'create view': await ddl(() => createView(database, statement, sql)); return command('CREATE VIEW');
+      case 'create materialized view': return created('CREATE MATERIALIZED VIEW', statement.name.name, () => createMaterializedView(database, statement, sql, this.#settings, context));
+      case 'create sink': return created('CREATE SINK', statement.name.name, () => createSink(database, statement, sql, this.#settings, context));
+      case 'drop': await ddl(() => drop(database, statement.object, statement.names, statement.ifExists, statement.cascade, context)); return command(`DROP ${statement.object.toUpperCase()}`);
+      case 'comment': return command('COMMENT');
+      case 'begin': {
+        if (this.#block) context.notice({ severity: 'WARNING', code: '25001', message: 'there is already a transaction in progress' });
+        this.#begin();
+        this.#block = true;
+        return command('BEGIN');
+      }
+      case 'commit': return command(await this.#commit(context, statement.chain));
+      case 'rollback': {
+        if (!this.#block) context.notice({ severity: 'WARNING', code: '25P01', message: 'there is no transaction in progress' });
+        this.#end(false);
+        if (statement.chain) { this.#begin(); this.#block = true; }
+        return command('ROLLBACK');
+      }
+      case 'set': {
+        this.#remember(statement.name, statement.local);
+        if (statement.value === null) this.#settings.reset(statement.name);
+        else this.#set(statement.name, statement.value, statement.position);
+        return command('SET');
+      }
+      case 'set transaction': return command('SET');
+      case 'reset': {
+        if (statement.name === null) this.#settings.resetAll();
+        else { this.#remember(statement.name, false); this.#settings.reset(statement.name); }
+        return command('RESET');
+      }
+      case 'alter system': await this.#alterSystem(statement.name, statement.value, statement.position); return command('ALTER SYSTEM');
+      case 'flush': await database.engine.flush(database.tables.lastSeq, this.#runningJobs(), context.signal); return command('FLUSH');
+      case 'checkpoint': await this.#checkpoint(statement.job, statement.position, context); return command('CHECKPOINT');
+      case 'cancel job': await this.#cancelJob(statement.job, statement.position); return command('CANCEL JOB');
+      case 'copy from': return copyFrom(database, this.#querySession(), statement, await this.#writing());
+      case 'copy to': return this.#copyTo(statement, context);
+      case 'truncate': throw unsupported('TRUNCATE', undefined, 'DELETE FROM t; removes all rows.');
+      case 'create schema':
+        if (statement.ifNotExists && database.catalog.schemaExists(statement.name)) return command('CREATE SCHEMA');
+        throw unsupported('CREATE SCHEMA', statement.position, 'Relations stand in schema public.');
+      case 'create index':
+        context.notice({ severity: 'NOTICE', message: 'views are kept indexed by their key; the index is not needed and was not created' });
+        return command('CREATE INDEX');
+      case 'listen': this.#channels.add(statement.channel); return command('LISTEN');
+      case 'unlisten': if (statement.channel === null) this.#channels.clear(); else this.#channels.delete(statement.channel); return command('UNLISTEN');
+      case 'notify': throw unsupported('NOTIFY');
+      case 'create derived stream': throw unsupported('CREATE STREAM … AS (a derived stream)', undefined, 'CREATE MATERIALIZED VIEW keeps and passes on the same changes.');
+      case 'create savepoint': case 'drop savepoint': case 'stop job': case 'pause job': case 'resume job': case 'alter job': case 'explain restore':
+      case 'create secret': case 'create connection': throw unsupported(statement.kind.toUpperCase(), 'position' in statement ? statement.position : undefined);
+      case 'unsupported': throw unsupported(statement.feature, statement.position, statement.hint ?? undefined);
+      default: throw new SqlError('XX000', `internal error: statement ${statement.kind} has no executor`);
+    }
+  }
+
+  #set(name: string, value: string, position: number): void {
+    try {
+      this.#settings.set(name, value);
+    } catch (e) {
+      if (e instanceof SqlError) e.position ??= position;
+      throw e;
+    }
+    if (settingSpec(name).scope === 'server') {
+      this.#settings.reset(name);
+      throw new SqlError('55P02', `parameter "${settingSpec(name).name}" cannot be changed without restarting the server`, { position, hint: `Start with --config FILE that holds ${settingSpec(name).name} = ${value}.` });
+    }
+  }
+
+  /** Keeps a setting's present value for the end of the transaction. */
+  #remember(name: string, local: boolean): void {
+    const own = this.#settings.own().get(settingSpec(name).name);
+    const text = own === undefined ? null : formatSetting(settingSpec(name), own);
+    if (this.#transaction === null) return;
+    if (local || this.#block) this.#restore.push({ name: local ? `local:${name}` : name, text });
+  }
+
+  async #alterSystem(name: string | null, value: string | null, position: number): Promise<void> {
+    const settings = this.#database.settings;
+    if (name === null) { settings.resetAll(); await this.#database.catalog.change({ putSettings: {} }); return; }
+    const spec = settingSpec(name);
+    if (value === null) settings.reset(name);
+    else {
+      try { settings.set(name, value); } catch (e) { if (e instanceof SqlError) e.position ??= position; throw e; }
+    }
+    const kept: Record<string, string> = {};
+    for (const [key, v] of Object.entries(this.#database.catalog.systemSettings())) if (key !== spec.name) kept[key] = String(v);
+    if (value !== null) kept[spec.name] = settings.show(name);
+    await this.#database.catalog.change({ putSettings: kept });
+  }
+
+  #runningJobs(): number[] {
+    return this.#database.engine.jobs().filter(j => j.status !== 'finished' && j.status !== 'cancelled').map(j => j.jobId);
+  }
+
+  async #checkpoint(name: string | null, position: number, context: ExecuteContext): Promise<void> {
+    const jobId = name === null ? null : this.#jobId(name, position);
+    await this.#database.engine.checkpoint(jobId, context.signal);
+  }
+
+  #jobId(name: string, position: number): number {
+    const job = this.#database.catalog.jobByName(name);
+    if (job === null) throw new SqlError('42704', `job "${name}" does not exist`, { position, hint: 'SHOW JOBS; lists them.' });
+    return job.jobId;
+  }
+
+  async #cancelJob(name: string, position: number): Promise<void> {
+    await this.#database.engine.cancelJob(this.#jobId(name, position));
+  }
+
+  async #copyTo(statement: Extract<Statement, { kind: 'copy to' }>, context: ExecuteContext): Promise<Execution> {
+    const { source, options } = statement;
+    if (source.kind === 'subscribe') {
+      const subscription = planSubscription(this.#database, source.subscribe);
+      return { kind: 'copy out', columns: subscription.columns, options, batches: subscription.open(this.#settings, context.signal) };
+    }
+    const query = source.kind === 'query' ? source.query : parseQuery(`SELECT ${source.columns === null ? '*' : source.columns.map(quoted).join(', ')} FROM ${source.name.schema === null ? '' : `${quoted(source.name.schema)}.`}${quoted(source.name.name)}`);
+    const bound = this.#bindQuery(query, []);
+    if (bound.kind === 'subscription') return { kind: 'copy out', columns: bound.subscription.columns, options, batches: bound.subscription.open(this.#settings, context.signal) };
+    if (bound.kind !== 'query') throw new SqlError('XX000', 'internal error: COPY of no query');
+    const result = await runPlan(this.#database, this.#querySession(), bound.planned.plan, this.#transaction, context.signal);
+    return { kind: 'copy out', columns: bound.planned.columns, options, batches: result };
+  }
+
+  #querySession(): QuerySession {
+    const system: SystemContext = {
+      catalog: this.#database.catalog, engine: this.#database.engine, settings: this.#settings, user: this.#info.user, database: this.#info.database,
+      sessions: () => [...this.#database.sessions.values()],
+    };
+    return { system, user: this.#info.user, timeZone: String(this.#settings.get('TimeZone')), nowUs: this.#transaction === null ? Date.now() * 1000 : this.#transactionTimeUs };
+  }
+
+  transactionStatus(): TransactionStatus { return this.#block ? (this.#failed ? 'failed' : 'block') : 'idle'; }
+
+  #begin(): void {
+    this.#transaction ??= new Transaction();
+    this.#transactionTimeUs = Date.now() * 1000;
+    this.#failed = false;
+  }
+
+  beginImplicit(): void { if (this.#transaction === null) this.#begin(); }
+
+  async commitImplicit(): Promise<void> {
+    if (this.#block) return;
+    const transaction = this.#transaction;
+    try {
+      if (transaction !== null && !transaction.empty) await transaction.commit(this.#database, false);
+      this.#end(true);
+    } catch (e) {
+      this.#end(false);
+      throw e;
+    }
+  }
+
+  /** The transaction to write into. An implicit one takes the write lock: what it reads stays true until it commits. A block checks at COMMIT. */
+  async #writing(): Promise<Transaction> {
+    if (this.#transaction === null) throw new SqlError('XX000', 'internal error: a write outside of any transaction');
+    const transaction = this.#transaction;
+    if (!this.#block && this.#release === null) this.#release = await this.#database.writeLock.acquire();
+    return transaction;
+  }
+
+  async #commit(context: ExecuteContext, chain: boolean): Promise<string> {
+    const transaction = this.#transaction;
+    const failed = this.#failed;
+    if (!this.#block) context.notice({ severity: 'WARNING', code: '25P01', message: 'there is no transaction in progress' });
+    try {
+      if (!failed && transaction !== null && !transaction.empty) await this.#database.writeLock.run(() => transaction.commit(this.#database, true));
+    } catch (e) {
+      this.#end(false);
+      throw e;
+    }
+    this.#end(!failed);
+    if (chain) { this.#begin(); this.#block = true; }
+    return failed ? 'ROLLBACK' : 'COMMIT';
+  }
+
+  /** Forgets the transaction; settings made in it stay when it committed, except SET LOCAL's. */
+  #end(committed: boolean): void {
+    for (const { name, text } of this.#restore.reverse()) {
+      const local = name.startsWith('local:');
+      if (committed && !local) continue;
+      const key = local ? name.slice('local:'.length) : name;
+      if (text === null) this.#settings.reset(key); else this.#settings.set(key, text);
+    }
+    this.#restore = [];
+    this.#release?.();
+    this.#release = null;
+    this.#transaction = null;
+    this.#block = false;
+    this.#failed = false;
+  }
+
+  async fail(): Promise<void> {
+    if (this.#block) this.#failed = true;
+    else this.#end(false);
+  }
+
+  setting(name: string): string | undefined {
+    try { return this.#settings.show(name); } catch { return undefined; }
+  }
+  statementTimeoutMs(): number { return Number(this.#settings.get('statement_timeout')); }
+  async discard(what: 'all' | 'plans' | 'sequences' | 'temp'): Promise<void> {
+    if (what !== 'all') return;
+    this.#settings.resetAll();
+    this.#channels.clear();
+  }
+  async close(): Promise<void> {
+    this.#end(false);
+    this.#database.listeners.delete(this.#onCheckpoint);
+    this.#database.sessions.delete(this.#info.pid);
+  }
+}
+
+const quoted = (name: string): string => `"${name.replace(/"/g, '""')}"`;
+
+function parseQuery(sql: string): Query {
+  const statement = parseStatements(sql)[0]?.statement;
+  if (statement?.kind !== 'select') throw new SqlError('XX000', 'internal error: a query of ours is no select');
+  return statement.query;
+}
+
+async function* one(batch: Batch): AsyncGenerator<Batch> { yield batch; }
+
+function rows(columns: readonly Column[], batches: AsyncIterable<Batch>, verb: string): Execution {
+  return { kind: 'rows', columns, batches, tag: n => (verb === 'SELECT' ? `SELECT ${n}` : verb), streaming: false };
+}

@@ -1,0 +1,107 @@
+/** Schema millrace: jobs, operators, tasks, checkpoints and the rest, as rows. What the columns mean stands in docs/system-tables.md. */
+import type { Datum } from '../../types/value.js';
+import { Interval } from '../../types/interval.js';
+import { SqlArray } from '../../types/array.js';
+import { TEXT } from '../../types/sqltype.js';
+import { formatSetting, settingSpecs } from '../../types/settings.js';
+import { type SystemContext, type SystemTable, parseColumns, rowsOf, timestampOf } from './systemtable.js';
+
+const milliseconds = (ms: number | null): Datum => (ms === null ? null : new Interval(0, 0, Math.round(ms * 1000)));
+
+type Objects = readonly Readonly<Record<string, Datum>>[];
+
+let nextId = 15000;
+function define(name: string, description: string, columns: string, objects: (context: SystemContext) => Objects | Promise<Objects>): SystemTable {
+  const parsed = parseColumns(columns);
+  return { schema: 'millrace', name, id: nextId++, columns: parsed, description, rows: async context => rowsOf(parsed, await objects(context)) };
+}
+
+const jobName = (context: SystemContext, jobId: number): string => context.catalog.job(jobId)?.name ?? String(jobId);
+
+export const millraceTables: readonly SystemTable[] = [
+  define('jobs', 'one row a job: a connected dataflow of one or more views or sinks',
+    'job_id int8, job_name text, relations text[], kind text, status text, sql text, parallelism int4, created_at timestamptz, started_at timestamptz, finished_at timestamptz, restarts int8, rows_in int8, rows_out int8, last_checkpoint_id int8, failure text',
+    context => context.engine.jobs().map(j => {
+      const stored = context.catalog.job(j.jobId);
+      const relations = (stored?.relations ?? []).flatMap(id => { const r = context.catalog.relationById(id); return r === null ? [] : [r]; });
+      return {
+        job_id: j.jobId, job_name: j.name, relations: SqlArray.of(TEXT, relations.map(r => r.name)), kind: relations[0]?.kind ?? null, status: j.status, sql: stored?.sql ?? null,
+        parallelism: j.parallelism, created_at: timestampOf(j.createdMs), started_at: timestampOf(j.startedMs), finished_at: timestampOf(j.finishedMs),
+        restarts: j.restarts, rows_in: j.rowsIn, rows_out: j.rowsOut, last_checkpoint_id: j.lastCheckpointId, failure: j.failure,
+      };
+    })),
+  define('operators', 'one row an operator and subtask of a running job',
+    'job_id int8, job_name text, operator_id int8, operator text, task text, subtask int4, rows_in int8, rows_out int8, batches_in int8, busy_ms float8, late_rows int8, null_event_times int8, sync_reads int8',
+    async context => (await context.engine.operators()).map(o => ({
+      job_id: o.jobId, job_name: jobName(context, o.jobId), operator_id: o.operatorId, operator: o.operator, task: o.task, subtask: o.subtask, rows_in: o.rowsIn, rows_out: o.rowsOut,
+      batches_in: o.batchesIn, busy_ms: o.busyMs, late_rows: o.counters['late_rows'] ?? 0, null_event_times: o.counters['null_event_time'] ?? 0, sync_reads: o.counters['sync_reads'] ?? 0,
+    }))),
+  define('tasks', 'one row a task (subtask of a chain of operators)',
+    'job_id int8, job_name text, task text, subtask int4, worker int4, status text, rows_in int8, rows_out int8, busy_ms float8, idle_ms float8, backpressured_ms float8, state_bytes int8, dirty_bytes int8',
+    async context => (await context.engine.tasks()).map(t => ({
+      job_id: t.jobId, job_name: jobName(context, t.jobId), task: t.task, subtask: t.subtask, worker: t.worker, status: t.status, rows_in: t.rowsIn, rows_out: t.rowsOut,
+      busy_ms: t.busyMs, idle_ms: t.idleMs, backpressured_ms: t.backpressuredMs, state_bytes: t.stateBytes, dirty_bytes: t.dirtyBytes,
+    }))),
+  define('channels', 'one row a bounded queue between two tasks',
+    'job_id int8, job_name text, from_task text, from_subtask int4, to_task text, to_subtask int4, queued_bytes int8, backpressured_ms float8',
+    async context => (await context.engine.channels()).map(c => ({
+      job_id: c.jobId, job_name: jobName(context, c.jobId), from_task: c.fromTask, from_subtask: c.fromSubtask, to_task: c.toTask, to_subtask: c.toSubtask,
+      queued_bytes: c.queuedBytes, backpressured_ms: c.backpressuredMs,
+    }))),
+  define('sources', 'one row a split that a job reads: its position and how far it is behind',
+    'job_id int8, job_name text, relation text, operator_id int8, subtask int4, split text, position text, lag int8, rows int8, skipped_records int8, watermark timestamp',
+    async context => (await context.engine.sources()).map(s => ({
+      job_id: s.jobId, job_name: jobName(context, s.jobId), relation: s.relationName, operator_id: s.operatorId, subtask: s.subtask, split: s.split, position: s.position,
+      lag: s.lag, rows: s.rows, skipped_records: s.skipped, watermark: s.watermarkUs,
+    }))),
+  define('sinks', 'one row a sink and subtask',
+    'job_id int8, job_name text, relation text, operator_id int8, subtask int4, connector text, rows int8, committed_checkpoint int8',
+    async context => (await context.engine.sinks()).map(s => ({
+      job_id: s.jobId, job_name: jobName(context, s.jobId), relation: s.relationName, operator_id: s.operatorId, subtask: s.subtask, connector: s.connector, rows: s.rows, committed_checkpoint: s.committedCheckpoint,
+    }))),
+  define('watermarks', 'one row an operator and subtask: its event time, and rows that came too late',
+    'job_id int8, job_name text, operator_id int8, operator text, subtask int4, watermark timestamp, late_rows int8, null_event_times int8',
+    async context => (await context.engine.watermarks()).map(w => ({
+      job_id: w.jobId, job_name: jobName(context, w.jobId), operator_id: w.operatorId, operator: w.operator, subtask: w.subtask, watermark: w.watermarkUs, late_rows: w.lateRows, null_event_times: w.nullEventTimes,
+    }))),
+  define('state_tables', 'one row a state table and subtask',
+    'job_id int8, job_name text, operator_id int8, operator text, table_id int8, subtask int4, entries int8, resident_entries int8, bytes int8, dirty_bytes int8',
+    async context => (await context.engine.stateTables()).map(t => ({
+      job_id: t.jobId, job_name: jobName(context, t.jobId), operator_id: t.operatorId, operator: t.operator, table_id: t.tableId, subtask: t.subtask,
+      entries: t.entries, resident_entries: t.residentEntries, bytes: t.bytes, dirty_bytes: t.dirtyBytes,
+    }))),
+  define('checkpoints', 'one row a checkpoint, in progress or ended; kept over restarts',
+    'job_id int8, job_name text, checkpoint_id int8, kind text, status text, mode text, unaligned bool, incremental bool, trigger_time timestamptz, completion_time timestamptz, duration interval, acknowledged_tasks int4, total_tasks int4, state_bytes int8, checkpointed_bytes int8, persisted_inflight_bytes int8, path text, discarded bool, failure_reason text, failure_message text',
+    context => context.engine.checkpoints().map(c => ({
+      job_id: c.jobId, job_name: c.jobName, checkpoint_id: c.checkpointId, kind: c.kind, status: c.status, mode: c.mode, unaligned: c.unaligned, incremental: c.incremental,
+      trigger_time: timestampOf(c.triggerMs), completion_time: timestampOf(c.completionMs), duration: c.completionMs === null ? null : milliseconds(c.completionMs - c.triggerMs),
+      acknowledged_tasks: c.acknowledgedTasks, total_tasks: c.totalTasks, state_bytes: c.stateBytes, checkpointed_bytes: c.checkpointedBytes, persisted_inflight_bytes: c.persistedInflightBytes,
+      path: c.path, discarded: c.discarded, failure_reason: c.failureReason, failure_message: c.failureMessage,
+    }))),
+  define('checkpoint_tasks', 'one row a task of a checkpoint: where its time went',
+    'job_id int8, checkpoint_id int8, task text, subtask int4, status text, ack_time timestamptz, start_delay interval, alignment_duration interval, sync_duration interval, async_duration interval, checkpointed_bytes int8, processed_inflight_bytes int8, persisted_inflight_bytes int8',
+    context => context.engine.checkpointTasks().map(t => ({
+      job_id: t.jobId, checkpoint_id: t.checkpointId, task: t.task, subtask: t.subtask, status: t.status, ack_time: timestampOf(t.ackMs), start_delay: milliseconds(t.startDelayMs),
+      alignment_duration: milliseconds(t.alignmentMs), sync_duration: milliseconds(t.syncMs), async_duration: milliseconds(t.asyncMs),
+      checkpointed_bytes: t.checkpointedBytes, processed_inflight_bytes: t.processedInflightBytes, persisted_inflight_bytes: t.persistedInflightBytes,
+    }))),
+  define('checkpoint_settings', 'one row a job and setting that governs its checkpoints and restarts',
+    'job_id int8, job_name text, name text, flink_key text, setting text',
+    context => context.engine.jobs().flatMap(j => {
+      const settings = context.catalog.job(j.jobId)?.settings;
+      if (settings === undefined) return [];
+      return settingSpecs.filter(s => s.scope === 'job').map(s => ({
+        job_id: j.jobId, job_name: j.name, name: s.name, flink_key: s.flinkKey, setting: formatSetting(s, settings[s.name as keyof typeof settings]),
+      }));
+    })),
+  define('job_failures', 'one row a failure of a job, newest last; kept over restarts',
+    'job_id int8, job_name text, failure_time timestamptz, task text, sqlstate text, message text, detail text, restarts int8, action text',
+    context => context.engine.failures().map(f => ({
+      job_id: f.jobId, job_name: f.jobName, failure_time: timestampOf(f.timeMs), task: f.task, sqlstate: f.code, message: f.message, detail: f.detail, restarts: f.restarts, action: f.action,
+    }))),
+  define('dead_letters', 'one row a bad record kept by on_error = \'dead_letter\'',
+    'job_id int8, job_name text, relation text, split text, position text, reason text, record bytea, received_at timestamptz',
+    context => context.engine.deadLetters().map(d => ({
+      job_id: d.jobId, job_name: jobName(context, d.jobId), relation: d.relationName, split: d.split, position: d.position, reason: d.reason, record: d.raw, received_at: timestampOf(d.timeMs),
+    }))),
+];

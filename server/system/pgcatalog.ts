@@ -1,0 +1,186 @@
+/**
+ * pg_catalog: row makers over the catalog. Relations named in catalogcolumns.ts without a maker here exist and are empty.
+ * Oids: relations have their catalog id, types Postgres' own oids, schemas those of server/catalog. A primary key's index and
+ * constraint have oids derived from the table's (below 16384 * 2^k there is room: id + INDEX_OID, id + CONSTRAINT_OID).
+ */
+import type { Datum } from '../../types/value.js';
+import { type Column, INT2, OID, TEXT, type SqlType } from '../../types/sqltype.js';
+import { SqlArray } from '../../types/array.js';
+import { formatType, typeInfo, typeInfos, typeMod } from '../../types/typeinfo.js';
+import { formatSetting, settingSpecs } from '../../types/settings.js';
+import { SCHEMAS } from '../catalog/catalog.js';
+import { relkind, type StoredRelation } from '../catalog/relation.js';
+import { catalogColumns } from './catalogcolumns.js';
+import { type SystemContext, type SystemTable, parseColumns, rowsOf, timestampOf } from './systemtable.js';
+
+type Objects = readonly Readonly<Record<string, Datum>>[];
+type Maker = (context: SystemContext) => Objects;
+
+/** Added to a table's id: oids of its primary key's index and constraint. */
+const INDEX_OID = 1_000_000_000;
+const CONSTRAINT_OID = 1_500_000_000;
+const OWNER = 10;
+
+interface AnyRelation { readonly id: number; readonly schema: string; readonly name: string; readonly kind: StoredRelation['kind'] | 'system table'; readonly columns: readonly Column[] }
+
+export function* allRelations(context: SystemContext): Iterable<AnyRelation> {
+  yield* context.catalog.relations();
+  yield* context.catalog.systemRelations();
+}
+const schemaOid = (name: string): number => SCHEMAS.find(s => s.name === name)?.oid ?? 2200;
+
+/** Columns of the primary key as 1-based attribute numbers, of a relation that declares one. */
+export function primaryKeyOf(r: StoredRelation): number[] | null {
+  if (r.kind === 'table' && !r.hiddenRowId) return r.primaryKey.map(i => i + 1);
+  if (r.kind === 'stream' && r.primaryKey !== null) return r.primaryKey.map(i => i + 1);
+  return null;
+}
+/** What a client sees of a table's columns: a hidden row id is not among them. */
+export const visibleColumns = (r: AnyRelation): readonly Column[] => ('hiddenRowId' in r && r.hiddenRowId === true ? r.columns.slice(0, -1) : r.columns);
+
+const notNull = (r: AnyRelation, i: number): boolean => {
+  const c: Column & { notNull?: boolean } | undefined = r.columns[i];
+  return c?.notNull === true || ('primaryKey' in r && Array.isArray(r.primaryKey) && r.primaryKey.includes(i));
+};
+const defaultOf = (c: Column & { defaultSql?: string | null; generatedSql?: string | null }): string | null => c.generatedSql ?? c.defaultSql ?? null;
+const isGenerated = (c: Column & { generatedSql?: string | null }): boolean => (c.generatedSql ?? null) !== null;
+
+function classRow(o: { oid: number; name: string; schema: string; kind: string; columns: number; hasIndex: boolean; am: number }): Readonly<Record<string, Datum>> {
+  return {
+    oid: o.oid, relname: o.name, relnamespace: schemaOid(o.schema), reltype: 0, reloftype: 0, relowner: OWNER, relam: o.am, relfilenode: o.oid, reltablespace: 0, relpages: 0, reltuples: -1,
+    relallvisible: 0, reltoastrelid: 0, relhasindex: o.hasIndex, relisshared: false, relpersistence: 'p', relkind: o.kind, relnatts: o.columns, relchecks: 0, relhasrules: false,
+    relhastriggers: false, relhassubclass: false, relrowsecurity: false, relforcerowsecurity: false, relispopulated: true, relreplident: 'd', relispartition: false, relrewrite: 0,
+    relfrozenxid: 0, relminmxid: 0,
+  };
+}
+
+const pgClass: Maker = context => {
+  const rows: Readonly<Record<string, Datum>>[] = [];
+  for (const r of allRelations(context)) {
+    const stored = context.catalog.relationById(r.id);
+    const key = stored === null ? null : primaryKeyOf(stored);
+    rows.push(classRow({ oid: r.id, name: r.name, schema: r.schema, kind: relkind(r.kind), columns: visibleColumns(r).length, hasIndex: key !== null, am: r.kind === 'table' || r.kind === 'materialized view' ? 2 : 0 }));
+    if (key !== null) rows.push(classRow({ oid: r.id + INDEX_OID, name: `${r.name}_pkey`, schema: r.schema, kind: 'i', columns: key.length, hasIndex: false, am: 403 }));
+  }
+  return rows;
+};
+
+const pgAttribute: Maker = context => {
+  const rows: Readonly<Record<string, Datum>>[] = [];
+  for (const r of allRelations(context)) {
+    visibleColumns(r).forEach((c, i) => rows.push(attributeRow(r.id, i, c, notNull(r, i), defaultOf(c) !== null, isGenerated(c))));
+  }
+  return rows;
+};
+
+function attributeRow(relation: number, i: number, c: Column, isNotNull: boolean, hasDefault: boolean, generated: boolean): Readonly<Record<string, Datum>> {
+  const info = typeInfo(c.type);
+  return {
+    attrelid: relation, attname: c.name, atttypid: info.oid, attstattarget: -1, attlen: info.length, attnum: i + 1, attndims: c.type.kind === 'array' ? 1 : 0, attcacheoff: -1, atttypmod: typeMod(c.type),
+    attbyval: info.length > 0 && info.length <= 8, attalign: 'i', attstorage: info.length < 0 ? 'x' : 'p', attcompression: '', attnotnull: isNotNull, atthasdef: hasDefault, atthasmissing: false,
+    attidentity: '', attgenerated: generated ? 's' : '', attisdropped: false, attislocal: true, attinhcount: 0, attcollation: info.category === 'S' ? 100 : 0,
+  };
+}
+
+const pgType: Maker = () => typeInfos.map(t => ({
+  oid: t.oid, typname: t.name, typnamespace: 11, typowner: OWNER, typlen: t.length, typbyval: t.length > 0 && t.length <= 8, typtype: t.category === 'P' ? 'p' : 'b', typcategory: t.category,
+  typispreferred: t.preferred, typisdefined: true, typdelim: ',', typrelid: 0, typsubscript: t.elementOid === 0 ? null : 'array_subscript_handler', typelem: t.elementOid, typarray: t.arrayOid,
+  typinput: `${t.name}in`, typoutput: `${t.name}out`, typreceive: `${t.name}recv`, typsend: `${t.name}send`, typmodin: '-', typmodout: '-', typanalyze: '-',
+  typalign: 'i', typstorage: t.length < 0 ? 'x' : 'p', typnotnull: false, typbasetype: 0, typtypmod: -1, typndims: 0, typcollation: t.category === 'S' ? 100 : 0,
+}));
+
+const storedWithKey = (context: SystemContext): { relation: StoredRelation; key: number[] }[] =>
+  [...context.catalog.relations()].flatMap(relation => { const key = primaryKeyOf(relation); return key === null ? [] : [{ relation, key }]; });
+
+const pgIndex: Maker = context => storedWithKey(context).map(({ relation, key }) => ({
+  indexrelid: relation.id + INDEX_OID, indrelid: relation.id, indnatts: key.length, indnkeyatts: key.length, indisunique: true, indnullsnotdistinct: false, indisprimary: true, indisexclusion: false,
+  indimmediate: true, indisclustered: false, indisvalid: true, indcheckxmin: false, indisready: true, indislive: true, indisreplident: false, indkey: SqlArray.of(INT2, key, 0),
+  indcollation: SqlArray.of(OID, key.map(() => 0), 0), indclass: SqlArray.of(OID, key.map(() => 0), 0), indoption: SqlArray.of(INT2, key.map(() => 0), 0),
+}));
+
+const pgConstraint: Maker = context => storedWithKey(context).map(({ relation, key }) => ({
+  oid: relation.id + CONSTRAINT_OID, conname: `${relation.name}_pkey`, connamespace: schemaOid(relation.schema), contype: 'p', condeferrable: false, condeferred: false, convalidated: true,
+  conrelid: relation.id, contypid: 0, conindid: relation.id + INDEX_OID, conparentid: 0, confrelid: 0, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conislocal: true, coninhcount: 0,
+  connoinherit: true, conkey: SqlArray.of(INT2, key),
+}));
+
+const pgAttrdef: Maker = context => {
+  const rows: Readonly<Record<string, Datum>>[] = [];
+  for (const r of context.catalog.relations()) {
+    visibleColumns(r).forEach((c, i) => {
+      const text = defaultOf(c);
+      if (text !== null) rows.push({ oid: r.id * 100 + i, adrelid: r.id, adnum: i + 1, adbin: text });
+    });
+  }
+  return rows;
+};
+
+const definition = (r: StoredRelation): string | null => (r.kind === 'view' || r.kind === 'materialized view' ? ` ${r.sql.trim().replace(/;$/, '')};` : null);
+
+const makers: Readonly<Record<string, Maker>> = {
+  pg_class: pgClass,
+  pg_attribute: pgAttribute,
+  pg_type: pgType,
+  pg_index: pgIndex,
+  pg_constraint: pgConstraint,
+  pg_attrdef: pgAttrdef,
+  pg_namespace: () => SCHEMAS.map(s => ({ oid: s.oid, nspname: s.name, nspowner: OWNER })),
+  pg_am: () => [
+    { oid: 2, amname: 'heap', amhandler: 'heap_tableam_handler', amtype: 't' },
+    { oid: 403, amname: 'btree', amhandler: 'bthandler', amtype: 'i' },
+  ],
+  pg_collation: () => [
+    { oid: 100, collname: 'default', collnamespace: 11, collowner: OWNER, collprovider: 'd', collisdeterministic: true, collencoding: -1 },
+    { oid: 950, collname: 'C', collnamespace: 11, collowner: OWNER, collprovider: 'c', collisdeterministic: true, collencoding: -1, collcollate: 'C', collctype: 'C' },
+  ],
+  pg_roles: context => [roleRow(context.user)],
+  pg_user: context => [{ usename: context.user, usesysid: OWNER, usecreatedb: true, usesuper: true, userepl: false, usebypassrls: true, passwd: '********' }],
+  pg_shadow: context => [{ usename: context.user, usesysid: OWNER, usecreatedb: true, usesuper: true, userepl: false, usebypassrls: true }],
+  pg_database: context => [{
+    oid: 5, datname: context.database, datdba: OWNER, encoding: 6, datlocprovider: 'c', datistemplate: false, datallowconn: true, datconnlimit: -1, datfrozenxid: 0, datminmxid: 0, dattablespace: 1663,
+    datcollate: 'C', datctype: 'C',
+  }],
+  pg_tablespace: () => [{ oid: 1663, spcname: 'pg_default', spcowner: OWNER }],
+  pg_language: () => [{ oid: 12, lanname: 'internal', lanowner: OWNER, lanispl: false, lanpltrusted: false }, { oid: 14, lanname: 'sql', lanowner: OWNER, lanispl: false, lanpltrusted: true }],
+  pg_settings: context => settingSpecs.map(s => ({
+    name: s.name, setting: formatSetting(s, context.settings.get(s.name)), unit: s.kind === 'duration' ? 'ms' : s.kind === 'size' ? 'B' : null,
+    category: s.scope === 'job' ? 'Jobs and checkpoints' : s.scope === 'server' ? 'Server' : 'Client connection', short_desc: s.description, extra_desc: s.flinkKey === null ? null : `Flink: ${s.flinkKey}`,
+    context: s.scope === 'server' ? 'postmaster' : 'user', vartype: s.kind === 'boolean' ? 'bool' : s.kind === 'enum' ? 'enum' : s.kind === 'number' ? 'real' : s.kind === 'text' ? 'string' : 'integer',
+    source: context.settings.own().has(s.name) ? 'session' : 'default', min_val: s.min === undefined ? null : String(s.min), max_val: s.max === undefined ? null : String(s.max),
+    enumvals: s.values === undefined ? null : SqlArray.of(TEXT, [...s.values]), boot_val: formatSetting(s, s.default), reset_val: formatSetting(s, s.default), pending_restart: false,
+  })),
+  pg_tables: context => [...allRelations(context)].filter(r => r.kind === 'table' || r.kind === 'system table').map(r => ({
+    schemaname: r.schema, tablename: r.name, tableowner: context.user, hasindexes: r.kind === 'table', hasrules: false, hastriggers: false, rowsecurity: false,
+  })),
+  pg_views: context => [...context.catalog.relations()].filter(r => r.kind === 'view').map(r => ({ schemaname: r.schema, viewname: r.name, viewowner: context.user, definition: definition(r) })),
+  pg_matviews: context => [...context.catalog.relations()].filter(r => r.kind === 'materialized view').map(r => ({
+    schemaname: r.schema, matviewname: r.name, matviewowner: context.user, hasindexes: false, ispopulated: true, definition: definition(r),
+  })),
+  pg_indexes: context => storedWithKey(context).map(({ relation, key }) => ({
+    schemaname: relation.schema, tablename: relation.name, indexname: `${relation.name}_pkey`,
+    indexdef: `CREATE UNIQUE INDEX ${relation.name}_pkey ON ${relation.schema}.${relation.name} USING btree (${key.map(k => relation.columns[k - 1]?.name ?? '').join(', ')})`,
+  })),
+  pg_description: context => [...context.catalog.relations()].flatMap(r => (r.comment === null ? [] : [{ objoid: r.id, classoid: 1259, objsubid: 0, description: r.comment }])),
+  pg_stat_activity: context => context.sessions().map(s => ({
+    datid: 5, datname: s.database, pid: s.pid, usesysid: OWNER, usename: s.user, application_name: s.applicationName, client_addr: s.clientAddress, backend_start: timestampOf(s.startedMs),
+    query_start: timestampOf(s.queryStartedMs), state: s.state, query: s.query, backend_type: 'client backend',
+  })),
+  pg_stat_user_tables: context => [...context.catalog.relations()].filter(r => r.kind === 'table').map(r => ({ relid: r.id, schemaname: r.schema, relname: r.name })),
+};
+
+function roleRow(user: string): Readonly<Record<string, Datum>> {
+  return { rolname: user, rolsuper: true, rolinherit: true, rolcreaterole: true, rolcreatedb: true, rolcanlogin: true, rolreplication: false, rolconnlimit: -1, rolpassword: '********', rolbypassrls: true, oid: OWNER };
+}
+
+/** Oids Postgres gives its own catalogs, for those that clients cast to regclass or compare; others count from 14000. */
+const KNOWN_OIDS: Readonly<Record<string, number>> = { pg_type: 1247, pg_attribute: 1249, pg_proc: 1255, pg_class: 1259, pg_constraint: 2606, pg_namespace: 2615, pg_description: 2609, pg_database: 1262, pg_index: 2610, pg_attrdef: 2604 };
+
+export const pgCatalogTables: readonly SystemTable[] = Object.entries(catalogColumns).filter(([name]) => name.startsWith('pg_catalog.')).map(([qualified, text], i) => {
+  const name = qualified.slice('pg_catalog.'.length);
+  const columns = parseColumns(text);
+  const maker = makers[name];
+  return { schema: 'pg_catalog', name, id: KNOWN_OIDS[name] ?? 14000 + i, columns, description: '', rows: context => (maker === undefined ? [] : rowsOf(columns, maker(context))) };
+});
+
+export { definition, formatType };
+export type { SqlType };
