@@ -1,0 +1,9 @@
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { killTest } from './killtest.js';
+
+test('views equal an uninterrupted run after 10 kills of the server process', { timeout: 240_000 }, async t => {
+  const seed = Number(process.env['KILL_SEED'] ?? Date.now() % 1_000_000);
+  const kills = await killTest({ events: 60_000, kills: 10, rowsPerSecond: 5000, seed, parallelism: 1 }, line => { t.diagnostic(line); });
+  assert.equal(kills, 10);
+});

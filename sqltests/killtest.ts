@@ -1,0 +1,97 @@
+/**
+ * The kill test: a windowed aggregation and a join over a file of Nexmark events, read slowly; the server process gets kill −9 at random
+ * moments while its jobs run; the final views must equal those of one uninterrupted run, row for row.
+ */
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { generateNexmark } from '../bench/nexmark/generate.js';
+import { eventFile } from '../bench/nexmark/queries.js';
+import { ServerProcess, removeFolder, temporaryFolder, until, type TextRow } from './serverprocess.js';
+
+const VIEWS = `
+CREATE MATERIALIZED VIEW bids_per_window AS
+  SELECT window_start, auction, count(*) AS bids, sum(price) AS total, max(price) AS highest
+  FROM TUMBLE(bid, date_time, INTERVAL '10 seconds') GROUP BY window_start, auction;
+CREATE MATERIALIZED VIEW highest AS
+  SELECT a.id, a.category, a.seller, max(b.price) AS price, count(*) AS bids
+  FROM auction a JOIN bid b ON b.auction = a.id AND b.date_time BETWEEN a.date_time AND a.expires GROUP BY a.id, a.category, a.seller;
+CREATE MATERIALIZED VIEW by_category AS SELECT category, count(*) AS auctions, avg(price) AS average FROM highest GROUP BY category;
+`;
+const RESULTS = [
+  'SELECT * FROM bids_per_window ORDER BY 1, 2',
+  'SELECT * FROM highest ORDER BY 1',
+  'SELECT * FROM by_category ORDER BY 1',
+];
+const FINISH_TIMEOUT_MS = 600_000;
+
+export interface KillTest { readonly events: number; readonly kills: number; readonly rowsPerSecond: number; readonly seed: number; readonly parallelism: number }
+
+function random(seed: number): () => number {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), a | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const finished = (rows: readonly TextRow[]): boolean => rows.length > 0 && rows.every(r => r[0] === 'finished');
+const failed = (rows: readonly TextRow[]): boolean => rows.some(r => r[0] === 'failed');
+const STATUS = 'SELECT status, failure FROM millrace.jobs';
+
+async function results(server: ServerProcess): Promise<TextRow[][]> {
+  const all: TextRow[][] = [];
+  for (const sql of RESULTS) all.push(await server.query(sql));
+  return all;
+}
+
+async function setUp(server: ServerProcess, file: string, rowsPerSecond: number, parallelism: number): Promise<void> {
+  const extra = rowsPerSecond > 0 ? `, rows_per_second = ${rowsPerSecond}` : '';
+  await server.query(`SET checkpoint_interval = '200ms'; SET parallelism = ${parallelism}; SET restart_strategy = 'fixed_delay'; ${eventFile(file, extra)} ${VIEWS}`);
+}
+
+/** Runs the test; returns how often the process was killed while all jobs were running. */
+export async function killTest(options: KillTest, log: (line: string) => void): Promise<number> {
+  const dir = temporaryFolder('kill');
+  const rand = random(options.seed);
+  const file = path.join(dir, 'events.ndjson');
+  let server: ServerProcess | null = null;
+  try {
+    await generateNexmark({ events: options.events, file, seed: 42 });
+    server = await ServerProcess.start(path.join(dir, 'whole'));
+    await setUp(server, file, 0, options.parallelism);
+    const ask = async (): Promise<TextRow[]> => server === null ? [] : server.query(STATUS);
+    await until(ask, rows => finished(rows) || failed(rows), FINISH_TIMEOUT_MS, 'the uninterrupted run');
+    const expected = await results(server);
+    await server.stop();
+    assert.ok((expected[0] ?? []).length > 0, 'the oracle has rows');
+
+    const data = path.join(dir, 'killed');
+    server = await ServerProcess.start(data);
+    await setUp(server, file, options.rowsPerSecond, options.parallelism);
+    let kills = 0;
+    while (kills < options.kills) {
+      await until(ask, rows => rows.length > 0 && rows.every(r => r[0] === 'running'), 60_000, 'running');
+      const waitMs = Math.floor(rand() * 700);
+      await new Promise(resolve => { setTimeout(resolve, waitMs); });
+      const status = await server.query(STATUS).catch((): TextRow[] => []);
+      if (finished(status)) break;
+      await server.kill();
+      kills++;
+      if (kills % 10 === 0) log(`${kills} kills`);
+      server = await ServerProcess.start(data);
+    }
+    const done = await until(ask, rows => finished(rows) || failed(rows), FINISH_TIMEOUT_MS, 'the end of the killed run');
+    assert.ok(finished(done), `jobs after ${kills} kills: ${JSON.stringify(done)}`);
+    const actual = await results(server);
+    RESULTS.forEach((sql, i) => { assert.deepEqual(actual[i], expected[i], `${sql} after ${kills} kills (seed ${options.seed})`); });
+    const checkpoints = await server.query("SELECT count(*) FROM millrace.checkpoints WHERE status = 'completed'");
+    log(`${kills} kills, ${expected.map(r => r.length).join(' + ')} rows equal, ${String(checkpoints[0]?.[0])} completed checkpoints in the history (seed ${options.seed})`);
+    await server.stop();
+    return kills;
+  } finally {
+    await server?.kill();
+    removeFolder(dir);
+  }
+}
