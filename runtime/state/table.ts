@@ -39,7 +39,7 @@ export interface StateTable {
   keyLength(slot: Slot): number;
   /** Changes the value's length, keeping the common prefix, new bytes zero; may move it. Marks the entry changed. */
   resize(slot: Slot, bytes: number): void;
-  /** Must be called when the value's bytes are changed in place. */
+  /** Must be called BEFORE the value's bytes are changed in place (open readers save the old value then). Cheap when repeated. */
   changed(slot: Slot): void;
   /** Calls visit for every live entry, evicted ones included (read back in chunks). Order: unspecified. */
   scan(visit: (key: Uint8Array, value: Uint8Array) => void): Promise<void>;

@@ -1,0 +1,37 @@
+/** KeyBatches for tests and benches of state tables: keys given as strings or bytes. */
+import type { KeyBatch } from '../keys.js';
+
+/** FNV-1a with a final mix: any hash does, as long as table and batch use the same. */
+export function testHash(data: Uint8Array, start: number, end: number): number {
+  let h = 0x811c9dc5;
+  for (let p = start; p < end; p++) h = Math.imul(h ^ data[p], 0x01000193);
+  return Math.imul(h ^ (h >>> 15), 0x85ebca6b);
+}
+
+export function testKeys(keys: readonly (string | Uint8Array)[]): KeyBatch {
+  const parts = keys.map((k) => (typeof k === 'string' ? new TextEncoder().encode(k) : k));
+  const data = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
+  const start = new Int32Array(keys.length);
+  const end = new Int32Array(keys.length);
+  const hash = new Int32Array(keys.length);
+  let at = 0;
+  for (let i = 0; i < parts.length; i++) {
+    start[i] = at;
+    data.set(parts[i], at);
+    at += parts[i].length;
+    end[i] = at;
+    hash[i] = testHash(data, start[i], end[i]);
+  }
+  return { length: keys.length, data, start, end, hash, anyNull: null };
+}
+
+/** A seeded generator of integers in [0, n): mulberry32. */
+export function testRandom(seed: number): (n: number) => number {
+  let a = seed;
+  return (n) => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * n);
+  };
+}
