@@ -1,0 +1,187 @@
+/**
+ * Clauses of ours inside queries, lifted out before Postgres' grammar sees the text and blanked with spaces of equal length, so that
+ * positions hold:
+ *
+ *   … EMIT CHANGES | EMIT ON WINDOW CLOSE                       at the end of a query          → `emit`
+ *   relation AS OF CHECKPOINT n                                 in FROM                        → `asOf`
+ *   TABLE(TUMBLE(TABLE t, DESCRIPTOR(c), INTERVAL '10' SECOND)) the standard's window function → TUMBLE(t, c, INTERVAL '10' SECOND)
+ *
+ * And words that Postgres' grammar would silently take for aliases (`a ASOF JOIN b` parses as `a AS asof JOIN b`, `FROM hot EMIT` as an
+ * alias) are refused: features by name (0A000), the rest as syntax errors with a hint (42601).
+ */
+import { SqlError, unsupported } from '../../types/error.js';
+import { SourceText } from './sourcetext.js';
+import type { Token } from './lexer.js';
+import type { Piece } from './split.js';
+import type { AsOfCheckpoint, Emit } from './statement.js';
+
+export interface Lifted {
+  readonly source: SourceText;
+  readonly emit: Emit | null;
+  readonly asOf: readonly AsOfCheckpoint[];
+}
+
+const WINDOW_FUNCTIONS = new Set(['tumble', 'hop', 'session', 'cumulate']);
+const NOT_ALIASES = new Set(['asof', 'emit', 'of', 'qualify', 'match_recognize']);
+/** Words after which one of NOT_ALIASES is a column or keyword, not an alias. */
+const BEFORE_NAME = new Set([
+  'all', 'analyse', 'analyze', 'and', 'any', 'array', 'asc', 'both', 'by', 'case', 'check', 'column', 'current', 'desc', 'distinct', 'do', 'else', 'except', 'for', 'from',
+  'group', 'having', 'in', 'instead', 'intersect', 'into', 'is', 'join', 'leading', 'like', 'ilike', 'limit', 'not', 'offset', 'on', 'only', 'or', 'order', 'returning', 'select', 'set',
+  'share', 'similar', 'some', 'symmetric', 'table', 'then', 'to', 'trailing', 'union', 'unique', 'update', 'using', 'values', 'variadic', 'when', 'where', 'with', 'between', 'add', 'rename', 'exists',
+]);
+
+const HINTS: Readonly<Record<string, string>> = {
+  emit: 'EMIT CHANGES or EMIT ON WINDOW CLOSE stands at the end of a query. As a name it must be quoted: "emit".',
+  asof: 'ASOF joins are not supported. As a name it must be quoted: "asof".',
+  of: 'A past state is read with relation AS OF CHECKPOINT n. As a name it must be quoted: "of".',
+  qualify: 'QUALIFY is of BigQuery, Snowflake and Teradata. Put the window function into a subquery and filter outside: SELECT * FROM (SELECT …, row_number() OVER (…) AS rn FROM …) q WHERE rn = 1.',
+  match_recognize: 'As a name it must be quoted: "match_recognize".',
+};
+
+export function liftClauses(piece: Piece): Lifted {
+  const lifting = new Lifting(piece);
+  lifting.run();
+  return lifting.result();
+}
+
+class Lifting {
+  readonly #source: SourceText;
+  readonly #tokens: readonly Token[];
+  readonly #blanked: Token[] = [];
+  readonly #asOf: AsOfCheckpoint[] = [];
+  #emit: Emit | null = null;
+
+  constructor(piece: Piece) {
+    this.#source = piece.source;
+    this.#tokens = piece.tokens;
+  }
+
+  run(): void {
+    let depth = 0;
+    for (let i = 0; i < this.#tokens.length; i++) {
+      const t = this.#tokens[i];
+      if (t === undefined) break;
+      if (t.kind === 'symbol') depth += t.text === '(' ? 1 : t.text === ')' ? -1 : 0;
+      if (t.kind !== 'word') continue;
+      if (t.text === 'emit' && this.#emitAt(i, depth)) i = this.#tokens.length;
+      else if (t.text === 'as' && this.#word(i + 1) === 'of') i = this.#asOfAt(i);
+      else if (t.text === 'table' && this.#symbol(i + 1) === '(' && WINDOW_FUNCTIONS.has(this.#word(i + 2) ?? '') && this.#symbol(i + 3) === '(') this.#standardWindow(i);
+      else if (WINDOW_FUNCTIONS.has(t.text) && this.#symbol(i + 1) === '(') this.#windowArguments(i + 1);
+      else if (NOT_ALIASES.has(t.text)) this.#refuse(i);
+    }
+  }
+
+  result(): Lifted {
+    if (this.#blanked.length === 0) return { source: this.#source, emit: null, asOf: [] };
+    let text = this.#source.text;
+    for (const t of this.#blanked) text = text.slice(0, t.start) + ' '.repeat(t.end - t.start) + text.slice(t.end);
+    return { source: new SourceText(text, this.#source.base), emit: this.#emit, asOf: this.#asOf };
+  }
+
+  #word(i: number): string | null {
+    const t = this.#tokens[i];
+    return t !== undefined && t.kind === 'word' ? t.text : null;
+  }
+  #symbol(i: number): string | null {
+    const t = this.#tokens[i];
+    return t !== undefined && t.kind === 'symbol' ? t.text : null;
+  }
+  #position(i: number): number {
+    const t = this.#tokens[i];
+    return this.#source.positionOfUnit(t === undefined ? this.#source.text.length : t.start);
+  }
+  #blank(i: number): void {
+    const t = this.#tokens[i];
+    if (t !== undefined) this.#blanked.push(t);
+  }
+  #syntaxError(i: number, hint?: string): SqlError {
+    const t = this.#tokens[i];
+    const message = t === undefined ? 'syntax error at end of input' : `syntax error at or near "${this.#source.text.slice(t.start, t.end)}"`;
+    return new SqlError('42601', message, { position: this.#position(i), hint });
+  }
+
+  /** EMIT at token i; true when it was one of ours (the query ends with it). */
+  #emitAt(i: number, depth: number): boolean {
+    const changes = this.#word(i + 1) === 'changes';
+    const onClose = this.#word(i + 1) === 'on' && this.#word(i + 2) === 'window' && this.#word(i + 3) === 'close';
+    if (!changes && !onClose) { this.#refuse(i); return false; }
+    if (depth > 0) throw new SqlError('42601', 'EMIT is allowed only at the end of the whole query', { position: this.#position(i) });
+    const end = i + (changes ? 2 : 4);
+    if (this.#tokens[end] !== undefined && this.#symbol(end) !== ';') throw this.#syntaxError(end, 'EMIT … stands at the end of a query.');
+    for (let k = i; k < end; k++) this.#blank(k);
+    this.#emit = changes ? 'changes' : 'on_window_close';
+    return true;
+  }
+
+  /** AS OF at token i; returns the last token it took. */
+  #asOfAt(i: number): number {
+    if (this.#word(i - 1) === 'system_time') throw unsupported('FOR SYSTEM_TIME AS OF', this.#position(i - 2));
+    if (this.#word(i + 2) !== 'checkpoint') {
+      const what = this.#word(i + 2);
+      if (what === 'timestamp' || what === 'system' || what === 'now') throw unsupported(`AS OF ${what.toUpperCase()}`, this.#position(i), 'A past state is read with relation AS OF CHECKPOINT n.');
+      throw this.#syntaxError(i + 1, HINTS['of']);
+    }
+    const number = this.#tokens[i + 3];
+    if (number === undefined || number.kind !== 'number' || !/^\d+$/.test(number.text)) throw this.#syntaxError(i + 3, 'AS OF CHECKPOINT takes the number of a checkpoint (millrace.checkpoints).');
+    let first = i - 1;
+    while (this.#symbol(first - 1) === '.') first -= 2;
+    const name = this.#tokens[first];
+    if (name === undefined || (name.kind !== 'word' && name.kind !== 'quoted')) throw this.#syntaxError(i, 'AS OF CHECKPOINT follows the name of a relation.');
+    for (let k = i; k < i + 4; k++) this.#blank(k);
+    this.#asOf.push({ location: this.#source.byteOfUnit(name.start), checkpoint: Number(number.text), position: this.#position(i) });
+    return i + 3;
+  }
+
+  /** TABLE ( window ( … ) ): the outer word and its parentheses go; the inner call's arguments are lifted when the walk reaches them. */
+  #standardWindow(i: number): void {
+    const close = this.#closing(i + 1);
+    this.#blank(i);
+    this.#blank(i + 1);
+    this.#blank(close);
+  }
+
+  /** Arguments of a window function in the standard's form: TABLE t, DESCRIPTOR(c), DATA => …, TIMECOL => …. */
+  #windowArguments(open: number): void {
+    const close = this.#closing(open);
+    let depth = 0;
+    for (let i = open; i < close; i++) {
+      const symbol = this.#symbol(i);
+      if (symbol === '(') depth++;
+      else if (symbol === ')') depth--;
+      if (depth !== 1) continue;
+      const word = this.#word(i);
+      const named = this.#symbol(i + 1) === '=>';
+      if ((word === 'data' || word === 'timecol') && named) { this.#blank(i); this.#blank(i + 1); }
+      else if (word === 'table' && (this.#symbol(i - 1) === '(' || this.#symbol(i - 1) === ',' || this.#symbol(i - 1) === '=>')) this.#blank(i);
+      else if (word === 'partition' && this.#word(i + 1) === 'by') throw unsupported('PARTITION BY in a window function', this.#position(i), 'SESSION(t, col, gap, partition_by => key)');
+      else if (word === 'descriptor' && this.#symbol(i + 1) === '(') {
+        if (this.#symbol(i + 3) !== ')') throw unsupported('DESCRIPTOR of several columns', this.#position(i));
+        this.#blank(i);
+        this.#blank(i + 1);
+        this.#blank(i + 3);
+      }
+    }
+  }
+
+  #closing(open: number): number {
+    let depth = 0;
+    for (let i = open; i < this.#tokens.length; i++) {
+      const s = this.#symbol(i);
+      if (s === '(') depth++;
+      else if (s === ')' && --depth === 0) return i;
+    }
+    throw this.#syntaxError(this.#tokens.length);
+  }
+
+  /** A word of NOT_ALIASES at token i: an error where it would be read as an alias; nothing where it is a column's name. */
+  #refuse(i: number): void {
+    const word = this.#word(i) ?? '';
+    const before = this.#tokens[i - 1];
+    if (before === undefined) return;
+    const ends = before.kind === 'word' ? !BEFORE_NAME.has(before.text) : before.kind !== 'symbol' || before.text === ')' || before.text === ']';
+    if (!ends) return;
+    if (word === 'asof') throw unsupported('ASOF JOIN', this.#position(i));
+    if (word === 'match_recognize') throw unsupported('MATCH_RECOGNIZE', this.#position(i));
+    throw this.#syntaxError(i, HINTS[word]);
+  }
+}
