@@ -1,0 +1,161 @@
+/**
+ * Views against Postgres: the same tables, the same random changes, the same queries; after every step each materialized view must hold
+ * what Postgres (in process) answers to its query. Retractions, NULLs, duplicates, updates of keys and empty tables all come up.
+ */
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { PGlite } from '@electric-sql/pglite';
+import pg from 'pg';
+import { open, type Server } from '../server/open.js';
+import { removeFolder, temporaryFolder } from './serverprocess.js';
+
+const TABLES = `
+CREATE TABLE t (id int PRIMARY KEY, g int, v int, n numeric, s text, at timestamp);
+CREATE TABLE u (id int PRIMARY KEY, g int, w bigint, s text);
+CREATE TABLE r (g int, x double precision, b boolean);
+`;
+
+/** Queries kept as views; each must also be valid Postgres. */
+const VIEWS: Readonly<Record<string, string>> = {
+  plain: 'SELECT id, g, v + 1 AS v1, n * 2 AS n2, upper(s) AS s FROM t WHERE v > 10 OR g IS NULL',
+  by_group: 'SELECT g, count(*) AS c, count(v) AS cv, sum(v) AS sv, min(v) AS mn, max(v) AS mx FROM t GROUP BY g',
+  averages: 'SELECT g, avg(v) AS av, avg(n) AS an, sum(n) AS sn FROM t GROUP BY g',
+  whole: 'SELECT count(*) AS c, sum(v) AS s, min(s) AS mn, max(at) AS mx, bool_and(v > 5) AS ba, bool_or(v > 95) AS bo FROM t',
+  filtered: 'SELECT g, count(*) FILTER (WHERE v > 50) AS big, sum(v) FILTER (WHERE v <= 50) AS small FROM t GROUP BY g',
+  having: 'SELECT g, count(*) AS c FROM t GROUP BY g HAVING count(*) > 1',
+  distinct_values: 'SELECT DISTINCT g, s FROM t',
+  distinct_aggregates: 'SELECT g, count(DISTINCT v) AS dv, sum(DISTINCT v) AS ds, count(DISTINCT s) AS dst FROM t GROUP BY g',
+  expression_group: 'SELECT v % 5 AS k, count(*) AS c, max(n) AS mx FROM t GROUP BY v % 5',
+  inner_join: 'SELECT t.id, u.id AS uid, t.v, u.w FROM t JOIN u ON t.g = u.g',
+  join_on_more: 'SELECT t.id, u.id AS uid FROM t JOIN u ON t.g = u.g AND t.v < u.w',
+  left_join: 'SELECT t.id, t.g, u.id AS uid, u.s FROM t LEFT JOIN u ON t.g = u.g',
+  left_join_condition: 'SELECT t.id, u.id AS uid FROM t LEFT JOIN u ON t.g = u.g AND u.w > 40',
+  right_join: 'SELECT t.id, u.id AS uid, u.w FROM t RIGHT JOIN u ON t.g = u.g AND t.s = u.s',
+  full_join: 'SELECT t.id, u.id AS uid FROM t FULL JOIN u ON t.id = u.id',
+  cross_join: 'SELECT t.id, r.x FROM t CROSS JOIN r WHERE t.v > 80',
+  comma_join: 'SELECT t.id, u.id AS uid FROM t, u WHERE t.s = u.s AND t.v > 20',
+  self_join: 'SELECT a.id, b.id AS other FROM t a JOIN t b ON a.g = b.g AND a.id < b.id',
+  three_way: 'SELECT t.id, u.id AS uid, r.x FROM t JOIN u ON t.g = u.g JOIN r ON r.g = u.g',
+  join_aggregate: 'SELECT u.s, count(*) AS c, sum(t.v) AS sv FROM t JOIN u ON t.g = u.g GROUP BY u.s',
+  aggregate_of_aggregate: 'SELECT c, count(*) AS groups FROM (SELECT g, count(*) AS c FROM t GROUP BY g) q GROUP BY c',
+  join_of_aggregates: 'SELECT a.g, a.c, b.m FROM (SELECT g, count(*) AS c FROM t GROUP BY g) a JOIN (SELECT g, max(w) AS m FROM u GROUP BY g) b ON a.g = b.g',
+  left_join_aggregate: 'SELECT t.g, count(u.id) AS c FROM t LEFT JOIN u ON u.g = t.g GROUP BY t.g',
+  union_all: 'SELECT id, g FROM t UNION ALL SELECT id, g FROM u',
+  union_distinct: 'SELECT g FROM t UNION SELECT g FROM u',
+  cte: 'WITH c AS (SELECT g, sum(v) AS sv FROM t GROUP BY g) SELECT a.g, a.sv, b.sv AS other FROM c a JOIN c b ON a.sv = b.sv AND a.g <> b.g',
+  strings: "SELECT g, string_agg(s, ',' ORDER BY s, id) AS all_s FROM t GROUP BY g",
+  arrays: 'SELECT g, array_agg(v ORDER BY v DESC, id) AS vs FROM t GROUP BY g',
+  booleans: 'SELECT b, count(*) AS c, sum(x) AS sx, min(x) AS mn FROM r GROUP BY b',
+  keyless: 'SELECT g, b FROM r WHERE x > 0.3',
+  cases: "SELECT id, CASE WHEN v > 66 THEN 'high' WHEN v > 33 THEN 'mid' ELSE 'low' END AS band, coalesce(s, '-') AS s FROM t",
+  by_case: "SELECT CASE WHEN v > 50 THEN 'high' ELSE 'low' END AS band, count(*) AS c, sum(n) AS sn FROM t GROUP BY 1",
+  dates: "SELECT date_trunc('hour', at) AS h, count(*) AS c, max(at) AS last FROM t GROUP BY date_trunc('hour', at)",
+  in_list: "SELECT id FROM t WHERE s IN ('a', 'b') AND g NOT IN (3, 4)",
+};
+
+const STEPS = 14;
+const ID_MAX = 40;
+
+function random(seed: number): (n: number) => number {
+  let a = seed >>> 0;
+  return n => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), a | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * n);
+  };
+}
+
+const maybe = (rand: (n: number) => number, text: string): string => (rand(6) === 0 ? 'NULL' : text);
+const row = (rand: (n: number) => number, table: string, id: number): string => {
+  const s = `'${'abcdé'[rand(5)] ?? 'a'}'`;
+  if (table === 't') return `(${id}, ${maybe(rand, String(rand(6)))}, ${maybe(rand, String(rand(100)))}, ${maybe(rand, `${rand(1000)}.${rand(100)}`)}, ${maybe(rand, s)}, ${maybe(rand, `'2024-01-0${1 + rand(3)} ${String(rand(24)).padStart(2, '0')}:00:0${rand(10)}'`)})`;
+  if (table === 'u') return `(${id}, ${maybe(rand, String(rand(6)))}, ${maybe(rand, String(rand(100)))}, ${maybe(rand, s)})`;
+  return `(${maybe(rand, String(rand(6)))}, ${maybe(rand, `${rand(8)}.${rand(4) * 25}`)}, ${maybe(rand, rand(2) === 0 ? 'true' : 'false')})`;
+};
+
+/** One random statement valid on both systems: inserts of free ids, updates, deletes. */
+function mutation(rand: (n: number) => number, ids: Readonly<Record<'t' | 'u', Set<number>>>): string {
+  const table = (['t', 'u', 'r'] as const)[rand(3)] ?? 't';
+  const kind = rand(10);
+  if (table === 'r') {
+    if (kind < 7) return `INSERT INTO r VALUES ${Array.from({ length: 1 + rand(4) }, () => row(rand, 'r', 0)).join(', ')}`;
+    return kind < 9 ? `DELETE FROM r WHERE g = ${rand(6)}` : `UPDATE r SET x = x + 1 WHERE g = ${rand(6)}`;
+  }
+  const used = ids[table];
+  if (kind < 5 || used.size === 0) {
+    const fresh = Array.from({ length: 1 + rand(6) }, () => rand(ID_MAX)).filter((id, i, all) => !used.has(id) && all.indexOf(id) === i);
+    if (fresh.length === 0) return `UPDATE ${table} SET g = ${rand(6)} WHERE id % 3 = ${rand(3)}`;
+    for (const id of fresh) used.add(id);
+    return `INSERT INTO ${table} VALUES ${fresh.map(id => row(rand, table, id)).join(', ')}`;
+  }
+  if (kind < 8) {
+    const set = table === 't' ? [`v = ${maybe(rand, String(rand(100)))}`, `g = ${maybe(rand, String(rand(6)))}`, 'v = v + 1', 's = s || \'x\'', 'n = n - 0.5'] : [`w = ${maybe(rand, String(rand(100)))}`, `g = ${rand(6)}`, 's = NULL'];
+    return `UPDATE ${table} SET ${set[rand(set.length)] ?? 'g = 1'} WHERE id % ${1 + rand(4)} = 0`;
+  }
+  const cut = rand(ID_MAX);
+  if (kind === 9 && rand(3) === 0) { used.clear(); return `DELETE FROM ${table}`; }
+  for (const id of used) if (id >= cut && id < cut + 6) used.delete(id);
+  return `DELETE FROM ${table} WHERE id >= ${cut} AND id < ${cut + 6}`;
+}
+
+const TEXT = (value: string): string => value;
+let dir: string;
+let server: Server;
+let client: pg.Client;
+
+before(async () => {
+  dir = temporaryFolder('oracle');
+  server = await open({ data: dir, port: 0, logLevel: 'error' });
+  client = new pg.Client({ host: '127.0.0.1', port: server.port, user: 'test', database: 'test', types: { getTypeParser: () => (v: string | Buffer): string => v.toString() } as unknown as pg.CustomTypesConfig });
+  await client.connect();
+});
+after(async () => {
+  await client.end();
+  await server.close();
+  removeFolder(dir);
+});
+
+for (const parallelism of [1, 2]) {
+  test(`views of every kind equal Postgres after each random change, parallelism ${parallelism}`, { timeout: 240_000 }, async t => {
+    const seed = Number(process.env['ORACLE_SEED'] ?? Date.now() % 1_000_000);
+    t.diagnostic(`seed ${seed}`);
+    const rand = random(seed);
+    const oracle = await PGlite.create();
+    const ids = { t: new Set<number>(), u: new Set<number>() };
+    const both = async (sql: string): Promise<void> => { await oracle.exec(sql); await client.query(sql); };
+    try {
+      await client.query(`SET parallelism = ${parallelism}; SET checkpoint_interval = '500ms'`);
+      await both(TABLES);
+      // Half of the views see the tables empty, half are created over rows that are there already.
+      const names = Object.keys(VIEWS);
+      const create = async (some: readonly string[]): Promise<void> => {
+        for (const name of some) {
+          await oracle.exec(`CREATE VIEW ${name} AS ${VIEWS[name] ?? ''}`);
+          await client.query(`CREATE MATERIALIZED VIEW ${name} AS ${VIEWS[name] ?? ''}`);
+        }
+      };
+      await create(names.filter((_, i) => i % 2 === 0));
+      const done: string[] = [];
+      for (let step = 0; step < STEPS; step++) {
+        if (step === 4) await create(names.filter((_, i) => i % 2 === 1));
+        for (let k = 0; k <= rand(4); k++) {
+          const sql = mutation(rand, ids);
+          done.push(sql);
+          await both(sql);
+        }
+        await client.query('FLUSH');
+        for (const name of step < 4 ? names.filter((_, i) => i % 2 === 0) : names) {
+          const expected = await oracle.query<(string | null)[]>(`SELECT * FROM ${name}`, [], { rowMode: 'array', parsers: new Proxy({}, { get: () => TEXT, has: () => true }) });
+          const actual = await client.query({ text: `SELECT * FROM ${name}`, rowMode: 'array' });
+          const sorted = (rows: readonly (readonly (string | null)[])[]): string[] => rows.map(r => r.map(v => v ?? '∅').join('|')).sort();
+          assert.deepEqual(sorted(actual.rows as (string | null)[][]), sorted(expected.rows as unknown as (string | null)[][]), `${name} at step ${step}, seed ${seed}; changes:\n${done.join(';\n')}`);
+        }
+      }
+    } finally {
+      for (const name of Object.keys(VIEWS).reverse()) await client.query(`DROP MATERIALIZED VIEW IF EXISTS ${name} CASCADE`).catch(() => undefined);
+      for (const name of ['t', 'u', 'r']) await client.query(`DROP TABLE IF EXISTS ${name} CASCADE`).catch(() => undefined);
+      await oracle.close();
+    }
+  });
+}
