@@ -51,6 +51,8 @@ export class Database {
   /** ALTER SYSTEM's values over the configuration file's. */
   readonly settings: Settings;
   readonly startedMs = Date.now();
+  /** Nothing was in the data directory before. */
+  readonly isNew: boolean;
   readonly #dataDir: DataDir;
   readonly #store: CatalogStore;
   readonly #trim: NodeJS.Timeout;
@@ -58,7 +60,7 @@ export class Database {
   #closing = false;
 
   private constructor(parts: {
-    options: DatabaseOptions; dataDir: DataDir; store: CatalogStore; catalog: Catalog; tables: TableWriter; reader: TableReader; engine: Engine; settings: Settings;
+    options: DatabaseOptions; dataDir: DataDir; store: CatalogStore; catalog: Catalog; tables: TableWriter; reader: TableReader; engine: Engine; settings: Settings; isNew: boolean;
   }) {
     this.options = parts.options;
     this.#dataDir = parts.dataDir;
@@ -68,6 +70,7 @@ export class Database {
     this.reader = parts.reader;
     this.engine = parts.engine;
     this.settings = parts.settings;
+    this.isNew = parts.isNew;
     this.#trim = setInterval(() => { void this.#trimLog(); }, TRIM_INTERVAL_MS);
     this.#trim.unref();
   }
@@ -92,7 +95,7 @@ export class Database {
         checkpoint: (jobId, row) => { for (const listener of database?.listeners ?? []) listener({ ...row, jobId }); },
       },
     });
-    database = new Database({ options, dataDir, store, catalog, tables, reader, engine, settings });
+    database = new Database({ options, dataDir, store, catalog, tables, reader, engine, settings, isNew: dataDir.isNew });
     tables.onCommit(seq => engine.logAdvanced(seq));
     for (const job of catalog.jobs()) {
       await engine.startJob({ jobId: job.jobId, name: job.name, plan: job.plan, settings: job.settings, status: job.status, createdMs: job.createdMs });

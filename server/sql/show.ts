@@ -1,6 +1,6 @@
 /** SHOW, DESCRIBE and EXPLAIN: small answers made here, without the engine. */
 import type { Relation } from '../../planner/catalog.js';
-import type { Explainable, ShowObjects, Statement } from '../../planner/parse/statement.js';
+import type { Explainable, ShowObjects } from '../../planner/parse/statement.js';
 import { explain } from '../../planner/explain/explain.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { PlannedQuery } from '../../planner/planner.js';
@@ -68,10 +68,10 @@ export function describe(database: Database, name: { readonly schema: string | n
   const relation = findRelation(database, name);
   const stored = database.catalog.relationById(relation.id);
   const key = stored === null ? null : primaryKeyOf(stored);
-  const columns = relation.kind === 'index' ? relation.columns : visibleColumns(relation);
+  const columns = visibleColumns(relation);
   const watermark = relation.kind === 'stream' ? relation.watermark : null;
   return table(['column', 'type', 'nullable', 'default', 'notes'], columns.map((c, i) => {
-    const extra: { notNull?: boolean; defaultSql?: string | null; generatedSql?: string | null; path?: string | null; metadata?: string | null } = c;
+    const extra: { notNull?: boolean; defaultSql?: string | null; generatedSql?: string | null; path?: string | null; metadata?: string | null } & typeof c = c;
     const notes: string[] = [];
     if (key?.includes(i + 1) === true) notes.push('primary key');
     if (extra.path !== undefined && extra.path !== null) notes.push(`path ${extra.path}`);
@@ -107,5 +107,3 @@ function plannedFor(database: Database, statement: Explainable, position: number
     case 'insert': case 'update': case 'delete': throw unsupported(`EXPLAIN of ${statement.kind.toUpperCase()}`, position);
   }
 }
-
-export type { Statement };

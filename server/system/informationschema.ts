@@ -19,7 +19,7 @@ function columns(context: SystemContext): Objects {
       const numeric = c.type.kind === 'numeric' && mod >= 4;
       const bits: Readonly<Record<string, number>> = { int2: 16, int4: 32, int8: 64, float4: 24, float8: 53 };
       const precision = numeric ? (mod - 4) >> 16 : bits[c.type.kind] ?? null;
-      const extra: { notNull?: boolean; defaultSql?: string | null; generatedSql?: string | null } = c;
+      const extra: { notNull?: boolean; defaultSql?: string | null; generatedSql?: string | null } & typeof c = c;
       rows.push({
         table_catalog: context.database, table_schema: r.schema, table_name: r.name, column_name: c.name, ordinal_position: i + 1, column_default: extra.defaultSql ?? null,
         is_nullable: extra.notNull === true ? 'NO' : 'YES', data_type: c.type.kind === 'array' ? 'ARRAY' : formatType(c.type.kind === 'varchar' || c.type.kind === 'bpchar' || c.type.kind === 'numeric' ? { kind: c.type.kind } : c.type),

@@ -2,7 +2,6 @@
 import type { Datum } from '../../types/value.js';
 import { Interval } from '../../types/interval.js';
 import { SqlArray } from '../../types/array.js';
-import { TEXT } from '../../types/sqltype.js';
 import { formatSetting, settingSpecs } from '../../types/settings.js';
 import { type SystemContext, type SystemTable, parseColumns, rowsOf, timestampOf } from './systemtable.js';
 
@@ -25,7 +24,7 @@ export const millraceTables: readonly SystemTable[] = [
       const stored = context.catalog.job(j.jobId);
       const relations = (stored?.relations ?? []).flatMap(id => { const r = context.catalog.relationById(id); return r === null ? [] : [r]; });
       return {
-        job_id: j.jobId, job_name: j.name, relations: SqlArray.of(TEXT, relations.map(r => r.name)), kind: relations[0]?.kind ?? null, status: j.status, sql: stored?.sql ?? null,
+        job_id: j.jobId, job_name: j.name, relations: SqlArray.of(relations.map(r => r.name)), kind: relations[0]?.kind ?? null, status: j.status, sql: stored?.sql ?? null,
         parallelism: j.parallelism, created_at: timestampOf(j.createdMs), started_at: timestampOf(j.startedMs), finished_at: timestampOf(j.finishedMs),
         restarts: j.restarts, rows_in: j.rowsIn, rows_out: j.rowsOut, last_checkpoint_id: j.lastCheckpointId, failure: j.failure,
       };

@@ -4,9 +4,9 @@
  * constraint have oids derived from the table's (below 16384 * 2^k there is room: id + INDEX_OID, id + CONSTRAINT_OID).
  */
 import type { Datum } from '../../types/value.js';
-import { type Column, INT2, OID, TEXT, type SqlType } from '../../types/sqltype.js';
+import type { Column } from '../../types/sqltype.js';
 import { SqlArray } from '../../types/array.js';
-import { formatType, typeInfo, typeInfos, typeMod } from '../../types/typeinfo.js';
+import { typeInfo, typeInfos, typeMod } from '../../types/typeinfo.js';
 import { formatSetting, settingSpecs } from '../../types/settings.js';
 import { SCHEMAS } from '../catalog/catalog.js';
 import { relkind, type StoredRelation } from '../catalog/relation.js';
@@ -21,7 +21,7 @@ const INDEX_OID = 1_000_000_000;
 const CONSTRAINT_OID = 1_500_000_000;
 const OWNER = 10;
 
-interface AnyRelation { readonly id: number; readonly schema: string; readonly name: string; readonly kind: StoredRelation['kind'] | 'system table'; readonly columns: readonly Column[] }
+interface AnyRelation { readonly id: number; readonly schema: string; readonly name: string; readonly kind: StoredRelation['kind'] | 'system table' | 'index'; readonly columns: readonly Column[] }
 
 export function* allRelations(context: SystemContext): Iterable<AnyRelation> {
   yield* context.catalog.relations();
@@ -94,14 +94,14 @@ const storedWithKey = (context: SystemContext): { relation: StoredRelation; key:
 
 const pgIndex: Maker = context => storedWithKey(context).map(({ relation, key }) => ({
   indexrelid: relation.id + INDEX_OID, indrelid: relation.id, indnatts: key.length, indnkeyatts: key.length, indisunique: true, indnullsnotdistinct: false, indisprimary: true, indisexclusion: false,
-  indimmediate: true, indisclustered: false, indisvalid: true, indcheckxmin: false, indisready: true, indislive: true, indisreplident: false, indkey: SqlArray.of(INT2, key, 0),
-  indcollation: SqlArray.of(OID, key.map(() => 0), 0), indclass: SqlArray.of(OID, key.map(() => 0), 0), indoption: SqlArray.of(INT2, key.map(() => 0), 0),
+  indimmediate: true, indisclustered: false, indisvalid: true, indcheckxmin: false, indisready: true, indislive: true, indisreplident: false, indkey: SqlArray.of(key, 0),
+  indcollation: SqlArray.of(key.map(() => 0), 0), indclass: SqlArray.of(key.map(() => 0), 0), indoption: SqlArray.of(key.map(() => 0), 0),
 }));
 
 const pgConstraint: Maker = context => storedWithKey(context).map(({ relation, key }) => ({
   oid: relation.id + CONSTRAINT_OID, conname: `${relation.name}_pkey`, connamespace: schemaOid(relation.schema), contype: 'p', condeferrable: false, condeferred: false, convalidated: true,
   conrelid: relation.id, contypid: 0, conindid: relation.id + INDEX_OID, conparentid: 0, confrelid: 0, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conislocal: true, coninhcount: 0,
-  connoinherit: true, conkey: SqlArray.of(INT2, key),
+  connoinherit: true, conkey: SqlArray.of(key),
 }));
 
 const pgAttrdef: Maker = context => {
@@ -115,7 +115,7 @@ const pgAttrdef: Maker = context => {
   return rows;
 };
 
-const definition = (r: StoredRelation): string | null => (r.kind === 'view' || r.kind === 'materialized view' ? ` ${r.sql.trim().replace(/;$/, '')};` : null);
+export const definition = (r: StoredRelation): string | null => (r.kind === 'view' || r.kind === 'materialized view' ? ` ${r.sql.trim().replace(/;$/, '')};` : null);
 
 const makers: Readonly<Record<string, Maker>> = {
   pg_class: pgClass,
@@ -147,7 +147,7 @@ const makers: Readonly<Record<string, Maker>> = {
     category: s.scope === 'job' ? 'Jobs and checkpoints' : s.scope === 'server' ? 'Server' : 'Client connection', short_desc: s.description, extra_desc: s.flinkKey === null ? null : `Flink: ${s.flinkKey}`,
     context: s.scope === 'server' ? 'postmaster' : 'user', vartype: s.kind === 'boolean' ? 'bool' : s.kind === 'enum' ? 'enum' : s.kind === 'number' ? 'real' : s.kind === 'text' ? 'string' : 'integer',
     source: context.settings.own().has(s.name) ? 'session' : 'default', min_val: s.min === undefined ? null : String(s.min), max_val: s.max === undefined ? null : String(s.max),
-    enumvals: s.values === undefined ? null : SqlArray.of(TEXT, [...s.values]), boot_val: formatSetting(s, s.default), reset_val: formatSetting(s, s.default), pending_restart: false,
+    enumvals: s.values === undefined ? null : SqlArray.of([...s.values]), boot_val: formatSetting(s, s.default), reset_val: formatSetting(s, s.default), pending_restart: false,
   })),
   pg_tables: context => [...allRelations(context)].filter(r => r.kind === 'table' || r.kind === 'system table').map(r => ({
     schemaname: r.schema, tablename: r.name, tableowner: context.user, hasindexes: r.kind === 'table', hasrules: false, hastriggers: false, rowsecurity: false,
@@ -182,5 +182,3 @@ export const pgCatalogTables: readonly SystemTable[] = Object.entries(catalogCol
   return { schema: 'pg_catalog', name, id: KNOWN_OIDS[name] ?? 14000 + i, columns, description: '', rows: context => (maker === undefined ? [] : rowsOf(columns, maker(context))) };
 });
 
-export { definition, formatType };
-export type { SqlType };
