@@ -1,0 +1,110 @@
+/**
+ * FileSystem: the files that checkpoints, sinks and the data directory use, behind one interface, so that a full disk, an I/O error or
+ * a stall can be put in its place (storage/faultyfiles.ts). Errors keep the operating system's code.
+ */
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+
+export interface OpenFile {
+  /** Writes all bytes at the end. */
+  append(bytes: Uint8Array): Promise<void>;
+  /** Up to `length` bytes at `offset`; fewer only at the end of the file. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  size(): Promise<number>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface FileSystem {
+  /** 'create' makes or empties the file. */
+  open(path: string, mode: 'read' | 'create'): Promise<OpenFile>;
+  readFile(path: string): Promise<Uint8Array>;
+  rename(from: string, to: string): Promise<void>;
+  /** No error when it is not there. */
+  unlink(path: string): Promise<void>;
+  /** Removes a directory with its content; no error when it is not there. */
+  removeDirectory(path: string): Promise<void>;
+  /** With parents. */
+  makeDirectory(path: string): Promise<void>;
+  /** Names in a directory; empty when it is not there. */
+  list(path: string): Promise<string[]>;
+  /** Makes creations, renames and removals in the directory durable. */
+  syncDirectory(path: string): Promise<void>;
+  /** Size of a file, or null when it is not there. */
+  size(path: string): Promise<number | null>;
+}
+
+function isAbsent(e: unknown): boolean { return (e as { code?: unknown }).code === 'ENOENT'; }
+
+export const realFiles: FileSystem = {
+  async open(path, mode) {
+    const handle = await open(path, mode === 'read' ? 'r' : 'w');
+    return {
+      async append(bytes) {
+        let at = 0;
+        while (at < bytes.length) at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten;
+      },
+      async read(offset, length) {
+        const bytes = new Uint8Array(length);
+        let got = 0;
+        while (got < length) {
+          const { bytesRead } = await handle.read(bytes, got, length - got, offset + got);
+          if (bytesRead === 0) break;
+          got += bytesRead;
+        }
+        return got === length ? bytes : bytes.subarray(0, got);
+      },
+      size: async () => (await handle.stat()).size,
+      sync: () => handle.sync(),
+      close: () => handle.close(),
+    };
+  },
+  readFile: async (path) => await readFile(path),
+  rename: (from, to) => rename(from, to),
+  unlink: (path) => rm(path, { force: true }),
+  removeDirectory: (path) => rm(path, { recursive: true, force: true }),
+  async makeDirectory(path) { await mkdir(path, { recursive: true }); },
+  async list(path) {
+    try {
+      return await readdir(path);
+    } catch (e) {
+      if (isAbsent(e)) return [];
+      throw e;
+    }
+  },
+  async syncDirectory(path) {
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+  async size(path) {
+    try {
+      return (await stat(path)).size;
+    } catch (e) {
+      if (isAbsent(e)) return null;
+      throw e;
+    }
+  },
+};
+
+/** Writes a small file so that after a crash it is the old or the new one, whole: temporary file, fsync, rename, fsync of the directory. */
+export async function replaceFile(files: FileSystem, directory: string, name: string, bytes: Uint8Array): Promise<void> {
+  const path = `${directory}/${name}`;
+  const temporary = `${path}.tmp`;
+  try {
+    const file = await files.open(temporary, 'create');
+    try {
+      await file.append(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await files.rename(temporary, path);
+  } catch (e) {
+    await files.unlink(temporary).catch(() => undefined); // the first error is the one to report
+    throw e;
+  }
+  await files.syncDirectory(directory);
+}
