@@ -1,0 +1,142 @@
+/**
+ * JSON decoder: newline-separated JSON objects → typed columns, by code compiled for the columns and for the records' layout.
+ *
+ * Records of one stream repeat the same keys in the same order and spelling. The exact reader (jsonexact.ts) reads the first records
+ * and notes that layout; from it a function is compiled (jsoncompile.ts) that compares each expected key four bytes at a time, parses
+ * wanted values in place and finds the end of unwanted strings with one memchr. An absent key is stepped over; anything else (an
+ * unknown key, an odd number, white space where there was none) sends that record to the exact reader, which may
+ * extend the layout, at most LAYOUT_COMPILES_MAX times.
+ *
+ * Every byte of a record is checked for syntax on both ways, so whether a record is bad does not depend on the columns
+ * that a query reads, except for types. UTF-8 is checked once for a block. Measured: bench/decode.ts.
+ */
+import { isUtf8 } from 'node:buffer';
+import { BATCH_ROWS_MAX } from '../../runtime/batch.js';
+import type { Batch, Vector } from '../../runtime/batch.js';
+import type { SourceField } from '../../types/plan.js';
+import { BatchBuilder } from './builder.js';
+import { BadValue } from './convert.js';
+import type { TimestampFormat } from './convert.js';
+import { defaultDatum } from './format.js';
+import type { BadSpan, BlockDecoder, Metadata } from './format.js';
+import { JsonExact } from './jsonexact.js';
+import { compileLayout } from './jsoncompile.js';
+import type { LayoutDecoder, LayoutState } from './jsoncompile.js';
+
+const LAYOUT_COMPILES_MAX = 24;
+
+export class JsonDecoder implements BlockDecoder {
+  readonly #fields: readonly SourceField[];
+  readonly #builder: BatchBuilder;
+  readonly #exact: JsonExact;
+  readonly #state: LayoutState;
+  #block: Buffer = Buffer.alloc(0);
+  #view: DataView = new DataView(new ArrayBuffer(0));
+  #compiled: LayoutDecoder | null = null;
+  #compiledVersion = 0;
+  #compiles = 0;
+  /** Whether the records up to #utf8To are all valid UTF-8. */
+  #utf8 = true;
+  #utf8To = -1;
+
+  constructor(fields: readonly SourceField[], timestamps: TimestampFormat = 'text') {
+    this.#fields = fields;
+    const columnOf: number[] = [];
+    const read: SourceField[] = [];
+    for (const f of fields) columnOf.push(f.metadata === null ? read.push(f) - 1 : -1);
+    this.#builder = new BatchBuilder(read.map((f) => f.type));
+    this.#exact = new JsonExact(fields, columnOf, this.#builder, fields.map(defaultDatum), timestamps);
+    this.#state = { exact: this.#exact, builder: this.#builder, columnOf, p: 0, end: 0, row: 0, line: 0, backslash: -1 };
+  }
+
+  get rows(): number {
+    return this.#builder.rows;
+  }
+
+  get lines(): number {
+    return this.#state.line;
+  }
+
+  begin(block: Buffer): void {
+    this.#block = block;
+    this.#view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+    this.#state.line = 0;
+    this.#state.backslash = -1;
+    this.#exact.begin(block);
+    this.#utf8To = -1;
+  }
+
+  decode(from: number, to: number, bad: (span: BadSpan) => void): number {
+    const s = this.#state;
+    const b = this.#builder;
+    if (to !== this.#utf8To) {
+      this.#utf8 = isUtf8(this.#block.subarray(from, to));
+      this.#utf8To = to;
+    }
+    s.p = from;
+    s.row = b.rows;
+    while (s.p < to && s.row < BATCH_ROWS_MAX) {
+      if (this.#compiled !== null && this.#utf8) {
+        const unread = this.#compiled(s, this.#block, this.#view, to);
+        b.rows = s.row;
+        if (!unread) break;
+      } else {
+        const e = this.#block.indexOf(10, s.p);
+        s.end = e < 0 || e > to ? to : e;
+      }
+      this.#slow(bad);
+      b.rows = s.row;
+    }
+    return Math.min(s.p, to);
+  }
+
+  #slow(bad: (span: BadSpan) => void): void {
+    const s = this.#state;
+    const b = this.#builder;
+    const start = s.p;
+    const end = s.end;
+    const index = s.line;
+    s.p = end + 1;
+    s.line++;
+    b.clearRow(s.row);
+    this.#exact.abandon();
+    if (isBlank(this.#block, start, end)) return;
+    try {
+      if (!this.#utf8 && !isUtf8(this.#block.subarray(start, end))) throw new BadValue('invalid byte sequence for encoding "UTF8"');
+      this.#exact.record(s.row, start, end);
+    } catch (e) {
+      if (!(e instanceof BadValue)) throw e;
+      b.clearRow(s.row);
+      this.#exact.abandon();
+      b.rows = s.row;
+      bad({ start, end, index, reason: e.message });
+      return;
+    }
+    b.rowStart[s.row] = start;
+    b.rowIndex[s.row] = index;
+    s.row++;
+    if (this.#exact.layoutVersion !== this.#compiledVersion && this.#compiles < LAYOUT_COMPILES_MAX) {
+      this.#compiledVersion = this.#exact.layoutVersion;
+      this.#compiles++;
+      this.#compiled = compileLayout(this.#exact, this.#fields, this.#state);
+    }
+  }
+
+  finish(metadata: Metadata): Batch {
+    const { rows, rowStart, rowIndex } = this.#builder;
+    const extra = this.#fields.map((f): Vector | null => (f.metadata === null ? null : metadata(f, rows, rowStart, rowIndex)));
+    const read = this.#builder.finish(this.#block);
+    let next = 0;
+    return { length: rows, columns: extra.map((v) => v ?? read.columns[next++]), weights: null };
+  }
+
+  lastBorder(block: Buffer, from: number, to: number): number {
+    const at = block.subarray(0, to).lastIndexOf(10);
+    return at < from ? -1 : at + 1;
+  }
+}
+
+function isBlank(d: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (d[i] !== 32 && d[i] !== 9 && d[i] !== 13) return false;
+  return true;
+}
