@@ -1,0 +1,84 @@
+/** ByteWriter: a growing byte buffer that encoders append to. One DataView over the buffer; all multi-byte numbers little-endian unless said. */
+const START_BYTES = 256;
+
+export class ByteWriter {
+  bytes: Uint8Array;
+  view: DataView;
+  pos = 0;
+
+  constructor(bytes = START_BYTES) {
+    this.bytes = new Uint8Array(bytes);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Makes room for `n` more bytes. */
+  ensure(n: number): void {
+    if (this.pos + n <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.pos + n));
+    grown.set(this.bytes);
+    this.bytes = grown;
+    this.view = new DataView(grown.buffer);
+  }
+  u8(v: number): void { this.ensure(1); this.bytes[this.pos++] = v; }
+  i32(v: number): void { this.ensure(4); this.view.setInt32(this.pos, v, true); this.pos += 4; }
+  f64(v: number): void { this.ensure(8); this.view.setFloat64(this.pos, v, true); this.pos += 8; }
+  i64(v: bigint): void { this.ensure(8); this.view.setBigInt64(this.pos, v, true); this.pos += 8; }
+  /** Unsigned LEB128, up to 2^31. */
+  varint(v: number): void {
+    this.ensure(5);
+    while (v > 127) { this.bytes[this.pos++] = (v & 127) | 128; v >>>= 7; }
+    this.bytes[this.pos++] = v;
+  }
+  span(data: Uint8Array, start: number, end: number): void {
+    const n = end - start;
+    this.ensure(n);
+    if (n < 48) { const to = this.bytes; let p = this.pos; for (let i = start; i < end; i++) to[p++] = data[i]; }
+    else this.bytes.set(data.subarray(start, end), this.pos);
+    this.pos += n;
+  }
+  /** Text as UTF-8 after its varint length. */
+  text(s: string): void {
+    const n = utf8Length(s);
+    this.varint(n);
+    this.utf8(s, n);
+  }
+  utf8(s: string, n = utf8Length(s)): void {
+    this.ensure(n);
+    if (n === s.length) { const to = this.bytes; let p = this.pos; for (let i = 0; i < n; i++) to[p++] = s.charCodeAt(i); }
+    else Buffer.from(this.bytes.buffer, this.pos, n).write(s, 'utf8');
+    this.pos += n;
+  }
+  /** A copy of what was written; the writer is empty afterwards. */
+  take(): Uint8Array {
+    const out = this.bytes.slice(0, this.pos);
+    this.pos = 0;
+    return out;
+  }
+}
+
+/** Length of a string in UTF-8 (lone surrogates count as the 3 bytes of U+FFFD). */
+export function utf8Length(s: string): number {
+  let n = s.length;
+  for (let i = 0; i < s.length; i++) {
+    const c = s.charCodeAt(i);
+    if (c < 0x80) continue;
+    if (c < 0x800) n += 1;
+    else if (c >= 0xd800 && c < 0xdc00 && i + 1 < s.length && (s.charCodeAt(i + 1) & 0xfc00) === 0xdc00) { n += 2; i++; }
+    else n += 2;
+  }
+  return n;
+}
+
+const ASCII_MAX = 24;
+
+/** UTF-8 bytes as a string; short ASCII without a call into the decoder. */
+export function utf8Text(data: Uint8Array, start: number, end: number): string {
+  const n = end - start;
+  if (n <= ASCII_MAX) {
+    let s = '';
+    let i = start;
+    for (; i < end; i++) { const c = data[i]; if (c > 127) break; s += String.fromCharCode(c); }
+    if (i === end) return s;
+  }
+  return Buffer.from(data.buffer, data.byteOffset + start, n).toString('utf8');
+}
