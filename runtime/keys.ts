@@ -1,7 +1,20 @@
 /**
- * Keys of a batch's rows as bytes: what state tables and exchanges look rows up by. One encoder is compiled per
- * (types, columns, encoding); its buffers are reused: a KeyBatch is valid until the encoder's next call.
+ * Keys of a batch's rows as bytes: what state tables and exchanges look rows up by. One encoder per (types, columns, encoding); its buffers
+ * are reused: a KeyBatch is valid until the encoder's next call.
+ *
+ * Encoding goes row by row over the key's columns, with one small writer per column chosen by the vector's form; the bytes are those of the
+ * scalar encodings (types/encoding). Keys of doubles only (the usual case) take a path of their own: fixed width, no calls per value.
  */
+import type { SqlType } from '../types/sqltype.js';
+import { ByteWriter } from '../types/encoding/bytes.js';
+import { equalityIsIdentity, NULL_LENGTH, writeEqualBig, writeEqualNumber, writeEquality, writeNullNumber } from '../types/encoding/equality.js';
+import { hashBytes } from '../types/encoding/hash.js';
+import { writeIdentity } from '../types/encoding/identity.js';
+import { layoutOf } from '../types/encoding/kinds.js';
+import { type OrderOptions, writeOrder, writeOrderBytes, writeOrderFloat, writeOrderInteger } from '../types/encoding/order.js';
+import type { Batch, F64Vector, Vector } from './batch.js';
+import { datumAt, isNullAt } from './vectors.js';
+
 export interface KeyBatch {
   readonly length: number;
   /** Encoded key of row i: data[start[i] .. end[i]). */
@@ -12,4 +25,186 @@ export interface KeyBatch {
   readonly hash: Int32Array;
   /** 1 where some key column is NULL (join keys then match nothing); null = nowhere. */
   readonly anyNull: Uint8Array | null;
+}
+
+export type KeyEncoding = 'equality' | 'order';
+
+/** Makes the keys of a batch's rows. */
+export type KeyEncoder = (batch: Batch) => KeyBatch;
+
+const NULL_NUMBER = new Float64Array(1);
+new DataView(NULL_NUMBER.buffer).setUint32(0, 0x4e554c4c, true);
+new DataView(NULL_NUMBER.buffer).setUint32(4, 0x7ff80000, true);
+
+/** `types` are those of all columns of the batch; `columns` the key's, in key order; `order` per key column for the order encoding. */
+export function keyEncoder(types: readonly SqlType[], columns: readonly number[], encoding: KeyEncoding = 'equality', order: readonly OrderOptions[] = []): KeyEncoder {
+  const writer = new ByteWriter(4096);
+  let start = new Int32Array(0);
+  let end = new Int32Array(0);
+  let hash = new Int32Array(0);
+  let nulls = new Uint8Array(0);
+  const doubles = encoding === 'equality' && columns.length > 0 && columns.every(c => ['number', 'big', 'float'].includes(layoutOf(types[c])));
+  return batch => {
+    const n = batch.length;
+    if (start.length < n) {
+      start = new Int32Array(n);
+      end = new Int32Array(n);
+      hash = new Int32Array(n);
+      nulls = new Uint8Array(n);
+    }
+    writer.pos = 0;
+    const vectors = columns.map(c => batch.columns[c]);
+    let someNull = false;
+    for (const v of vectors) if (v.form === 'datum' || v.nulls !== null) someNull = true;
+    if (doubles && vectors.every((v): v is F64Vector => v.form === 'f64')) {
+      encodeDoubles(writer, vectors, n, start, end);
+    } else {
+      for (let i = 0; i < n; i++) {
+        start[i] = writer.pos;
+        for (let k = 0; k < columns.length; k++) {
+          if (encoding === 'equality') writeKey(writer, types[columns[k]], vectors[k], i);
+          else writeOrderKey(writer, types[columns[k]], vectors[k], i, order[k]);
+        }
+        end[i] = writer.pos;
+      }
+    }
+    const data = writer.bytes;
+    for (let i = 0; i < n; i++) hash[i] = hashBytes(data, start[i], end[i]);
+    if (someNull) {
+      nulls.fill(0, 0, n);
+      for (const v of vectors) for (let i = 0; i < n; i++) if (isNullAt(v, i)) nulls[i] = 1;
+    }
+    return { length: n, data, start, end, hash, anyNull: someNull ? nulls : null };
+  };
+}
+
+/** Keys of doubles only: width 8 bytes a column, written column by column. */
+function encodeDoubles(w: ByteWriter, vectors: readonly F64Vector[], n: number, start: Int32Array, end: Int32Array): void {
+  const width = vectors.length * 8;
+  w.ensure(n * width);
+  // The writer's buffer begins 8-byte aligned, and so does every key.
+  const f64 = new Float64Array(w.bytes.buffer, 0, n * vectors.length);
+  const step = vectors.length;
+  for (let k = 0; k < step; k++) {
+    const v = vectors[k];
+    const values = v.values;
+    const map = v.nulls;
+    // Adding 0 turns −0 into 0.
+    if (map === null) for (let i = 0, p = k; i < n; i++, p += step) f64[p] = values[i] + 0;
+    else for (let i = 0, p = k; i < n; i++, p += step) f64[p] = map[i] === 1 ? NULL_NUMBER[0] : values[i] + 0;
+    if (map !== null) markNulls(w, map, n, k * 8, width);
+  }
+  for (let i = 0; i < n; i++) { start[i] = i * width; end[i] = start[i] + width; }
+  w.pos = n * width;
+}
+
+/** A NaN's payload may be lost on its way through a double: the NULL mark is written as words. */
+function markNulls(w: ByteWriter, map: Uint8Array, n: number, at: number, width: number): void {
+  for (let i = 0; i < n; i++) {
+    if (map[i] === 0) continue;
+    w.view.setUint32(i * width + at, 0x4e554c4c, true);
+    w.view.setUint32(i * width + at + 4, 0x7ff80000, true);
+  }
+}
+
+function writeKey(w: ByteWriter, type: SqlType, v: Vector, i: number): void {
+  switch (v.form) {
+    case 'f64':
+      if (v.nulls !== null && v.nulls[i] === 1) writeNullNumber(w);
+      else writeEqualNumber(w, v.values[i]);
+      return;
+    case 'i64': {
+      if (v.nulls !== null && v.nulls[i] === 1) { writeNullNumber(w); return; }
+      const b = v.values[i];
+      if (b >= -9007199254740992n && b <= 9007199254740992n) writeEqualNumber(w, Number(b));
+      else writeEqualBig(w, b);
+      return;
+    }
+    case 'bytes':
+      if (equalityIsIdentity(type)) {
+        if (v.nulls !== null && v.nulls[i] === 1) { w.i32(NULL_LENGTH); return; }
+        const s = v.start[i];
+        const e = v.end[i];
+        w.i32(e - s);
+        w.span(v.data, s, e);
+        return;
+      }
+      writeEquality(w, type, datumAt(type, v, i));
+      return;
+    default: writeEquality(w, type, datumAt(type, v, i));
+  }
+}
+
+const ASCENDING: OrderOptions = { descending: false, nullsFirst: false };
+
+function writeOrderKey(w: ByteWriter, type: SqlType, v: Vector, i: number, options: OrderOptions = ASCENDING): void {
+  if (isNullAt(v, i)) { w.u8(options.nullsFirst ? 0 : 2); return; }
+  const layout = layoutOf(type);
+  if (v.form === 'f64' && !options.descending) {
+    w.u8(1);
+    if (layout === 'float') writeOrderFloat(w, v.values[i]);
+    else writeOrderInteger(w, v.values[i]);
+  } else if (v.form === 'bytes' && layout === 'bytes' && type.kind !== 'bpchar' && !options.descending) {
+    w.u8(1);
+    writeOrderBytes(w, v.data, v.start[i], v.end[i]);
+  } else writeOrder(w, type, datumAt(type, v, i), options);
+}
+
+/** Row bytes of a batch: RowCodec's, over `columns` (all when left out). Spans as in KeyBatch; valid until the next call. */
+export interface RowBytes { readonly data: Uint8Array; readonly start: Int32Array; readonly end: Int32Array }
+
+export function rowEncoder(types: readonly SqlType[], columns: readonly number[] = types.map((_, i) => i)): (batch: Batch) => RowBytes {
+  const writer = new ByteWriter(4096);
+  let start = new Int32Array(0);
+  let end = new Int32Array(0);
+  const bitmap = (columns.length + 7) >> 3;
+  return batch => {
+    const n = batch.length;
+    if (start.length < n) { start = new Int32Array(n); end = new Int32Array(n); }
+    writer.pos = 0;
+    const w = writer;
+    for (let i = 0; i < n; i++) {
+      const at = w.pos;
+      start[i] = at;
+      w.ensure(bitmap);
+      for (let b = 0; b < bitmap; b++) w.bytes[w.pos++] = 0;
+      for (let k = 0; k < columns.length; k++) {
+        const v = batch.columns[columns[k]];
+        if (isNullAt(v, i)) w.bytes[at + (k >> 3)] |= 1 << (k & 7);
+        else writeStored(w, types[columns[k]], v, i);
+      }
+      end[i] = w.pos;
+    }
+    return { data: w.bytes, start, end };
+  };
+}
+
+const INT4_MAX = 2147483647;
+const INT4_MIN = -2147483648;
+
+/** Identity encoding of a value that is not NULL, straight from its vector. */
+function writeStored(w: ByteWriter, type: SqlType, v: Vector, i: number): void {
+  switch (v.form) {
+    case 'f64': {
+      const x = v.values[i];
+      const layout = layoutOf(type);
+      if (layout === 'big') w.f64(x === 0 ? 0 : x);
+      else if (layout === 'number' && type.kind !== 'time') w.i32(x === Infinity ? INT4_MAX : x === -Infinity ? INT4_MIN : x);
+      else if (type.kind === 'float4') { w.ensure(4); w.view.setFloat32(w.pos, x, true); w.pos += 4; }
+      else w.f64(x);
+      return;
+    }
+    case 'bytes':
+      if (type.kind !== 'jsonb' && type.kind !== 'json') {
+        w.varint(v.end[i] - v.start[i]);
+        w.span(v.data, v.start[i], v.end[i]);
+        return;
+      }
+      break;
+    case 'dec': if (v.scale < 255) { w.u8(v.scale); w.f64(v.values[i] === 0 ? 0 : v.values[i]); return; } break;
+    case 'bool': w.u8(v.values[i]); return;
+    default: break;
+  }
+  const d = datumAt(type, v, i);
+  if (d !== null) writeIdentity(w, type, d);
 }
