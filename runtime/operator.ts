@@ -48,6 +48,8 @@ export interface OperatorContext {
 
 export interface Operator {
   readonly node: PlanNode;
+  /** True once it needs no more input (a LIMIT is full); batch queries stop their sources then. */
+  readonly done?: boolean;
   prefetch?(batch: Batch, input: number): Promise<void> | null;
   process(batch: Batch, input: number): void;
   prefetchWatermark?(us: number): Promise<void> | null;
