@@ -1,0 +1,87 @@
+/**
+ * The fixed pool of worker threads that runs all tasks and queries. A worker that dies, or that does not answer a ping within
+ * WORKER_STUCK_MS, is ended and replaced; `lost` tells the jobs with a task on it.
+ */
+import { Worker } from 'node:worker_threads';
+import { Rpc, type Handlers } from './rpc.js';
+import type { MainMethods, WorkerData, WorkerMethods } from './protocol.js';
+import { SqlError, environmentCode } from '../types/error.js';
+
+/** Named limit: a worker that answers no ping for so long is stuck (a task yields every few milliseconds). */
+export const WORKER_STUCK_MS = 60_000;
+const PING_INTERVAL_MS = 5_000;
+
+export interface PoolEvents {
+  handlers(worker: number): Handlers<MainMethods>;
+  /** The worker's tasks are gone; a new thread stands at the same index. */
+  lost(worker: number, error: SqlError): void;
+  noteError(error: unknown): void;
+}
+
+interface Member { thread: Worker; rpc: Rpc<MainMethods, WorkerMethods>; answeredMs: number }
+
+export class WorkerPool {
+  readonly #members: Member[] = [];
+  readonly #events: PoolEvents;
+  readonly #data: Omit<WorkerData, 'index'>;
+  readonly #ping: NodeJS.Timeout;
+  #closing = false;
+
+  constructor(size: number, data: Omit<WorkerData, 'index'>, events: PoolEvents) {
+    this.#events = events;
+    this.#data = data;
+    for (let i = 0; i < size; i++) this.#members.push(this.#start(i));
+    this.#ping = setInterval(() => { this.#checkStuck(); }, PING_INTERVAL_MS);
+    this.#ping.unref();
+  }
+
+  get size(): number { return this.#members.length; }
+
+  rpc(worker: number): Rpc<MainMethods, WorkerMethods> {
+    const member = this.#members[worker];
+    if (member === undefined) throw new SqlError('XX000', `internal error: no worker ${worker}`);
+    return member.rpc;
+  }
+
+  /** For tests: the thread ends as if it had crashed. */
+  async kill(worker: number): Promise<void> { await this.#members[worker]?.thread.terminate(); }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    clearInterval(this.#ping);
+    const gone = new SqlError('57P01', 'the worker pool is closed');
+    await Promise.all(this.#members.map(async m => {
+      m.rpc.close(gone);
+      await m.thread.terminate();
+    }));
+  }
+
+  #start(index: number): Member {
+    const workerData: WorkerData = { index, ...this.#data };
+    const thread = new Worker(new URL('./worker.js', import.meta.url), { workerData, name: `millrace-${index}` });
+    const rpc = new Rpc<MainMethods, WorkerMethods>(
+      { postMessage: (message, transfer) => { thread.postMessage(message, transfer as readonly ArrayBuffer[] | undefined ?? []); } },
+      this.#events.handlers(index), e => { this.#events.noteError(e); });
+    const member: Member = { thread, rpc, answeredMs: Date.now() };
+    thread.on('message', data => { rpc.receive(data); });
+    let reason: Error | null = null;
+    thread.on('error', e => { reason = e instanceof Error ? e : new Error(String(e)); });
+    thread.on('exit', code => {
+      const text = reason === null ? `exit code ${code}` : reason.message;
+      const error = new SqlError(reason === null ? '58000' : environmentCode(reason) ?? '58000', `worker ${index} died: ${text}`, { cause: reason });
+      rpc.close(error);
+      if (this.#closing || this.#members[index] !== member) return;
+      this.#members[index] = this.#start(index);
+      this.#events.lost(index, error);
+    });
+    return member;
+  }
+
+  #checkStuck(): void {
+    const now = Date.now();
+    for (const member of this.#members) {
+      if (now - member.answeredMs > WORKER_STUCK_MS) { void member.thread.terminate(); continue; }
+      member.rpc.call('ping', null).then(() => { member.answeredMs = Date.now(); }, () => undefined);
+    }
+  }
+}
