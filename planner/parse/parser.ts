@@ -14,12 +14,11 @@ import { dialectHint } from './dialect.js';
 import { liftClauses } from './clauses.js';
 import { tokenize } from './lexer.js';
 import { parseOwn } from './own.js';
-import { parseRaw } from './raw.js';
+import { parseExpressionText, parseRaw, parseTypeText } from './raw.js';
 import { parseQueryPiece } from './reader.js';
 import { SourceText } from './sourcetext.js';
 import { paramCount, splitStatements, tooDeep, type Piece } from './split.js';
 import type { Expression, ParsedStatement, Query, Statement, TypeRef } from './statement.js';
-import { parseExpressionText, parseTypeText } from './raw.js';
 
 export { loadParser } from './raw.js';
 
@@ -41,10 +40,20 @@ function parseTop(piece: Piece): Statement {
   } catch (e) {
     if (e instanceof RangeError) throw tooDeep(piece.source.positionOfUnit(0));
     if (e instanceof SqlError && e.code === '42601' && e.hint === undefined) {
-      const hint = dialectHint(piece);
+      const hint = dialectHint(piece, accepts);
       if (hint !== null) throw new SqlError(e.code, e.message, { position: e.position, detail: e.detail, hint });
     }
     throw e;
+  }
+}
+
+function accepts(sql: string): boolean {
+  try {
+    const pieces = splitStatements(new SourceText(sql));
+    for (const p of pieces) parsePiece(p);
+    return pieces.length > 0;
+  } catch {
+    return false;
   }
 }
 

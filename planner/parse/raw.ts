@@ -2,13 +2,42 @@
  * PostgreSQL's own parser (libpg-query, WASM): text → raw tree, errors → SqlError with the position in the client's whole text.
  * `loadParser` must have been awaited once in this thread. Large texts are parsed in a worker, which leaves its trees in `cachedTrees`.
  */
-import { hasSqlDetails, loadModule, parseSync } from 'libpg-query';
-import type { Node, SelectStmt, TypeName } from 'libpg-query';
+import { createRequire } from 'node:module';
+import type { Node, ParseResult, SelectStmt, SqlErrorDetails, TypeName } from 'libpg-query';
 import { SqlError, assert } from '../../types/error.js';
 import { SourceText } from './sourcetext.js';
 import { tooDeep } from './split.js';
 
-export async function loadParser(): Promise<void> { await loadModule(); }
+interface Grammar {
+  loadModule(): Promise<void>;
+  parseSync(sql: string): ParseResult;
+}
+
+const load = createRequire(import.meta.url);
+let grammar: Grammar | null = null;
+let loading: Promise<void> | null = null;
+
+export async function loadParser(): Promise<void> {
+  if (grammar === null) await (loading ??= instantiate());
+}
+
+async function instantiate(): Promise<void> {
+  const fresh = load('libpg-query') as Grammar;
+  await fresh.loadModule();
+  grammar = fresh;
+  loading = null;
+}
+
+/**
+ * After a stack overflow inside the WASM module its own stack pointer is not set back: each one loses a part of that stack, and some
+ * hundreds would end the parser for good. So a new instance takes over as soon as it is loaded.
+ */
+function replaceGrammar(): void {
+  if (loading !== null) return;
+  const folder = load.resolve('libpg-query').replace(/[^/\\]*$/, '');
+  for (const file of Object.keys(load.cache)) if (file.startsWith(folder)) delete load.cache[file];
+  loading = instantiate();
+}
 
 /** Trees by text: filled before a parse whose raw parses another thread did; `recordTrees` is that thread's side. */
 let cachedTrees: ReadonlyMap<string, Node> | null = null;
@@ -30,9 +59,10 @@ export function recordTrees(run: () => void): Map<string, Node> {
 export function parseRaw(source: SourceText): Node {
   const cached = cachedTrees?.get(source.text);
   if (cached !== undefined) return cached;
-  let result;
+  assert(grammar !== null, 'the parser is not loaded');
+  let result: ParseResult;
   try {
-    result = parseSync(source.text);
+    result = grammar.parseSync(source.text);
   } catch (e) {
     throw rawError(e, source);
   }
@@ -44,9 +74,13 @@ export function parseRaw(source: SourceText): Node {
 }
 
 function rawError(e: unknown, source: SourceText): unknown {
-  if (e instanceof RangeError) return tooDeep(undefined);
-  if (!hasSqlDetails(e) || e.sqlDetails === undefined) return e;
-  const { message, cursorPosition } = e.sqlDetails;
+  if (e instanceof RangeError || (e instanceof Error && e.name === 'RuntimeError')) {
+    replaceGrammar();
+    return tooDeep(source.positionOfUnit(0));
+  }
+  const details = (e as { readonly sqlDetails?: SqlErrorDetails }).sqlDetails;
+  if (details === undefined) return e;
+  const { message, cursorPosition } = details;
   const position = source.base + cursorPosition + 1;
   if (message.startsWith('memory exhausted')) return tooDeep(position);
   return new SqlError(codeOf(message), message, { position });
@@ -54,6 +88,7 @@ function rawError(e: unknown, source: SourceText): unknown {
 
 /** libpg-query hands on no SQLSTATE; the grammar raises few besides syntax errors. */
 function codeOf(message: string): string {
+  if (message.startsWith('LIMIT #,#')) return '42601';
   if (/not (yet )?(supported|implemented)/.test(message)) return '0A000';
   if (/ at or near | at end of input|must be|unterminated/.test(message)) return '42601';
   if (/invalid Unicode/.test(message)) return '22025';
@@ -79,7 +114,7 @@ export function parseExpressionText(source: SourceText): { ast: Node; source: So
   const first = targets[0];
   const other = select.fromClause ?? select.whereClause ?? select.groupClause ?? select.sortClause ?? select.limitCount ?? select.withClause ?? (select.op === 'SETOP_NONE' ? undefined : select);
   if (targets.length !== 1 || first === undefined || !('ResTarget' in first) || first.ResTarget.val === undefined || first.ResTarget.name !== undefined || other !== undefined) {
-    throw new SqlError('42601', `syntax error at or near "${source.text}"`, { position: source.positionOfUnit(0) });
+    throw trailing(source);
   }
   return { ast: first.ResTarget.val, source: wrapped };
 }
@@ -92,5 +127,11 @@ export function parseTypeText(source: SourceText): { ast: TypeName; source: Sour
   if (targetList?.length === 1 && value !== undefined && 'TypeCast' in value && value.TypeCast.typeName !== undefined && value.TypeCast.arg !== undefined && 'A_Const' in value.TypeCast.arg) {
     return { ast: value.TypeCast.typeName, source: wrapped };
   }
-  throw new SqlError('42601', `syntax error at or near "${source.text}"`, { position: source.positionOfUnit(0) });
+  throw trailing(source);
+}
+
+/** Something stands behind a complete expression or type, which as a target list would be an alias. */
+function trailing(source: SourceText): SqlError {
+  const at = source.text.search(/\S+\s*$/);
+  return new SqlError('42601', `syntax error at or near "${source.text.slice(at).trim()}"`, { position: source.positionOfUnit(Math.max(0, at)) });
 }

@@ -2,7 +2,7 @@
  * SessionCore: what all parts of a session share: the connection, the backend's session, prepared statements and portals by name, what is
  * running now (for cancel requests and statement_timeout), and running a portal to its end or its row limit.
  */
-import { parseStatements } from '../../planner/parse/parser.js';
+import { parseStatementsAsync } from '../../planner/parse/async.js';
 import type { ParsedStatement, Statement } from '../../planner/parse/statement.js';
 import type { IoContext } from '../../types/textio.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
@@ -66,7 +66,8 @@ export class SessionCore {
     }
   }
 
-  parse(sql: string): ParsedStatement[] { return parseStatements(sql); }
+  /** Large texts are parsed by another thread. */
+  parse(sql: string): Promise<ParsedStatement[]> { return parseStatementsAsync(sql); }
 
   /** 25P02: after an error in a block only its end is taken. */
   checkNotFailed(statement: Statement): void {
