@@ -1,0 +1,69 @@
+/**
+ * Window: TUMBLE and HOP. Each row is emitted once for every window [start, start + size) that holds its event time, starts being multiples of
+ * slide plus offset; the window's start and end come as two more columns. A row comes late for a window that ended at or before the row's split
+ * watermark; such windows are left out and counted, as are rows without event time. Stateless. Cost: size / slide output rows a row.
+ */
+import type { WindowNode } from '../../types/plan.js';
+import type { Batch, F64Vector } from '../batch.js';
+import { SqlError } from '../../types/error.js';
+import type { Operator, OperatorContext } from '../operator.js';
+import { gather } from '../vectors.js';
+
+export class WindowOperator implements Operator {
+  readonly node: WindowNode;
+  readonly #context: OperatorContext;
+  #rows = new Int32Array(0);
+  #starts = new Float64Array(0);
+
+  constructor(node: WindowNode, context: OperatorContext) {
+    this.node = node;
+    this.#context = context;
+  }
+
+  process(batch: Batch): void {
+    const { timeColumn, sizeUs, slideUs, offsetUs, lateColumn } = this.node;
+    const times = doubles(batch, timeColumn);
+    const marks = lateColumn === null ? null : doubles(batch, lateColumn);
+    const perRow = Math.ceil(sizeUs / slideUs);
+    if (this.#rows.length < batch.length * perRow) {
+      this.#rows = new Int32Array(batch.length * perRow);
+      this.#starts = new Float64Array(batch.length * perRow);
+    }
+    const rows = this.#rows;
+    const starts = this.#starts;
+    let count = 0;
+    let late = 0;
+    let noTime = 0;
+    for (let i = 0; i < batch.length; i++) {
+      const time = times.values[i];
+      if ((times.nulls !== null && times.nulls[i] === 1) || time === Infinity || time === -Infinity) { noTime++; continue; }
+      const mark = marks === null || (marks.nulls !== null && marks.nulls[i] === 1) ? -Infinity : marks.values[i];
+      const last = Math.floor((time - offsetUs) / slideUs) * slideUs + offsetUs;
+      let start = last - (perRow - 1) * slideUs;
+      for (; start <= last; start += slideUs) {
+        if (start + sizeUs <= time) continue;
+        if (start + sizeUs <= mark) { late++; continue; }
+        rows[count] = i;
+        starts[count++] = start;
+      }
+    }
+    if (late > 0) this.#context.count('late_rows', late);
+    if (noTime > 0) this.#context.count('null_event_time', noTime);
+    if (count === 0) return;
+    const same = count === batch.length && perRow === 1;
+    const base = same ? batch : gather(batch, rows, count);
+    const windowStart = starts.slice(0, count);
+    const windowEnd = new Float64Array(count);
+    for (let i = 0; i < count; i++) windowEnd[i] = windowStart[i] + sizeUs;
+    this.#context.emit({
+      length: count, weights: base.weights,
+      columns: [...base.columns, { form: 'f64', values: windowStart, nulls: null }, { form: 'f64', values: windowEnd, nulls: null }],
+    });
+  }
+}
+
+function doubles(batch: Batch, column: number): F64Vector {
+  const v = batch.columns[column];
+  if (v.form === 'f64') return v;
+  throw new SqlError('22008', 'an event time is beyond the range of time windows', { detail: 'Windows take timestamps from the year 1685 to 2255.' });
+}
