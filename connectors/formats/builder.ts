@@ -1,5 +1,5 @@
 /**
- * BatchBuilder: the columns of a batch while a decoder or generator fills them, row by row.
+ * BlockBatchBuilder: the columns of a batch while a decoder or generator fills them, row by row.
  *
  * A column has the vector form that its type usually takes (runtime/batch.ts); NULL is the state of an untouched cell, so a decoder
  * clears one null byte for each value it finds and does nothing for a missing one. A value that the form cannot hold (an int8
@@ -193,7 +193,7 @@ function numericScale(mod: number): number {
   return Math.max((s ^ 1024) - 1024, 0);
 }
 
-export class BatchBuilder {
+export class BlockBatchBuilder {
   readonly columns: readonly ColumnBuilder[];
   rows = 0;
   /** Where each row's record starts in the block. */

@@ -11,7 +11,7 @@ import { JsonDecoder } from './json.js';
 import { newBlock } from './format.js';
 import type { BlockDecoder } from './format.js';
 import { JsonExact } from './jsonexact.js';
-import { BatchBuilder } from './builder.js';
+import { BlockBatchBuilder } from './builder.js';
 import { BadValue } from './convert.js';
 import { parseJsonPath } from './jsonpath.js';
 
@@ -70,7 +70,7 @@ function exactAll(fields: readonly SourceField[], text: string): Decoded {
     const bytes = Buffer.from(line);
     const block = newBlock(bytes.length);
     bytes.copy(block);
-    const builder = new BatchBuilder(fields.map((f) => f.type));
+    const builder = new BlockBatchBuilder(fields.map((f) => f.type));
     const exact = new JsonExact(fields, fields.map((_, i) => i), builder, fields.map(() => undefined), 'text');
     exact.begin(block);
     try {

@@ -14,7 +14,7 @@ import { isUtf8 } from 'node:buffer';
 import { BATCH_ROWS_MAX } from '../../runtime/batch.js';
 import type { Batch, Vector } from '../../runtime/batch.js';
 import type { SourceField } from '../../types/plan.js';
-import { BatchBuilder } from './builder.js';
+import { BlockBatchBuilder } from './builder.js';
 import { BadValue } from './convert.js';
 import type { TimestampFormat } from './convert.js';
 import { defaultDatum } from './format.js';
@@ -27,7 +27,7 @@ const LAYOUT_COMPILES_MAX = 24;
 
 export class JsonDecoder implements BlockDecoder {
   readonly #fields: readonly SourceField[];
-  readonly #builder: BatchBuilder;
+  readonly #builder: BlockBatchBuilder;
   readonly #exact: JsonExact;
   readonly #state: LayoutState;
   #block: Buffer = Buffer.alloc(0);
@@ -44,7 +44,7 @@ export class JsonDecoder implements BlockDecoder {
     const columnOf: number[] = [];
     const read: SourceField[] = [];
     for (const f of fields) columnOf.push(f.metadata === null ? read.push(f) - 1 : -1);
-    this.#builder = new BatchBuilder(read.map((f) => f.type));
+    this.#builder = new BlockBatchBuilder(read.map((f) => f.type));
     this.#exact = new JsonExact(fields, columnOf, this.#builder, fields.map(defaultDatum), timestamps);
     this.#state = { exact: this.#exact, builder: this.#builder, columnOf, p: 0, end: 0, row: 0, line: 0, backslash: -1 };
   }

@@ -12,12 +12,12 @@
  */
 import { BATCH_ROWS_MAX } from '../../runtime/batch.js';
 import type { SourceField } from '../../types/plan.js';
-import type { BatchBuilder } from './builder.js';
+import type { BlockBatchBuilder } from './builder.js';
 import type { JsonExact, Layout, LayoutKey } from './jsonexact.js';
 
 export interface LayoutState {
   readonly exact: JsonExact;
-  readonly builder: BatchBuilder;
+  readonly builder: BlockBatchBuilder;
   readonly columnOf: readonly number[];
   /** Start (and end) of the next record. */
   p: number;
@@ -108,7 +108,7 @@ class Compiler {
   readonly #exact: JsonExact;
   readonly #fields: readonly SourceField[];
   readonly #columnOf: readonly number[];
-  readonly #columns: BatchBuilder['columns'];
+  readonly #columns: BlockBatchBuilder['columns'];
   #labels = 0;
   /** Columns that the code stores to itself. */
   readonly stored = new Set<number>();

@@ -12,7 +12,7 @@
 import { SqlError } from '../../types/error.js';
 import type { Datum } from '../../types/value.js';
 import type { SourceField } from '../../types/plan.js';
-import type { BatchBuilder } from './builder.js';
+import type { BlockBatchBuilder } from './builder.js';
 import { BadValue, fromJson, parseString } from './convert.js';
 import type { TimestampFormat } from './convert.js';
 import { pathTree } from './jsonpath.js';
@@ -50,14 +50,14 @@ export class JsonExact {
   #pending: { at: number; bytes: Buffer }[] = [];
   #d: Buffer = Buffer.alloc(0);
   #end = 0;
-  readonly #builder: BatchBuilder;
+  readonly #builder: BlockBatchBuilder;
   readonly #columnOf: readonly number[];
   readonly #timestamps: TimestampFormat;
   readonly #seen: Uint8Array;
   readonly #defaults: readonly (Datum | undefined)[];
 
   /** `columnOf[i]` is the builder's column of field i (−1: metadata); `defaults[i]` undefined = none. */
-  constructor(fields: readonly SourceField[], columnOf: readonly number[], builder: BatchBuilder, defaults: readonly (Datum | undefined)[], timestamps: TimestampFormat) {
+  constructor(fields: readonly SourceField[], columnOf: readonly number[], builder: BlockBatchBuilder, defaults: readonly (Datum | undefined)[], timestamps: TimestampFormat) {
     this.fields = fields;
     this.tree = pathTree(fields);
     this.#builder = builder;

@@ -1,0 +1,10 @@
+/** The connectors of this server: the one list that the composition root and the workers take. */
+import type { Connectors } from '../runtime/connector.js';
+import { blackholeSink } from './blackhole.js';
+import { nexmarkSource } from './nexmark/source.js';
+import { printSink } from './print.js';
+
+export const connectors: Connectors = {
+  sources: [nexmarkSource],
+  sinks: [blackholeSink, printSink],
+};
