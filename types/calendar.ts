@@ -101,7 +101,7 @@ export function timestampTime(t: TimestampUs): number {
 export function addUs(t: TimestampUs, us: number): TimestampUs {
   if (typeof t === 'number') {
     const v = t + us;
-    if ((v <= SAFE_US && v >= -SAFE_US) || v - v !== 0) return v;
+    if ((v < SAFE_US && v > -SAFE_US) || v - v !== 0) return v;
     return checkTimestamp(BigInt(t) + BigInt(us));
   }
   return checkTimestamp(t + BigInt(us));

@@ -62,17 +62,18 @@ export class Numeric {
   readonly coef: number | bigint;
   readonly scale: number;
 
-  private constructor(kind: NumericKind, coef: number | bigint, scale: number) {
+  /** Use `of` and `parse`: a coefficient must be in its canonical form. */
+  constructor(kind: NumericKind, coef: number | bigint, scale: number) {
     this.kind = kind;
     this.coef = coef;
     this.scale = scale;
   }
 
-  static readonly NAN = new Numeric('nan', 0, 0);
-  static readonly INF = new Numeric('inf', 0, 0);
-  static readonly NEG_INF = new Numeric('-inf', 0, 0);
-  static readonly ZERO = new Numeric('finite', 0, 0);
-  static readonly ONE = new Numeric('finite', 1, 0);
+  static readonly NAN: Numeric = new Numeric('nan', 0, 0);
+  static readonly INF: Numeric = new Numeric('inf', 0, 0);
+  static readonly NEG_INF: Numeric = new Numeric('-inf', 0, 0);
+  static readonly ZERO: Numeric = new Numeric('finite', 0, 0);
+  static readonly ONE: Numeric = new Numeric('finite', 1, 0);
 
   /** coefficient / 10^scale; 22003 past numeric's range. A number must be an integer. */
   static of(coef: number | bigint, scale: number): Numeric {
@@ -177,22 +178,6 @@ export class Numeric {
     return Number(this.toString());
   }
 
-  /** The value times 10^scale as an exact integer; `scale` must be >= this.scale. */
-  #at(scale: number): bigint {
-    const c = this.unscaled;
-    return scale === this.scale ? c : c * pow10(scale - this.scale);
-  }
-
-  /** Coefficient at a larger scale as a number, or NaN when it is not exact. */
-  #smallAt(scale: number): number {
-    if (typeof this.coef !== 'number') return NaN;
-    const shift = scale - this.scale;
-    if (shift === 0) return this.coef;
-    if (shift > 15) return this.coef === 0 ? 0 : NaN;
-    const v = this.coef * POW10_NUMBER[shift];
-    return v <= SAFE && v >= -SAFE ? v : NaN;
-  }
-
   compare(o: Numeric): number {
     if (this.kind !== 'finite' || o.kind !== 'finite') {
       const a = specialRank(this.kind);
@@ -200,14 +185,14 @@ export class Numeric {
       return a < b ? -1 : a > b ? 1 : 0;
     }
     const s = this.scale > o.scale ? this.scale : o.scale;
-    const a = this.#smallAt(s);
-    const b = o.#smallAt(s);
+    const a = smallAt(this, s);
+    const b = smallAt(o, s);
     // NaN (not small) makes all three comparisons false.
     if (a < b) return -1;
     if (a > b) return 1;
     if (a === b) return 0;
-    const x = this.#at(s);
-    const y = o.#at(s);
+    const x = coefAt(this, s);
+    const y = coefAt(o, s);
     return x < y ? -1 : x > y ? 1 : 0;
   }
 
@@ -233,16 +218,16 @@ export class Numeric {
       return Numeric.NAN;
     }
     const s = this.scale > o.scale ? this.scale : o.scale;
-    const r = this.#smallAt(s) + o.#smallAt(s);
-    if (r <= SAFE && r >= -SAFE) return new Numeric('finite', r, s);
-    return Numeric.of(this.#at(s) + o.#at(s), s);
+    const r = smallAt(this, s) + smallAt(o, s);
+    if (r < SAFE && r > -SAFE) return new Numeric('finite', r, s);
+    return Numeric.of(coefAt(this, s) + coefAt(o, s), s);
   }
 
   sub(o: Numeric): Numeric {
     if (this.kind === 'finite' && o.kind === 'finite') {
       const s = this.scale > o.scale ? this.scale : o.scale;
-      const r = this.#smallAt(s) - o.#smallAt(s);
-      if (r <= SAFE && r >= -SAFE) return new Numeric('finite', r, s);
+      const r = smallAt(this, s) - smallAt(o, s);
+      if (r < SAFE && r > -SAFE) return new Numeric('finite', r, s);
     }
     return this.add(o.neg());
   }
@@ -256,7 +241,7 @@ export class Numeric {
     const s = this.scale + o.scale;
     if (typeof this.coef === 'number' && typeof o.coef === 'number' && s <= NUMERIC_SCALE_MAX) {
       const r = this.coef * o.coef;
-      if (r <= SAFE && r >= -SAFE) return new Numeric('finite', r === 0 ? 0 : r, s);
+      if (r < SAFE && r > -SAFE) return new Numeric('finite', r === 0 ? 0 : r, s);
     }
     const r = Numeric.of(this.unscaled * o.unscaled, s);
     return s > NUMERIC_SCALE_MAX ? r.round(NUMERIC_SCALE_MAX) : r;
@@ -288,7 +273,7 @@ export class Numeric {
     if (this.kind !== 'finite' || o.kind !== 'finite') return this.div(o);
     if (o.coef === 0) throw divisionByZero();
     const s = Math.max(this.scale, o.scale);
-    return Numeric.of(this.#at(s) / o.#at(s), 0);
+    return Numeric.of(coefAt(this, s) / coefAt(o, s), 0);
   }
 
   mod(o: Numeric): Numeric {
@@ -299,39 +284,27 @@ export class Numeric {
     }
     if (o.coef === 0) throw divisionByZero();
     const s = Math.max(this.scale, o.scale);
-    const a = this.#smallAt(s);
-    const b = o.#smallAt(s);
+    const a = smallAt(this, s);
+    const b = smallAt(o, s);
     if (a === a && b === b) return new Numeric('finite', (a % b) + 0, s);
-    return Numeric.of(this.#at(s) % o.#at(s), s);
+    return Numeric.of(coefAt(this, s) % coefAt(o, s), s);
   }
 
   /** Round half away from zero to `scale` digits (negative: tens, hundreds, …). */
   round(scale: number): Numeric {
-    return this.#toScale(scale, divRound);
+    return toScale(this, scale, divRound);
   }
 
   trunc(scale: number): Numeric {
-    return this.#toScale(scale, (a, b) => a / b);
-  }
-
-  #toScale(scale: number, divide: (a: bigint, b: bigint) => bigint): Numeric {
-    if (this.kind !== 'finite' || scale === this.scale) return this;
-    if (scale > NUMERIC_SCALE_MAX) scale = NUMERIC_SCALE_MAX;
-    if (scale > this.scale) {
-      const small = this.#smallAt(scale);
-      return small === small ? new Numeric('finite', small, scale) : Numeric.of(this.#at(scale), scale);
-    }
-    if (scale < -WEIGHT_DIGITS_MAX) return Numeric.ZERO;
-    const cut = divide(this.unscaled, pow10(this.scale - scale));
-    return scale >= 0 ? Numeric.of(cut, scale) : Numeric.of(cut * pow10(-scale), 0);
+    return toScale(this, scale, (a, b) => a / b);
   }
 
   floor(): Numeric {
-    return this.#toScale(0, (a, b) => (a < 0n && a % b !== 0n ? a / b - 1n : a / b));
+    return toScale(this, 0, (a, b) => (a < 0n && a % b !== 0n ? a / b - 1n : a / b));
   }
 
   ceil(): Numeric {
-    return this.#toScale(0, (a, b) => (a > 0n && a % b !== 0n ? a / b + 1n : a / b));
+    return toScale(this, 0, (a, b) => (a > 0n && a % b !== 0n ? a / b + 1n : a / b));
   }
 
   /** Rounded to an integer, or null for the special values. */
@@ -423,4 +396,32 @@ export function divScale(a: Numeric, b: Numeric): number {
   let weight = x.weight - y.weight;
   if (x.first <= y.first) weight--;
   return Math.min(Math.max(NUMERIC_SIG_DIGITS_MIN - weight * 4, a.scale, b.scale, 0), NUMERIC_DISPLAY_SCALE_MAX);
+}
+
+/** The value times 10^scale as an exact integer; `scale` must be >= n.scale. */
+function coefAt(n: Numeric, scale: number): bigint {
+  const c = n.unscaled;
+  return scale === n.scale ? c : c * pow10(scale - n.scale);
+}
+
+/** Coefficient at a larger scale as a number, or NaN when it is not exact. */
+function smallAt(n: Numeric, scale: number): number {
+  if (typeof n.coef !== 'number') return NaN;
+  const shift = scale - n.scale;
+  if (shift === 0) return n.coef;
+  if (shift > 15) return n.coef === 0 ? 0 : NaN;
+  const v = n.coef * POW10_NUMBER[shift];
+  return v <= SAFE && v >= -SAFE ? v : NaN;
+}
+
+function toScale(n: Numeric, scale: number, divide: (a: bigint, b: bigint) => bigint): Numeric {
+  if (n.kind !== 'finite' || scale === n.scale) return n;
+  if (scale > NUMERIC_SCALE_MAX) scale = NUMERIC_SCALE_MAX;
+  if (scale > n.scale) {
+    const small = smallAt(n, scale);
+    return small === small ? new Numeric('finite', small, scale) : Numeric.of(coefAt(n, scale), scale);
+  }
+  if (scale < -WEIGHT_DIGITS_MAX) return Numeric.ZERO;
+  const cut = divide(n.unscaled, pow10(n.scale - scale));
+  return scale >= 0 ? Numeric.of(cut, scale) : Numeric.of(cut * pow10(-scale), 0);
 }

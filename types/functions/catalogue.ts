@@ -44,6 +44,9 @@ export interface FunctionDef {
   readonly evaluate: Evaluate;
   /** For functions whose work depends on the argument types; see the order above. */
   readonly bind?: (argTypes: readonly SqlType[]) => BoundEvaluate;
+  /** Argument names for calls by name (make_interval(days => 1)), and literals for trailing arguments that may be left out. */
+  readonly argNames?: readonly string[];
+  readonly defaults?: readonly string[];
   /** Result type where the pattern does not say it (typmods, polymorphism beyond anyelement). */
   readonly resultType?: (args: readonly SqlType[]) => SqlType;
 }

@@ -15,6 +15,8 @@ export interface EvalContext {
   /** For reg* casts and pg_* functions; null in jobs (the planner refuses such functions there). */
   readonly catalog: CatalogLookup | null;
   random(): number;
+  /** clock_timestamp(): moves within a statement; absent = nowUs. */
+  clockUs?(): number;
 }
 
 /** Names and oids, as shipped with a batch query that needs them. */
