@@ -35,7 +35,7 @@ function treesFromWorker(sql: string): Promise<ReadonlyMap<string, RawNode>> {
   return new Promise((resolve, reject) => {
     const id = ++lastId;
     waiting.set(id, { resolve, reject });
-    target.postMessage({ id, sql });
+    target.postMessage({ id, sql }, []);
   });
 }
 

@@ -13,8 +13,8 @@ export interface Elements {
   readonly watermark: CreateStream['watermark'];
 }
 
-const CONSTRAINT_WORDS = new Set(['not', 'null', 'default', 'primary', 'unique', 'check', 'references', 'generated', 'collate', 'constraint', 'deferrable', 'initially']);
-const STREAM_WORDS = new Set([...CONSTRAINT_WORDS, 'path', 'metadata', 'as', 'comment']);
+const CONSTRAINT_WORDS = new Set(['not', 'null', 'default', 'primary', 'unique', 'check', 'references', 'generated', 'collate', 'constraint', 'deferrable', 'initially', 'as']);
+const STREAM_WORDS = new Set([...CONSTRAINT_WORDS, 'path', 'metadata', 'comment']);
 
 export function parseElements(r: TokenReader, stream: boolean): Elements {
   r.expectSymbol('(');
@@ -131,6 +131,7 @@ function parseColumn(r: TokenReader, stream: boolean): { definition: StreamColum
       continue;
     }
     const word = r.word();
+    if (word === 'as') throw r.syntaxError(`A computed column is written ${name} ${type.sql} GENERATED ALWAYS AS (expression) ${stream ? 'VIRTUAL' : 'STORED'}.`);
     if (word === 'unique' || word === 'check' || word === 'references') throw constraintUnsupported(word, at);
     if (word === 'deferrable' || word === 'initially') throw unsupported('deferrable constraint', at);
     throw r.syntaxError();

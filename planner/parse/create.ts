@@ -65,9 +65,9 @@ function createView(r: TokenReader, orReplace: boolean): CreateView {
   return { kind: 'create view', name, orReplace, columns, query: r.query(end) };
 }
 
-function isCheckOption(r: TokenReader, with_: number): boolean {
+function isCheckOption(r: TokenReader, withAt: number): boolean {
   const word = (i: number): string | null => r.word(i - r.at);
-  return word(with_ + 1) === 'check' || ((word(with_ + 1) === 'local' || word(with_ + 1) === 'cascaded') && word(with_ + 2) === 'check');
+  return word(withAt + 1) === 'check' || ((word(withAt + 1) === 'local' || word(withAt + 1) === 'cascaded') && word(withAt + 2) === 'check');
 }
 
 function createMaterializedView(r: TokenReader): CreateMaterializedView {
@@ -121,9 +121,10 @@ function createTable(r: TokenReader): CreateTable {
   const after = r.word(close + 1 - r.at);
   if (after === 'as') throw unsupported('CREATE TABLE AS', start, asHint);
   const elements = parseElements(r, false);
-  const refused: Readonly<Record<string, string>> = { inherits: 'INHERITS', partition: 'partitioned table', using: 'USING in CREATE TABLE', on: 'ON COMMIT', tablespace: 'TABLESPACE' };
+  const refused: Readonly<Record<string, string>> = { inherits: 'INHERITS', partition: 'partitioned table', using: 'USING in CREATE TABLE', on: r.word(1) === 'conflict' ? 'ON CONFLICT in CREATE TABLE' : 'ON COMMIT', tablespace: 'TABLESPACE' };
   const feature = refused[r.word() ?? ''];
   if (feature !== undefined) throw unsupported(feature, r.position());
+  if (r.word() === 'append' && r.word(1) === 'only') throw r.syntaxError('A relation that is only appended to is a stream: CREATE STREAM name (column type, …).');
   const options = r.accept('with') ? r.options() : [];
   r.finish();
   return { kind: 'create table', name, ifNotExists: exists, columns: elements.columns, primaryKey: elements.primaryKey, options };

@@ -163,8 +163,7 @@ function quotedValue(text: string, start: number, escapes: boolean): Value | nul
   let value = '';
   let at = start + 1;
   for (;;) {
-    let run = at;
-    while (run < text.length && text.charAt(run) !== "'" && !(escapes && text.charAt(run) === '\\')) run++;
+    const run = endOfRun(text, at, escapes);
     value += text.slice(at, run);
     if (run >= text.length) return null;
     if (text.charAt(run) === '\\') {
@@ -180,6 +179,14 @@ function quotedValue(text: string, start: number, escapes: boolean): Value | nul
     if (more === null) return { text: value, end: run + 1 };
     at = run + 1 + more[0].length;
   }
+}
+
+/** Index of the next quote (or backslash, where those count), or the text's end. */
+function endOfRun(text: string, start: number, escapes: boolean): number {
+  const quote = text.indexOf("'", start);
+  if (quote < 0) return text.length;
+  const slash = escapes ? text.indexOf('\\', start) : -1;
+  return slash >= 0 && slash < quote ? slash : quote;
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };

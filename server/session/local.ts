@@ -49,7 +49,7 @@ export async function startLocal(core: SessionCore, portal: Portal): Promise<Por
     case 'fetch': return fetch(core, portal, s);
     case 'close': {
       if (s.name === null) {
-        for (const [name, p] of [...core.portals]) if (p.cursor) await core.closePortal(name);
+        for (const [name, p] of core.portals) if (p.cursor) await core.closePortal(name);
         return command('CLOSE CURSOR ALL');
       }
       core.portal(s.name);

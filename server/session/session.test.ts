@@ -132,13 +132,13 @@ test('PREPARE, EXECUTE and DEALLOCATE in SQL', async () => {
 test('cursors: DECLARE, FETCH, MOVE, CLOSE; only what is fetched is computed', async () => {
   await withClient(async (c) => {
     await assert.rejects(c.query('DECLARE x CURSOR FOR SELECT * FROM numbers'), (e: pg.DatabaseError) => e.code === '25P01');
-    const before_ = backend.taken;
+    const takenBefore = backend.taken;
     await c.query('BEGIN; DECLARE x CURSOR FOR SELECT * FROM numbers');
     assert.deepEqual((await c.query('FETCH 3 FROM x')).rows, [{ n: 0 }, { n: 1 }, { n: 2 }]);
     assert.equal((await c.query('MOVE 200 IN x')).command, 'MOVE');
     assert.deepEqual((await c.query('FETCH NEXT x')).rows, [{ n: 203 }]);
     assert.deepEqual((await c.query('FETCH ABSOLUTE 300 x')).rows, [{ n: 299 }]);
-    assert(backend.taken - before_ <= 4);
+    assert(backend.taken - takenBefore <= 4);
     await assert.rejects(c.query('FETCH PRIOR x'), (e: pg.DatabaseError) => e.code === '55000');
     await c.query('ROLLBACK');
     await assert.rejects(c.query('FETCH x'), (e: pg.DatabaseError) => e.code === '34000');
@@ -195,13 +195,13 @@ test('a client that does not read holds the statement back instead of filling me
   const socket = await raw();
   socket.write(startupPacket({ user: 'u' }));
   await once(socket, 'readable');
-  const before_ = backend.taken;
+  const takenBefore = backend.taken;
   socket.pause();
   const sql = 'SELECT * FROM numbers;'.repeat(1000);
   socket.write(packet('Q', Buffer.from(`${sql}\0`)));
   let seen = -1;
-  while (backend.taken !== seen || backend.taken === before_) { seen = backend.taken; await new Promise((r) => setTimeout(r, 100)); }
-  assert(backend.taken - before_ < 100_000);
+  while (backend.taken !== seen || backend.taken === takenBefore) { seen = backend.taken; await new Promise((r) => setTimeout(r, 100)); }
+  assert(backend.taken - takenBefore < 100_000);
   socket.destroy();
 });
 

@@ -101,7 +101,7 @@ export class ValuesSession implements BackendSession {
       case 'set': {
         if (s.name === 'bad') throw new SqlError('22023', 'invalid value for parameter "bad"', { detail: 'detail text', hint: 'hint text', position: s.position });
         if (s.name === 'noisy') context.notice({ severity: 'NOTICE', message: 'you set noisy', hint: 'be quiet' });
-        for (const name of [...this.#settings.keys()]) if (name.toLowerCase() === s.name) this.#settings.set(name, s.value ?? '');
+        for (const name of this.#settings.keys()) if (name.toLowerCase() === s.name) this.#settings.set(name, s.value ?? '');
         return command('SET');
       }
       case 'begin': this.#status = 'block'; return command('BEGIN');

@@ -158,7 +158,7 @@ test('rows are written in binary as the manual lays them out', () => {
     fields.push(bytes.toString('hex', at + 4, at + 4 + length));
     at += 4 + length;
   }
-  assert.deepEqual(fields, ['fffffffffffffff9', 'fff4', '01', '78', '0002' + '0000' + '4000' + '0002' + '0001' + '01f4', '3fb999999999999a', '7fffffffffffffff', '01ff']);
+  assert.deepEqual(fields, ['fffffffffffffff9', 'fff4', '01', '78', '0002000040000002000101f4', '3fb999999999999a', '7fffffffffffffff', '01ff']);
 });
 
 test('every decimal writes as the exact path does', () => {

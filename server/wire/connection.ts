@@ -93,10 +93,16 @@ export class Connection {
   /** Writes what was gathered; resolves when the socket's buffer has room again, or the peer is gone, or the signal is aborted. */
   async flush(signal?: AbortSignal): Promise<void> {
     this.#write();
-    while (!this.#closed && this.#socket.writableNeedDrain && signal?.aborted !== true) {
-      const wait = this.readable();
-      if (signal === undefined) await wait;
-      else await Promise.race([wait, new Promise<void>((resolve) => { signal.addEventListener('abort', () => { resolve(); }, { once: true }); })]);
+    if (!this.#socket.writableNeedDrain) return;
+    const wake = (): void => { this.#wakeAll(); };
+    signal?.addEventListener('abort', wake);
+    try {
+      for (;;) {
+        if (this.#closed || !this.#socket.writableNeedDrain || signal?.aborted === true) return;
+        await this.readable();
+      }
+    } finally {
+      signal?.removeEventListener('abort', wake);
     }
   }
 
