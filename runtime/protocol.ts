@@ -8,7 +8,9 @@ import type { Json } from '../types/connect.js';
 import type { ErrorData } from '../types/error.js';
 import type { JobSettings } from '../types/settings.js';
 import type { Barrier } from './operator.js';
-import type { Batch } from './batch.js';
+import type { SqlType } from '../types/sqltype.js';
+import type { TaskMetadata } from '../storage/checkpoint/metadata.js';
+import type { WireBatch } from './vectors.js';
 import type { CatalogSnapshot } from './query.js';
 import type { DeadLetterInfo, OperatorInfo, SinkInfo, SourceInfo, StateTableInfo, TaskInfo, WatermarkInfo, ChannelInfo } from './engine.js';
 
@@ -18,34 +20,16 @@ export interface WorkerData {
   readonly connectorsModule: string;
 }
 
-/** One inbound exchange of a task: its hash partitions come from `from` subtasks of the fragment that holds the exchange's input. */
-export interface ChannelSpec {
-  readonly exchangeId: number;
-  readonly fromFragment: number;
-  readonly fromSubtask: number;
-  readonly toFragment: number;
-  readonly toSubtask: number;
-  /** null: both ends are in this worker, or this is the description of a remote end whose port is in `ports`. */
-  readonly port: MessagePort | null;
+/** A barrier on its way, with what is to be opened exactly at it: the same epoch in every task of the job. */
+export interface Injected {
+  readonly barrier: Barrier;
+  readonly pins: readonly { readonly pinId: number; readonly nodeId: number }[];
+  readonly taps: readonly SubscribeSpec[];
 }
 
-export interface TaskSpec {
-  readonly fragment: number;
-  readonly subtask: number;
-  readonly parallelism: number;
-  readonly nodes: readonly number[];
-  readonly inbound: readonly ChannelSpec[];
-  readonly outbound: readonly ChannelSpec[];
-}
-
-/** State of one task in the checkpoint a job starts from, as its acknowledgement gave it. */
-export interface TaskSnapshot {
-  readonly task: string;
-  /** Operator state outside state tables, by node id. */
-  readonly operators: Readonly<Record<string, Json>>;
-  /** The state layer's description of what it wrote (files, positions of stamps). */
-  readonly state: Json;
-}
+export interface TaskSpec { readonly fragment: number; readonly subtask: number }
+/** One end of a channel whose other end is in another worker. */
+export interface PortSpec { readonly key: string; readonly port: MessagePort }
 
 export interface DeploySpec {
   readonly jobId: number;
@@ -55,10 +39,11 @@ export interface DeploySpec {
   readonly settings: JobSettings;
   /** Bytes of state all the job's tasks of this worker may hold in memory. */
   readonly stateMemory: number;
-  readonly checkpointDir: string;
+  /** Folder that holds `<job id>/chk-<N>`. */
+  readonly checkpointRoot: string;
   /** Checkpoint to restore, or null for an empty start. */
-  readonly restore: { readonly checkpointId: number; readonly tasks: readonly TaskSnapshot[] } | null;
-  /** Nodes that the plan gained since that checkpoint: backfilled from the materialize nodes they read. */
+  readonly restore: { readonly checkpointId: number; readonly tasks: readonly TaskMetadata[] } | null;
+  /** Nodes that the plan gained since that checkpoint: backfilled from the materialize nodes they read before any other input flows. */
   readonly freshNodes: readonly number[];
   /** Epoch of the last barrier before this attempt. */
   readonly epoch: number;
@@ -66,6 +51,7 @@ export interface DeploySpec {
   /** Only to be read from: no source is opened, no barrier comes. */
   readonly readOnly: boolean;
   readonly tasks: readonly TaskSpec[];
+  readonly ports: readonly PortSpec[];
 }
 
 export interface TaskRef { readonly jobId: number; readonly attempt: number; readonly task: string }
@@ -75,7 +61,7 @@ export interface AckTimes { readonly startDelayMs: number; readonly alignmentMs:
 export interface CheckpointAck extends TaskRef, AckTimes {
   readonly checkpointId: number;
   readonly since: number;
-  readonly snapshot: TaskSnapshot;
+  readonly metadata: TaskMetadata;
   readonly stateBytes: number;
   readonly checkpointedBytes: number;
 }
@@ -97,7 +83,7 @@ export interface EpochPassed extends TaskRef {
 export interface QuerySpec {
   readonly queryId: number;
   readonly plan: Plan;
-  readonly system: readonly { readonly name: string; readonly batches: readonly Batch[] }[];
+  readonly system: readonly { readonly name: string; readonly batches: readonly WireBatch[]; readonly types: readonly SqlType[] }[];
   readonly catalog: CatalogSnapshot | null;
   readonly user: string;
   readonly timeZone: string;
@@ -106,9 +92,9 @@ export interface QuerySpec {
   readonly pins: readonly { readonly viewNodeId: number; readonly parts: readonly Pin[] }[];
 }
 
-export interface Pin { readonly worker: number; readonly readId: number }
+export interface Pin { readonly worker: number; readonly pinId: number }
 
-export interface SubscribeSpec { readonly jobId: number; readonly attempt: number; readonly nodeId: number; readonly subscriptionId: number; readonly snapshot: boolean }
+export interface SubscribeSpec { readonly nodeId: number; readonly subscriptionId: number; readonly snapshot: boolean }
 
 export interface TaskInfos {
   readonly operators: OperatorInfo[];
@@ -125,20 +111,18 @@ export type WorkerMethods = {
   deploy(spec: DeploySpec): void;
   /** After every task of the job is deployed: sources begin. */
   start(job: { jobId: number; attempt: number }): void;
-  barrier(arg: { jobId: number; attempt: number; barrier: Barrier }): void;
+  barrier(arg: { jobId: number; attempt: number; injected: Injected }): void;
   completed(arg: { jobId: number; attempt: number; checkpointId: number }): void;
   aborted(arg: { jobId: number; attempt: number; checkpointId: number }): void;
   stop(arg: { jobId: number; attempt: number }): void;
-  /** Opens readers on the materialize nodes; all at the tasks' last barrier. Gives one read id a node. */
-  pin(arg: { jobId: number; attempt: number; nodeIds: readonly number[] }): number[];
-  /** Readers opened while passing barrier `epoch` (see openReads of `barrierReads`). */
-  readChunk(arg: { readId: number }): Batch | null;
-  unpin(arg: { readId: number }): void;
+  /** Opens readers at the last barrier of the only task, or of a job that is only read. Ids are the caller's. */
+  pin(arg: { jobId: number; attempt: number; pins: readonly { pinId: number; nodeId: number }[] }): void;
+  readChunk(arg: { pinId: number }): WireBatch | null;
+  unpin(arg: { pinId: number }): void;
   query(spec: QuerySpec): void;
   /** The client took a batch: one more may be made. */
   queryMore(arg: { queryId: number }): void;
   queryCancel(arg: { queryId: number }): void;
-  subscribe(spec: SubscribeSpec): void;
   unsubscribe(arg: { subscriptionId: number }): void;
   infos(arg: null): TaskInfos;
   ping(arg: null): void;
@@ -156,11 +140,13 @@ export type MainMethods = {
   active(arg: { jobId: number; attempt: number }): void;
   /** The dirty state is over its share: a checkpoint would let it go. */
   wantCheckpoint(arg: { jobId: number; attempt: number }): void;
-  queryBatch(arg: { queryId: number; batch: Batch }): void;
+  queryBatch(arg: { queryId: number; batch: WireBatch }): void;
   queryEnd(arg: { queryId: number; error: ErrorData | null }): void;
   /** Chunk of a read pinned in another worker. */
-  remoteChunk(arg: { worker: number; readId: number }): Batch | null;
-  subscriptionBatch(arg: { subscriptionId: number; epoch: number; snapshot: boolean; batch: Batch | null }): void;
+  remoteChunk(arg: Pin): WireBatch | null;
+  /** `snapshot` with a null batch: this task's part of the snapshot is complete. */
+  subscriptionBatch(arg: { subscriptionId: number; epoch: number; snapshot: boolean; batch: WireBatch | null }): void;
+  subscriptionFailed(arg: { subscriptionId: number; error: ErrorData }): void;
   deadLetter(arg: DeadLetterInfo): void;
   log(arg: { level: 'debug' | 'info' | 'warn' | 'error'; message: string; fields: Readonly<Record<string, Json>> }): void;
 };

@@ -6,7 +6,7 @@
  *   EXACTLY_ONCE, and every light barrier: blocked, so that an epoch holds exactly what came before its barrier;
  *   AT_LEAST_ONCE, checkpoint barrier: not blocked; rows that overtake the barrier are in the snapshot and come again on recovery.
  * Barriers of one job are totally ordered and come in the same order on every input, so those that overtake one another in an unblocked
- * input wait in a queue per epoch. An ended input counts as having every barrier.
+ * input wait in a queue per epoch. Inputs that have ended still carry every barrier.
  * State: one set of arrived inputs per open epoch. Cost: O(1) a barrier and input.
  */
 import type { Barrier } from '../operator.js';
@@ -19,7 +19,6 @@ export interface Completed { readonly barrier: Barrier; /** From the first input
 export class Alignment {
   readonly #inputs: number;
   readonly #exactlyOnce: boolean;
-  readonly #ended = new Set<number>();
   #open: Open[] = [];
 
   constructor(inputs: number, exactlyOnce: boolean) {
@@ -38,21 +37,12 @@ export class Alignment {
     assert(!this.blocked(input), `barrier ${barrier.epoch} on a blocked input`);
     let open = this.#open.find(o => o.barrier.epoch === barrier.epoch);
     if (open === undefined) {
-      open = { barrier, arrived: new Set(this.#ended), firstMs: nowMs };
+      open = { barrier, arrived: new Set(), firstMs: nowMs };
       this.#open.push(open);
     }
     open.arrived.add(input);
     return this.#complete(nowMs);
   }
-
-  /** The input gives no more; barriers that waited only for it are complete. */
-  ended(input: number, nowMs: number): Completed[] {
-    this.#ended.add(input);
-    for (const o of this.#open) o.arrived.add(input);
-    return this.#complete(nowMs);
-  }
-
-  get allEnded(): boolean { return this.#ended.size === this.#inputs; }
 
   #blocks(barrier: Barrier): boolean { return this.#exactlyOnce || barrier.checkpoint === null; }
 

@@ -1,0 +1,137 @@
+/**
+ * Channels: bounded queues of items from one task to another, in order. Credit in bytes: the sender counts what the receiver has not
+ * taken yet and waits past CHANNEL_BYTES_MAX (`drained`); the receiver gives credit back as it takes items. Between workers the items go
+ * over a MessagePort, column bytes moved, not cloned, and credit comes back over the same port; in one worker they are handed over.
+ * Barriers, watermarks and ends need no credit: a barrier never waits behind a full channel.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { SqlType } from '../../types/sqltype.js';
+import type { Batch } from '../batch.js';
+import { batchBytes, fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
+import type { Injected } from '../protocol.js';
+
+/** Named limit: bytes sent and not taken yet; one batch may go over it. */
+export const CHANNEL_BYTES_MAX = 4 * 1024 * 1024;
+
+export type Item =
+  | { readonly k: 'batch'; readonly batch: Batch; readonly bytes: number }
+  | { readonly k: 'watermark'; readonly us: number }
+  | { readonly k: 'barrier'; readonly injected: Injected }
+  | { readonly k: 'end' };
+
+type Wire =
+  | { readonly k: 'batch'; readonly wire: WireBatch; readonly bytes: number }
+  | Exclude<Item, { k: 'batch' }>;
+
+export interface ChannelOut {
+  readonly key: string;
+  send(batch: Batch): void;
+  signal(item: Exclude<Item, { k: 'batch' }>): void;
+  readonly full: boolean;
+  readonly queuedBytes: number;
+  /** Called once when the channel is no longer full. */
+  onDrain(run: () => void): void;
+  close(): void;
+}
+
+/** The receiving end. `wake` is called when something came to an empty queue. */
+export class ChannelIn {
+  readonly key: string;
+  queuedBytes = 0;
+  ended = false;
+  wake: () => void = () => undefined;
+  readonly #items: Item[] = [];
+  #head = 0;
+  readonly #credit: (bytes: number) => void;
+
+  constructor(key: string, credit: (bytes: number) => void) {
+    this.key = key;
+    this.#credit = credit;
+  }
+
+  get empty(): boolean { return this.#head === this.#items.length; }
+
+  put(item: Item): void {
+    if (item.k === 'batch') this.queuedBytes += item.bytes;
+    this.#items.push(item);
+    this.wake();
+  }
+
+  take(): Item {
+    const item = this.#items[this.#head++];
+    if (this.#head === this.#items.length) {
+      this.#items.length = 0;
+      this.#head = 0;
+    }
+    if (item.k === 'batch') {
+      this.queuedBytes -= item.bytes;
+      this.#credit(item.bytes);
+    }
+    return item;
+  }
+}
+
+class Credit {
+  outstanding = 0;
+  #waiting: (() => void)[] = [];
+  get full(): boolean { return this.outstanding >= CHANNEL_BYTES_MAX; }
+  onDrain(run: () => void): void {
+    if (this.full) this.#waiting.push(run);
+    else run();
+  }
+  back(bytes: number): void {
+    this.outstanding -= bytes;
+    if (this.full || this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const run of waiting) run();
+  }
+}
+
+/** Both ends in one worker. */
+export function localChannel(key: string): { out: ChannelOut; in: ChannelIn } {
+  const credit = new Credit();
+  const receiver = new ChannelIn(key, bytes => { credit.back(bytes); });
+  return {
+    in: receiver,
+    out: {
+      key,
+      send(batch) {
+        const bytes = batchBytes(batch);
+        credit.outstanding += bytes;
+        receiver.put({ k: 'batch', batch, bytes });
+      },
+      signal: item => { receiver.put(item); },
+      get full() { return credit.full; },
+      get queuedBytes() { return credit.outstanding; },
+      onDrain: run => { credit.onDrain(run); },
+      close: () => undefined,
+    },
+  };
+}
+
+export function portOut(key: string, port: MessagePort, types: readonly SqlType[]): ChannelOut {
+  const credit = new Credit();
+  port.on('message', (bytes: number) => { credit.back(bytes); });
+  return {
+    key,
+    send(batch) {
+      const { wire, transfer, bytes } = toTransferable(types, batch);
+      credit.outstanding += bytes;
+      port.postMessage({ k: 'batch', wire, bytes } satisfies Wire, transfer);
+    },
+    signal: item => { port.postMessage(item); },
+    get full() { return credit.full; },
+    get queuedBytes() { return credit.outstanding; },
+    onDrain: run => { credit.onDrain(run); },
+    close: () => { port.close(); },
+  };
+}
+
+export function portIn(key: string, port: MessagePort, types: readonly SqlType[]): { in: ChannelIn; close: () => void } {
+  const receiver = new ChannelIn(key, bytes => { port.postMessage(bytes); });
+  port.on('message', (item: Wire) => {
+    receiver.put(item.k === 'batch' ? { k: 'batch', batch: fromTransferable(types, item.wire), bytes: item.bytes } : item);
+  });
+  return { in: receiver, close: () => { port.close(); } };
+}
