@@ -199,6 +199,12 @@ export interface SinkNode extends NodeBase {
 /** Batch only. */
 export interface SortNode extends NodeBase { readonly op: 'sort'; readonly keys: readonly SortKey[]; /** keep this many first rows, null = all */ readonly top: number | null }
 /** Batch only; expects order from below. */
-export interface LimitNode extends NodeBase { readonly op: 'limit'; readonly limit: number | null; readonly offset: number }
+export interface LimitNode extends NodeBase {
+  readonly op: 'limit';
+  readonly limit: number | null;
+  readonly offset: number;
+  /** LIMIT and OFFSET given by parameters (int8), until the values are known: planner/plan/limits.ts then sets the two numbers. */
+  readonly given?: { readonly limit: Expr | null; readonly offset: Expr | null };
+}
 /** Root of a batch query: hands batches to the client. Columns beyond `visible` (sort keys) are cut. */
 export interface OutputNode extends NodeBase { readonly op: 'output'; readonly visible: number }

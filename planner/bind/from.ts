@@ -1,0 +1,250 @@
+/**
+ * FROM: relations, views (expanded), CTEs, joins, subqueries, functions, window functions TUMBLE and HOP, VALUES.
+ *
+ * Each item gives a Rel and what names see of it. Comma lists and JOINs become inner joins whose conditions pushdown sorts out later. A function
+ * in FROM is an unnest over the items before it, which makes it lateral at no cost.
+ */
+import type { Alias, JoinExpr, Node, RangeFunction, RangeSubselect, RangeVar } from 'libpg-query';
+import type { Expr } from '../../types/expr.js';
+import { INT8 } from '../../types/sqltype.js';
+import { resolveSetCall } from './call.js';
+import { coerce, commonType, known } from './coerce.js';
+import { bindCondition, bindExpr } from './expr.js';
+import { column } from './exprs.js';
+import { aggregatesNamed, setFunctionsNamed } from './functions.js';
+import { callOperator } from './operator.js';
+import type { Item, JoinKind, Rel } from './rel.js';
+import { bindRelation } from './relation.js';
+import { findCte, Scope, type Cte, type Env, type ScopeColumn, type ScopeItem } from './scope.js';
+import { bindQuery } from './select.js';
+import { strings } from './typename.js';
+import { bindWindow, isWindowFunction } from './window.js';
+
+/** A FROM item: `columns` are what `*` and unqualified names see. */
+export interface FromItem { readonly rel: Rel; readonly items: readonly ScopeItem[]; readonly columns: readonly ScopeColumn[] }
+
+/** Fills env.scope. `null` = no FROM clause. */
+export function bindFrom(env: Env, from: readonly Node[] | undefined): Rel | null {
+  let left: FromItem | null = null;
+  for (const node of from ?? []) {
+    const item: FromItem = bindItem(env, node, left);
+    left = left === null || includesLeft(node) ? item : combine(env, left, item, 'inner', []);
+    env.scope.items = [...left.items];
+    env.scope.columns = [...left.columns];
+  }
+  return left?.rel ?? null;
+}
+
+/** Functions in FROM are built on top of what stands before them. */
+function includesLeft(node: Node): boolean { return 'RangeFunction' in node && windowName(node.RangeFunction) === null; }
+
+function checkDistinctAliases(env: Env, left: readonly ScopeItem[], right: readonly ScopeItem[]): void {
+  for (const r of right) {
+    if (r.alias !== '' && left.some((l) => l.alias === r.alias)) throw env.ctx.error('42712', `table name "${r.alias}" specified more than once`, undefined);
+  }
+}
+
+function combine(env: Env, left: FromItem, right: FromItem, kind: JoinKind, on: readonly Expr[]): FromItem {
+  checkDistinctAliases(env, left.items, right.items);
+  return { rel: { rel: 'join', kind, left: left.rel, right: right.rel, on }, items: [...left.items, ...right.items], columns: [...left.columns, ...right.columns] };
+}
+
+/** `left`: the items before this one, which a function may use. */
+function bindItem(env: Env, node: Node, left: FromItem | null): FromItem {
+  const { ctx } = env;
+  if ('RangeVar' in node) return rangeVar(env, node.RangeVar);
+  if ('RangeSubselect' in node) return subselect(env, node.RangeSubselect);
+  if ('JoinExpr' in node) return joinExpr(env, node.JoinExpr);
+  if ('RangeFunction' in node) return rangeFunction(env, node.RangeFunction, left, 'inner');
+  if ('RangeTableSample' in node) throw ctx.unsupported('TABLESAMPLE', node.RangeTableSample.location);
+  if ('RangeTableFunc' in node) throw ctx.unsupported('XMLTABLE', node.RangeTableFunc.location);
+  if ('JsonTable' in node) throw ctx.unsupported('JSON_TABLE', node.JsonTable.location);
+  throw ctx.unsupported(Object.keys(node)[0] ?? 'this FROM item', undefined);
+}
+
+/** Names a relation's columns by its alias; AS t (a, b) renames the first ones. */
+export function aliased(env: Env, rel: Rel, name: string, columns: readonly ScopeColumn[], alias: Alias | undefined, primaryKey: readonly number[] | null = null): FromItem {
+  const renames = strings(alias?.colnames);
+  if (renames.length > columns.length) {
+    throw env.ctx.error('42P10', `table "${alias?.aliasname ?? name}" has ${columns.length} columns available but ${renames.length} columns specified`, undefined);
+  }
+  const named = columns.map((c, i) => ({ name: renames[i] ?? c.name, id: c.id }));
+  return { rel, items: [{ alias: alias?.aliasname ?? name, columns: named, primaryKey }], columns: named };
+}
+
+function rangeVar(env: Env, v: RangeVar): FromItem {
+  const name = v.relname ?? '';
+  if (v.catalogname !== undefined && v.catalogname !== '' && v.schemaname === undefined) throw env.ctx.unsupported('a reference to another database', v.location);
+  const source = bindNamed(env, v.schemaname ?? null, name, v.location ?? 0);
+  return aliased(env, source.rel, name, source.columns, v.alias, source.primaryKey);
+}
+
+export interface NamedSource { readonly rel: Rel; readonly columns: readonly ScopeColumn[]; readonly primaryKey: readonly number[] | null }
+
+/** A CTE or a relation of the catalog. */
+export function bindNamed(env: Env, schema: string | null, name: string, location: number): NamedSource {
+  const cte = schema === null ? findCte(env.ctes, name) : null;
+  if (cte === null) return bindRelation(env, schema, name, location);
+  return bindCte(env, cte);
+}
+
+export function bindCte(env: Env, cte: Cte): NamedSource {
+  const { ctx } = env;
+  const query = cte.ast.ctequery;
+  if (query === undefined || !('SelectStmt' in query)) throw ctx.unsupported('a data-modifying statement in WITH', cte.ast.location);
+  cte.uses++;
+  // Bound anew at each use; equal operators are merged in the plan. A CTE sees no columns of the queries around it.
+  const bound = bindQuery({ ctx, parent: null, ctes: cte.ctes, outer: [] }, query.SelectStmt);
+  const names = strings(cte.ast.aliascolnames);
+  if (names.length > bound.columns.length) throw ctx.error('42P10', `WITH query "${cte.name}" has ${bound.columns.length} columns available but ${names.length} columns specified`, cte.ast.location);
+  if (cte.uses > 1 && bound.volatile) throw ctx.unsupported('a WITH query with volatile functions that is used more than once', cte.ast.location);
+  return { rel: bound.rel, columns: bound.columns.map((c, i) => ({ name: names[i] ?? c.name, id: c.id })), primaryKey: null };
+}
+
+function subselect(env: Env, s: RangeSubselect): FromItem {
+  const { ctx } = env;
+  if (s.lateral === true) throw ctx.unsupported('a LATERAL subquery', undefined);
+  if (s.subquery === undefined || !('SelectStmt' in s.subquery)) throw ctx.unsupported('this FROM item', undefined);
+  const bound = bindQuery({ ctx, parent: env.scope.parent, ctes: env.ctes, outer: env.scope.outer }, s.subquery.SelectStmt);
+  return aliased(env, bound.rel, s.alias?.aliasname ?? '', bound.columns, s.alias);
+}
+
+function joinExpr(env: Env, j: JoinExpr): FromItem {
+  const { ctx } = env;
+  const left = bindItem(env, j.larg as Node, null);
+  const kind: JoinKind = j.jointype === 'JOIN_LEFT' ? 'left' : j.jointype === 'JOIN_RIGHT' ? 'right' : j.jointype === 'JOIN_FULL' ? 'full' : 'inner';
+  const right = j.rarg as Node;
+  let joined: FromItem;
+  if ('RangeFunction' in right && windowName(right.RangeFunction) === null) joined = joinFunction(env, j, left, right.RangeFunction, kind);
+  else joined = joinItems(env, j, left, bindItem(env, right, null), kind);
+  if (j.join_using_alias !== undefined) throw ctx.unsupported('an alias of JOIN … USING', undefined);
+  if (j.alias === undefined) return joined;
+  return aliased(env, joined.rel, '', joined.columns, j.alias);
+}
+
+/** Left join lateral f() ON true keeps rows without a match; any other condition on an outer join of a function does not fit an unnest. */
+function joinFunction(env: Env, j: JoinExpr, left: FromItem, f: RangeFunction, kind: JoinKind): FromItem {
+  const { ctx } = env;
+  const scope = new Scope(env.scope.parent, env.scope.outer);
+  scope.items = [...left.items];
+  scope.columns = [...left.columns];
+  const inner: Env = { ...env, scope };
+  if (j.usingClause !== undefined || j.isNatural === true) throw ctx.unsupported('JOIN … USING a function', undefined);
+  const joined = rangeFunction(inner, f, left, kind);
+  scope.items = [...joined.items];
+  scope.columns = [...joined.columns];
+  const preds = bindCondition({ ...inner, clause: 'JOIN/ON' }, j.quals);
+  const trivial = preds.every((p) => p.node === 'literal' && p.text === 't');
+  if (!trivial && kind !== 'inner') throw ctx.unsupported('an outer join of a function with a condition other than ON TRUE', undefined);
+  return trivial ? joined : { ...joined, rel: { rel: 'filter', input: joined.rel, preds } };
+}
+
+function joinItems(env: Env, j: JoinExpr, left: FromItem, right: FromItem, kind: JoinKind): FromItem {
+  const { ctx } = env;
+  const both = combine(env, left, right, kind, []);
+  const names = j.isNatural === true
+    ? left.columns.map((c) => c.name).filter((n) => right.columns.some((r) => r.name === n))
+    : strings(j.usingClause);
+  if (names.length > 0) return joinUsing(env, left, right, kind, names);
+  const scope = new Scope(env.scope.parent, env.scope.outer);
+  scope.items = [...both.items];
+  scope.columns = [...both.columns];
+  const on = bindCondition({ ...env, scope, clause: 'JOIN/ON', aggregates: null, setCalls: null }, j.quals);
+  return { ...both, rel: { rel: 'join', kind, left: left.rel, right: right.rel, on } };
+}
+
+function joinUsing(env: Env, left: FromItem, right: FromItem, kind: JoinKind, names: readonly string[]): FromItem {
+  const { ctx } = env;
+  const on: Expr[] = [];
+  const merged: { name: string; value: Expr; id: number }[] = [];
+  const pick = (side: FromItem, name: string, word: string): Expr => {
+    const hits = side.columns.filter((c) => c.name === name);
+    const [hit] = hits;
+    if (hit === undefined) throw ctx.error('42703', `column "${name}" specified in USING clause does not exist in ${word} table`, undefined);
+    if (hits.length > 1) throw ctx.error('42702', `common column name "${name}" appears more than once in ${word} table`, undefined);
+    return column(hit.id, ctx.info(hit.id).type);
+  };
+  for (const name of names) {
+    const l = pick(left, name, 'left');
+    const r = pick(right, name, 'right');
+    on.push(callOperator(env, '=', [l, r], 0));
+    const type = commonType(ctx, [l, r], 'JOIN/USING');
+    const [lc, rc] = [coerce(ctx, l, type, 'implicit'), coerce(ctx, r, type, 'implicit')];
+    const value: Expr = kind === 'full' ? { node: 'coalesce', args: [lc, rc], type } : kind === 'right' ? rc : lc;
+    merged.push({ name, value, id: value.node === 'column' ? value.index : ctx.newColumn(name, type).id });
+  }
+  let rel: Rel = { rel: 'join', kind, left: left.rel, right: right.rel, on };
+  const computed: Item[] = merged.filter((m) => m.value.node !== 'column').map((m) => ({ id: m.id, expr: m.value }));
+  if (computed.length > 0) {
+    const pass = [...left.items, ...right.items].flatMap((i) => i.columns).concat(left.columns, right.columns).map((c) => c.id);
+    const items: Item[] = [...new Set(pass)].map((id) => ({ id, expr: column(id, ctx.info(id).type) }));
+    rel = { rel: 'project', input: rel, items: [...items, ...computed] };
+  }
+  checkDistinctAliases(env, left.items, right.items);
+  const rest = (side: FromItem) => side.columns.filter((c) => !names.includes(c.name));
+  return { rel, items: [...left.items, ...right.items], columns: [...merged.map((m) => ({ name: m.name, id: m.id })), ...rest(left), ...rest(right)] };
+}
+
+function windowName(f: RangeFunction): string | null {
+  const call = functionCall(f);
+  const name = call === null ? undefined : strings(call.funcname).at(-1);
+  return name !== undefined && isWindowFunction(name) ? name : null;
+}
+
+function functionCall(f: RangeFunction) {
+  const list = f.functions?.[0];
+  const first = list !== undefined && 'List' in list ? list.List.items?.[0] : undefined;
+  return first !== undefined && 'FuncCall' in first ? first.FuncCall : null;
+}
+
+function rangeFunction(env: Env, f: RangeFunction, left: FromItem | null, kind: JoinKind): FromItem {
+  const { ctx } = env;
+  const list = f.functions?.[0];
+  const node = list !== undefined && 'List' in list ? list.List.items?.[0] : undefined;
+  if (node === undefined || (f.functions ?? []).length !== 1 || f.is_rowsfrom === true) throw ctx.unsupported('ROWS FROM', undefined);
+  if (f.coldeflist !== undefined) throw ctx.unsupported('a column definition list of a function', undefined);
+  const call = functionCall(f);
+  const name = call === null ? undefined : strings(call.funcname).at(-1);
+  if (call !== null && name !== undefined && isWindowFunction(name)) {
+    const w = bindWindow(env, name, call);
+    return aliased(env, w.rel, w.name, w.columns, f.alias);
+  }
+  if (kind !== 'inner' && kind !== 'left') throw ctx.unsupported(`a ${kind.toUpperCase()} JOIN with a function`, call?.location);
+  const inner: Env = { ...env, clause: 'functions in FROM', aggregates: null, setCalls: null };
+  const input: Rel = left?.rel ?? { rel: 'rows', cols: [], rows: [[]] };
+  const alias = f.alias?.aliasname ?? name ?? 'function';
+  const own = call !== null && name !== undefined && setFunctionsNamed(name).length > 0
+    ? setItem(inner, input, name, call.args ?? [], call.location ?? 0, f, kind === 'left')
+    : scalarItem(inner, input, node, name ?? 'function', f);
+  // A function of one column without column aliases: the alias names the column.
+  const columns = own.columns.length === 1 + (f.ordinality === true ? 1 : 0) && f.alias?.aliasname !== undefined && own.scalar
+    ? own.columns.map((c, i) => (i === 0 ? { name: f.alias?.aliasname ?? c.name, id: c.id } : c)) : own.columns;
+  const item = aliased(env, own.rel, alias, columns, f.alias);
+  if (left === null) return item;
+  checkDistinctAliases(env, left.items, item.items);
+  return { rel: item.rel, items: [...left.items, ...item.items], columns: [...left.columns, ...item.columns] };
+}
+
+interface FunctionItem { readonly rel: Rel; readonly columns: readonly ScopeColumn[]; readonly scalar: boolean }
+
+function setItem(env: Env, input: Rel, name: string, args: readonly Node[], at: number, f: RangeFunction, outer: boolean): FunctionItem {
+  const { ctx } = env;
+  const call = resolveSetCall(env, name, args.map((a) => bindExpr(env, a)), at);
+  const columns = call.columns.map((c) => ({ name: c.name, id: ctx.newColumn(c.name, c.type).id }));
+  const ordinality = f.ordinality === true ? ctx.newColumn('ordinality', INT8).id : null;
+  const rel: Rel = { rel: 'unnest', input, fn: call.fn, args: call.args, cols: columns.map((c) => c.id), ordinality, outer };
+  return { rel, columns: ordinality === null ? columns : [...columns, { name: 'ordinality', id: ordinality }], scalar: columns.length === 1 };
+}
+
+/** FROM now() AS t: a scalar function is a relation of one row. */
+function scalarItem(env: Env, input: Rel, node: Node, name: string, f: RangeFunction): FunctionItem {
+  const { ctx } = env;
+  if ('FuncCall' in node && aggregatesNamed(name).length > 0) throw ctx.error('42803', 'aggregate functions are not allowed in functions in FROM', node.FuncCall.location);
+  if (f.ordinality === true) throw ctx.unsupported('WITH ORDINALITY of a scalar function', undefined);
+  const value = known(ctx, bindExpr(env, node));
+  const id = ctx.newColumn(name, value.type).id;
+  const pass = env.scope.items.flatMap((i) => i.columns).concat(env.scope.columns).map((c) => c.id);
+  const items: Item[] = [...new Set(pass)].map((p) => ({ id: p, expr: column(p, ctx.info(p).type) }));
+  return { rel: { rel: 'project', input, items: [...items, { id, expr: value }] }, columns: [{ name, id }], scalar: true };
+}
+

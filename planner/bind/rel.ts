@@ -1,0 +1,118 @@
+/**
+ * The logical algebra between binding and physical plans.
+ *
+ * Every column of every relation occurrence has its own id (ColId), unique in the query; expressions refer to columns by id
+ * (`column.index` = ColId), so that moving a predicate or dropping a column never renumbers anything. planner/plan/lower.ts turns ids
+ * into positions. CTEs and views are bound anew where they are used; equal physical nodes are merged at the end.
+ */
+import type { Expr } from '../../types/expr.js';
+import type { SqlType } from '../../types/sqltype.js';
+import type { MaterializedViewRelation, StreamRelation, SystemRelation, TableRelation } from '../catalog.js';
+
+export type ColId = number;
+
+export interface ColInfo {
+  readonly id: ColId;
+  readonly name: string;
+  readonly type: SqlType;
+  /** Event time: id of the hidden column with the row's split watermark; null = an ordinary column. */
+  readonly rowtime: ColId | null;
+  /** A window's edge: the window is over when the watermark reaches value + closeUs. null = none. */
+  readonly closeUs: number | null;
+}
+
+export type Rel =
+  | ScanRel | RowsRel | FilterRel | ProjectRel | WindowRel | UnnestRel | AggregateRel | JoinRel | UnionRel | SortRel | LimitRel;
+
+export type ScannedRelation = StreamRelation | TableRelation | MaterializedViewRelation | SystemRelation;
+
+/** `cols[i]` is column i of the relation (a stream's generated columns stand in a project above; their ids are unused here). */
+export interface ScanRel {
+  readonly rel: 'scan';
+  readonly relation: ScannedRelation;
+  readonly cols: readonly ColId[];
+  /** Streams with a WATERMARK: the hidden column's id, and both expressions over `cols`. */
+  readonly watermark: { readonly id: ColId; readonly timeExpr: Expr; readonly watermarkExpr: Expr } | null;
+  /** DEFAULTs of a stream's columns, by column index. */
+  readonly defaults: ReadonlyMap<number, Expr>;
+}
+export interface RowsRel { readonly rel: 'rows'; readonly cols: readonly ColId[]; readonly rows: readonly (readonly Expr[])[] }
+export interface FilterRel { readonly rel: 'filter'; readonly input: Rel; readonly preds: readonly Expr[] }
+export interface Item { readonly id: ColId; readonly expr: Expr }
+/** `items` may grow: hidden columns (split watermark, stream key) are threaded through when a reader needs them. */
+export interface ProjectRel { readonly rel: 'project'; readonly input: Rel; readonly items: Item[] }
+export interface WindowRel {
+  readonly rel: 'window';
+  readonly input: Rel;
+  readonly time: ColId;
+  readonly start: ColId;
+  readonly end: ColId;
+  readonly sizeUs: number;
+  readonly slideUs: number;
+  readonly offsetUs: number;
+  readonly late: ColId | null;
+}
+export interface UnnestRel {
+  readonly rel: 'unnest';
+  readonly input: Rel;
+  readonly fn: string;
+  readonly args: readonly Expr[];
+  readonly cols: readonly ColId[];
+  readonly ordinality: ColId | null;
+  readonly outer: boolean;
+}
+export interface OrderItem { readonly expr: Expr; readonly descending: boolean; readonly nullsFirst: boolean }
+export interface AggCall {
+  readonly id: ColId;
+  readonly fn: string;
+  readonly args: readonly Expr[];
+  readonly distinct: boolean;
+  readonly filter: Expr | null;
+  readonly orderBy: readonly OrderItem[];
+  readonly type: SqlType;
+}
+export interface AggregateRel {
+  readonly rel: 'aggregate';
+  readonly input: Rel;
+  readonly keys: readonly Item[];
+  readonly calls: readonly AggCall[];
+}
+export type JoinKind = 'inner' | 'left' | 'right' | 'full' | 'semi' | 'anti';
+export interface JoinRel { readonly rel: 'join'; readonly kind: JoinKind; readonly left: Rel; readonly right: Rel; readonly on: readonly Expr[] }
+/** UNION ALL: `from[k]` is the column of input k. May grow like a project's items. */
+export interface UnionRel { readonly rel: 'union'; readonly inputs: readonly Rel[]; readonly cols: { readonly id: ColId; readonly from: readonly ColId[] }[] }
+export interface SortRel { readonly rel: 'sort'; readonly input: Rel; readonly keys: readonly { readonly col: ColId; readonly descending: boolean; readonly nullsFirst: boolean }[] }
+export interface LimitRel { readonly rel: 'limit'; readonly input: Rel; readonly limit: Expr | null; readonly offset: Expr | null }
+
+/** Ids of all columns a relation puts out (hidden ones included only where they have been threaded). */
+export function outputIds(rel: Rel): ColId[] {
+  switch (rel.rel) {
+    case 'scan': return rel.watermark === null ? [...rel.cols] : [...rel.cols, rel.watermark.id];
+    case 'rows': return [...rel.cols];
+    case 'filter': case 'sort': case 'limit': return outputIds(rel.input);
+    case 'project': return rel.items.map((i) => i.id);
+    case 'window': return [...outputIds(rel.input), rel.start, rel.end];
+    case 'unnest': return [...outputIds(rel.input), ...rel.cols, ...(rel.ordinality === null ? [] : [rel.ordinality])];
+    case 'aggregate': return [...rel.keys.map((k) => k.id), ...rel.calls.map((c) => c.id)];
+    case 'join': return rel.kind === 'semi' || rel.kind === 'anti' ? outputIds(rel.left) : [...outputIds(rel.left), ...outputIds(rel.right)];
+    case 'union': return rel.cols.map((c) => c.id);
+  }
+}
+
+/** Makes column `id`, which some relation below puts out, a column of `rel` as well. False where an aggregate or join side hides it. */
+export function threadColumn(rel: Rel, id: ColId, type: SqlType): boolean {
+  switch (rel.rel) {
+    case 'scan': case 'rows': return outputIds(rel).includes(id);
+    case 'filter': case 'sort': case 'limit': case 'window': case 'unnest':
+      return outputIds(rel).includes(id) || threadColumn(rel.input, id, type);
+    case 'project':
+      if (rel.items.some((i) => i.id === id)) return true;
+      if (!threadColumn(rel.input, id, type)) return false;
+      rel.items.push({ id, expr: { node: 'column', index: id, type } });
+      return true;
+    case 'join':
+      if (threadColumn(rel.left, id, type)) return true;
+      return rel.kind !== 'semi' && rel.kind !== 'anti' && threadColumn(rel.right, id, type);
+    case 'aggregate': case 'union': return outputIds(rel).includes(id);
+  }
+}

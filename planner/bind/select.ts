@@ -1,0 +1,320 @@
+/**
+ * Queries: SELECT, VALUES, UNION / INTERSECT / EXCEPT, WITH, ORDER BY, LIMIT → Rel. `columns` are the visible output columns in order;
+ * `rel` may put out more (sort keys).
+ */
+import type { Node, SelectStmt } from 'libpg-query';
+import type { Expr } from '../../types/expr.js';
+import { INT8, type SqlType } from '../../types/sqltype.js';
+import { coerce, known } from './coerce.js';
+import { columnName } from './colname.js';
+import type { BindContext } from './context.js';
+import { bindExpr } from './expr.js';
+import { column, isVolatile, locationOf, sameExpr } from './exprs.js';
+import { bindCte, bindFrom } from './from.js';
+import { containsColumn, Grouping } from './grouping.js';
+import { requireEquality } from './operator.js';
+import { bindOrder } from './order.js';
+import type { AggCall, Item, OrderItem, Rel } from './rel.js';
+import { findItem, Scope, type Cte, type CteScope, type Env, type ScopeColumn, type SetCall } from './scope.js';
+import { bindSetOperation, bindValues } from './setop.js';
+import { strings } from './typename.js';
+import { bindWhere } from './where.js';
+
+export interface QueryEnv {
+  readonly ctx: BindContext;
+  /** Where the enclosing query's columns may be used; null = nowhere. */
+  readonly parent: Env | null;
+  readonly ctes: CteScope | null;
+  readonly outer: Expr[];
+  /** Leave untyped literals untyped: the reader (UNION, INSERT) gives them their type. */
+  readonly keepUnknown?: boolean;
+}
+
+export interface BoundQuery { readonly rel: Rel; readonly columns: readonly ScopeColumn[]; readonly volatile: boolean }
+
+/** Nested queries deeper than this are 54001 rather than an overflowing stack. */
+const DEPTH_MAX = 200;
+let depth = 0;
+
+export function bindQuery(q: QueryEnv, stmt: SelectStmt): BoundQuery {
+  if (depth >= DEPTH_MAX) throw q.ctx.error('54001', 'the query is nested too deeply', undefined);
+  depth++;
+  try {
+    return bindStatement(q, stmt);
+  } finally {
+    depth--;
+  }
+}
+
+function bindStatement(q: QueryEnv, stmt: SelectStmt): BoundQuery {
+  const { ctx } = q;
+  if (stmt.intoClause !== undefined) throw ctx.unsupported('SELECT INTO', stmt.intoClause.rel?.location, 'CREATE MATERIALIZED VIEW v AS SELECT … keeps a result.');
+  if (stmt.lockingClause !== undefined) throw ctx.unsupported('a row-locking clause (FOR UPDATE, FOR SHARE)', undefined);
+  if (stmt.windowClause !== undefined) throw ctx.unsupported('a WINDOW clause', windowLocation(stmt.windowClause));
+  const env = withCtes(q, stmt);
+  let bound: BoundQuery;
+  if (stmt.op !== undefined && stmt.op !== 'SETOP_NONE') bound = bindSetOperation(env, stmt);
+  else if (stmt.valuesLists !== undefined) bound = bindValues(env, stmt.valuesLists);
+  else return limited(env, stmt, bindSimple(env, stmt));
+  return limited(env, stmt, sortedByOutput(env, stmt, bound));
+}
+
+function windowLocation(nodes: readonly Node[]): number | undefined {
+  const first = nodes[0];
+  return first !== undefined && 'WindowDef' in first ? first.WindowDef.location : undefined;
+}
+
+function withCtes(q: QueryEnv, stmt: SelectStmt): QueryEnv {
+  const clause = stmt.withClause;
+  if (clause === undefined) return q;
+  if (clause.recursive === true) throw q.ctx.unsupported('WITH RECURSIVE', clause.location);
+  let ctes = q.ctes;
+  for (const node of clause.ctes ?? []) {
+    if (!('CommonTableExpr' in node)) continue;
+    const ast = node.CommonTableExpr;
+    const name = ast.ctename ?? '';
+    if (ctes !== q.ctes && hasCte(ctes, q.ctes, name)) throw q.ctx.error('42712', `WITH query name "${name}" specified more than once`, ast.location);
+    // Each CTE sees those before it.
+    const before: CteScope = ctes ?? { own: new Map(), parent: null };
+    const cte: Cte = { name, ast, ctes: before, uses: 0 };
+    ctes = { own: new Map([[name, cte]]), parent: ctes };
+    // Bound once for its errors, also when nothing uses it.
+    bindCte({ ctx: q.ctx, scope: new Scope(null, []), ctes: cte.ctes, clause: 'WITH', aggregates: null, setCalls: null, insideAggregate: false }, cte);
+    cte.uses = 0;
+  }
+  return { ...q, ctes };
+}
+
+function hasCte(scope: CteScope | null, end: CteScope | null, name: string): boolean {
+  for (let s = scope; s !== null && s !== end; s = s.parent) if (s.own.has(name)) return true;
+  return false;
+}
+
+interface Target { readonly name: string; readonly expr: Expr }
+
+function bindSimple(q: QueryEnv, stmt: SelectStmt): BoundQuery {
+  const { ctx } = q;
+  const scope = new Scope(q.parent, q.outer);
+  const base: Env = { ctx, scope, ctes: q.ctes, clause: 'FROM', aggregates: null, setCalls: null, insideAggregate: false };
+  let rel: Rel = bindFrom(base, stmt.fromClause) ?? { rel: 'rows', cols: [], rows: [[]] };
+  rel = bindWhere({ ...base, clause: 'WHERE' }, rel, stmt.whereClause);
+  const calls: AggCall[] = [];
+  const sets: SetCall[] = [];
+  const inSelect: Env = { ...base, clause: 'SELECT', aggregates: calls, setCalls: sets };
+  const targets = bindTargets(inSelect, stmt.targetList ?? [], q.keepUnknown === true);
+  const groupKeys = (stmt.groupClause ?? []).map((g) => bindGroupKey({ ...base, clause: 'GROUP BY' }, g, targets, calls, sets));
+  const having = stmt.havingClause === undefined ? [] : bindHaving({ ...base, clause: 'HAVING', aggregates: calls }, stmt.havingClause);
+  const order = (stmt.sortClause ?? []).map((s) => bindOrder(inSelect, s, (n) => orderExpr(inSelect, n, targets, 'ORDER BY')));
+  let rewrite = (e: Expr): Expr => e;
+  if (groupKeys.length > 0 || calls.length > 0 || stmt.havingClause !== undefined) {
+    for (const k of groupKeys) requireEquality(base, k, locationOf(k));
+    const grouping = new Grouping(base, groupKeys, calls);
+    const setIds = new Set(sets.map((s) => s.id));
+    rewrite = (e) => rewriteAround(grouping, e, setIds);
+    // Rewriting may add keys (columns that a primary key determines), so it comes before the node is built.
+    const all = [...targets.map((t) => t.expr), ...order.map((o) => o.expr), ...having, ...sets.flatMap((s) => s.args)];
+    for (const e of all) rewrite(e);
+    rel = grouping.rel(rel);
+    if (having.length > 0) rel = { rel: 'filter', input: rel, preds: having.map(rewrite) };
+  }
+  for (const s of sets) rel = { rel: 'unnest', input: rel, fn: s.fn, args: s.args.map(rewrite), cols: [s.id], ordinality: null, outer: false };
+  return project(base, stmt, rel, targets.map((t) => ({ ...t, expr: rewrite(t.expr) })), order.map((o) => ({ ...o, expr: rewrite(o.expr) })));
+}
+
+/** Results of set-returning functions stand above the grouping: they are no columns of FROM. */
+function rewriteAround(grouping: Grouping, e: Expr, setIds: ReadonlySet<number>): Expr {
+  if (setIds.size === 0) return grouping.rewrite(e);
+  if (e.node === 'column' && setIds.has(e.index)) return e;
+  return grouping.rewrite(e);
+}
+
+function bindHaving(env: Env, node: Node): Expr[] {
+  const e = bindExpr(env, node);
+  const b = e.type.kind === 'bool' ? e : coerceHaving(env, e);
+  return b.node === 'and' ? [...b.args] : [b];
+}
+function coerceHaving(env: Env, e: Expr): Expr {
+  if (e.type.kind === 'unknown') return coerce(env.ctx, e, { kind: 'bool' }, 'implicit');
+  throw env.ctx.error('42804', `argument of HAVING must be type boolean, not type ${e.type.kind}`, locationOf(e));
+}
+
+function bindTargets(env: Env, list: readonly Node[], keepUnknown: boolean): Target[] {
+  const { ctx } = env;
+  const out: Target[] = [];
+  for (const node of list) {
+    if (!('ResTarget' in node) || node.ResTarget.val === undefined) continue;
+    const { val, name, location } = node.ResTarget;
+    const star = 'ColumnRef' in val && (val.ColumnRef.fields ?? []).some((f) => 'A_Star' in f) ? val.ColumnRef : null;
+    if (star !== null) {
+      out.push(...expandStar(env, strings(star.fields), star.location ?? location ?? 0));
+      continue;
+    }
+    const bound = bindExpr(env, val);
+    out.push({ name: name ?? columnName(val), expr: keepUnknown ? bound : known(ctx, bound) });
+  }
+  return out;
+}
+
+function expandStar(env: Env, qualifier: readonly string[], location: number): Target[] {
+  const { ctx, scope } = env;
+  const table = qualifier.at(-1);
+  if (table === undefined && scope.items.length === 0) throw ctx.error('42601', 'SELECT * with no tables specified is not valid', location);
+  const item = table === undefined ? null : scope.items.find((i) => i.alias === table) ?? null;
+  if (table !== undefined && item === null) {
+    if (findItem(env, table) !== null) throw ctx.unsupported("the columns of an outer query's table (t.*)", location);
+    throw ctx.error('42P01', `missing FROM-clause entry for table "${table}"`, location);
+  }
+  return (item?.columns ?? scope.columns).map((c) => ({ name: c.name, expr: column(c.id, ctx.info(c.id).type) }));
+}
+
+function intConstant(node: Node): number | null {
+  return 'A_Const' in node && node.A_Const.ival !== undefined ? node.A_Const.ival.ival ?? 0 : null;
+}
+
+function byOrdinal(env: Env, node: Node, targets: readonly Target[], clause: string): Expr | null {
+  if (!('A_Const' in node)) return null;
+  const n = intConstant(node);
+  if (n === null) {
+    if (node.A_Const.isnull === true || node.A_Const.sval !== undefined || node.A_Const.fval !== undefined) throw env.ctx.error('42601', `non-integer constant in ${clause}`, node.A_Const.location);
+    return null;
+  }
+  const t = targets[n - 1];
+  if (t === undefined) throw env.ctx.error('42P10', `${clause} position ${n} is not in select list`, node.A_Const.location);
+  return t.expr;
+}
+
+/** The one output column of that name; 42702 when several differ. */
+function byAlias(env: Env, node: Node, targets: readonly Target[], clause: string): Expr | null {
+  const fields = 'ColumnRef' in node ? node.ColumnRef.fields ?? [] : [];
+  const name = fields.length === 1 ? strings(fields)[0] : undefined;
+  if (name === undefined) return null;
+  const hits = targets.filter((t) => t.name === name);
+  const [first] = hits;
+  if (first === undefined) return null;
+  if (hits.some((h) => !sameExpr(h.expr, first.expr))) throw env.ctx.error('42702', `${clause} "${name}" is ambiguous`, 'ColumnRef' in node ? node.ColumnRef.location : undefined);
+  return first.expr;
+}
+
+/** GROUP BY n, name or expression: a name is first a column of FROM, then an output column. */
+function bindGroupKey(env: Env, node: Node, targets: readonly Target[], calls: readonly AggCall[], sets: readonly SetCall[]): Expr {
+  const { ctx, scope } = env;
+  if ('GroupingSet' in node) throw ctx.unsupported('GROUPING SETS, ROLLUP and CUBE', node.GroupingSet.location);
+  if ('RowExpr' in node) throw ctx.unsupported('a row in GROUP BY', node.RowExpr.location);
+  const ordinal = byOrdinal(env, node, targets, 'GROUP BY');
+  const fields = 'ColumnRef' in node ? strings(node.ColumnRef.fields) : [];
+  const inFrom = fields.length === 1 && scope.columns.some((c) => c.name === fields[0]);
+  const picked = ordinal ?? (inFrom ? null : byAlias(env, node, targets, 'GROUP BY'));
+  if (picked !== null) {
+    const at = 'A_Const' in node ? node.A_Const.location : 'ColumnRef' in node ? node.ColumnRef.location : undefined;
+    if (containsColumn(picked, new Set(calls.map((c) => c.id)))) throw ctx.error('42803', 'aggregate functions are not allowed in GROUP BY', at);
+    if (containsColumn(picked, new Set(sets.map((s) => s.id)))) throw ctx.unsupported('a set-returning function in GROUP BY', at, 'Write it in FROM.');
+    return picked;
+  }
+  return known(ctx, bindExpr(env, node));
+}
+
+function orderExpr(env: Env, node: Node, targets: readonly Target[], clause: string): Expr {
+  return byOrdinal(env, node, targets, clause) ?? byAlias(env, node, targets, clause) ?? known(env.ctx, bindExpr(env, node));
+}
+
+/** Select list, DISTINCT, ORDER BY. */
+function project(env: Env, stmt: SelectStmt, input: Rel, targets: readonly Target[], order: readonly OrderItem[]): BoundQuery {
+  const { ctx } = env;
+  const items: Item[] = [];
+  const columns: ScopeColumn[] = targets.map((t) => {
+    const info = t.expr.node === 'column' ? ctx.info(t.expr.index) : null;
+    const id = ctx.newColumn(t.name, t.expr.type, { rowtime: info?.rowtime ?? null, closeUs: info?.closeUs ?? null }).id;
+    items.push({ id, expr: t.expr });
+    return { name: t.name, id };
+  });
+  const volatile = targets.some((t) => isVolatile(t.expr));
+  let rel: Rel = { rel: 'project', input, items };
+  const distinctOn = (stmt.distinctClause ?? []).filter((d) => Object.keys(d).length > 0);
+  if (distinctOn.length > 0) throw ctx.unsupported('DISTINCT ON', undefined, 'Use GROUP BY with aggregates.');
+  const distinct = stmt.distinctClause !== undefined;
+  const sortIds: number[] = [];
+  for (const o of order) {
+    requireEquality(env, o.expr, locationOf(o.expr));
+    const at = targets.findIndex((t) => sameExpr(t.expr, o.expr));
+    if (at >= 0) { sortIds.push(columns[at]?.id ?? -1); continue; }
+    if (distinct) throw ctx.error('42P10', 'for SELECT DISTINCT, ORDER BY expressions must appear in select list', locationOf(o.expr));
+    const id = ctx.newColumn('sort', o.expr.type).id;
+    items.push({ id, expr: o.expr });
+    sortIds.push(id);
+  }
+  if (distinct) for (const t of targets) requireEquality(env, t.expr, locationOf(t.expr));
+  let visible: readonly ScopeColumn[] = columns;
+  if (distinct) {
+    const d = distinctRel(ctx, rel, columns);
+    rel = d.rel;
+    visible = d.columns;
+    sortIds.forEach((id, i) => { sortIds[i] = d.columns[columns.findIndex((c) => c.id === id)]?.id ?? id; });
+  }
+  if (order.length > 0) {
+    rel = { rel: 'sort', input: rel, keys: order.map((o, i) => ({ col: sortIds[i] ?? -1, descending: o.descending, nullsFirst: o.nullsFirst })) };
+  }
+  return { rel, columns: visible, volatile };
+}
+
+/** DISTINCT: an aggregate without calls. */
+export function distinctRel(ctx: BindContext, input: Rel, columns: readonly ScopeColumn[]): { rel: Rel; columns: ScopeColumn[] } {
+  const keys = columns.map((c): Item => {
+    const info = ctx.info(c.id);
+    return { id: ctx.newColumn(c.name, info.type, { closeUs: info.closeUs }).id, expr: column(c.id, info.type) };
+  });
+  return { rel: { rel: 'aggregate', input, keys, calls: [] }, columns: columns.map((c, i) => ({ name: c.name, id: keys[i]?.id ?? c.id })) };
+}
+
+/** ORDER BY of a UNION or VALUES: output names and ordinals only. */
+function sortedByOutput(q: QueryEnv, stmt: SelectStmt, bound: BoundQuery): BoundQuery {
+  if (stmt.sortClause === undefined) return bound;
+  const { ctx } = q;
+  const env: Env = { ctx, scope: new Scope(q.parent, q.outer), ctes: q.ctes, clause: 'ORDER BY', aggregates: null, setCalls: null, insideAggregate: false };
+  const targets = bound.columns.map((c) => ({ name: c.name, expr: column(c.id, ctx.info(c.id).type) }));
+  const keys = stmt.sortClause.map((s) => bindOrder(env, s, (n) => {
+    const found = byOrdinal(env, n, targets, 'ORDER BY') ?? byAlias(env, n, targets, 'ORDER BY');
+    if (found !== null) return found;
+    if ('ColumnRef' in n) throw ctx.error('42703', `column "${strings(n.ColumnRef.fields).at(-1) ?? ''}" does not exist`, n.ColumnRef.location);
+    throw ctx.error('0A000', 'invalid UNION/INTERSECT/EXCEPT ORDER BY clause', undefined, { detail: 'Only result column names can be used, not expressions or functions.', hint: 'Add the expression/function to every SELECT, or move the UNION into a FROM clause.' });
+  }));
+  const rel: Rel = { rel: 'sort', input: bound.rel, keys: keys.map((k) => ({ col: k.expr.node === 'column' ? k.expr.index : -1, descending: k.descending, nullsFirst: k.nullsFirst })) };
+  return { ...bound, rel };
+}
+
+function limited(q: QueryEnv, stmt: SelectStmt, bound: BoundQuery): BoundQuery {
+  if (stmt.limitCount === undefined && stmt.limitOffset === undefined) return bound;
+  const { ctx } = q;
+  if (stmt.limitOption === 'LIMIT_OPTION_WITH_TIES') throw ctx.unsupported('FETCH … WITH TIES', undefined);
+  const env: Env = { ctx, scope: new Scope(null, []), ctes: q.ctes, clause: 'LIMIT', aggregates: null, setCalls: null, insideAggregate: false };
+  const count = (node: Node | undefined): Expr | null => {
+    if (node === undefined) return null;
+    const e = coerce(ctx, bindExpr({ ...env }, node), INT8, 'assignment');
+    if (e.node === 'literal' && e.text === null) return null;
+    if (e.node !== 'literal' && e.node !== 'param') throw ctx.unsupported('an expression that is not constant in LIMIT or OFFSET', locationOf(e));
+    return e;
+  };
+  const limit = count(stmt.limitCount);
+  const offset = count(stmt.limitOffset);
+  for (const [e, word, code] of [[limit, 'LIMIT', '2201W'], [offset, 'OFFSET', '2201X']] as const) {
+    if (e !== null && e.node === 'literal' && e.text?.startsWith('-') === true) throw ctx.error(code, `${word} must not be negative`, undefined);
+  }
+  if (ctx.job) throw ctx.unsupported('LIMIT in a continuous query', stmt.limitCount === undefined ? undefined : locationOf(limit ?? { node: 'literal', text: null, type: INT8 }), 'SELECT … FROM the view ORDER BY … LIMIT n reads its first rows.');
+  return { ...bound, rel: { rel: 'limit', input: bound.rel, limit, offset } };
+}
+
+/** Output columns converted to `types` (INSERT … SELECT, UNION): literals of the select list still without a type are converted in place. */
+export function coerceOutput(ctx: BindContext, bound: BoundQuery, types: readonly SqlType[], convert: (e: Expr, type: SqlType, index: number) => Expr): BoundQuery {
+  const items: Item[] = [];
+  const source = bound.rel.rel === 'project' ? bound.rel.items : [];
+  const columns = bound.columns.map((c, i): ScopeColumn => {
+    const info = ctx.info(c.id);
+    const type = types[i] ?? info.type;
+    const from = source.find((s) => s.id === c.id)?.expr;
+    const raw = from !== undefined && from.type.kind === 'unknown' ? from : column(c.id, info.type);
+    const expr = convert(raw, type, i);
+    const id = ctx.newColumn(c.name, expr.type, expr.node === 'column' ? { rowtime: info.rowtime, closeUs: info.closeUs } : {}).id;
+    items.push({ id, expr });
+    return { name: c.name, id };
+  });
+  return { ...bound, rel: { rel: 'project', input: bound.rel, items }, columns };
+}

@@ -1,0 +1,130 @@
+/**
+ * EXPLAIN: a plan as lines of text, roots first, inputs indented below. A node that several read is printed once and named after that.
+ * The text depends on the plan alone, so that golden tests hold it. Marks: `append-only`, `key (…)`, `nondeterministic`.
+ */
+import { unreachable } from '../../types/error.js';
+import type { Expr } from '../../types/expr.js';
+import type { AggregateNode, JoinNode, Plan, PlanNode, SourceNode } from '../../types/plan.js';
+import { draftExprs } from '../plan/builder.js';
+import { some } from '../bind/exprs.js';
+import { functionById } from '../bind/functions.js';
+import { columnText, exprText, nameOf } from './exprtext.js';
+
+export function explain(plan: Plan): string[] {
+  const lines: string[] = [];
+  const byId = new Map(plan.nodes.map((n) => [n.id, n]));
+  const readers = new Map<number, number>();
+  for (const n of plan.nodes) for (const i of n.inputs) readers.set(i, (readers.get(i) ?? 0) + 1);
+  const printed = new Set<number>();
+  const visit = (id: number, depth: number): void => {
+    const node = byId.get(id);
+    if (node === undefined) return;
+    const pad = '  '.repeat(depth);
+    const shared = (readers.get(id) ?? 0) > 1;
+    if (printed.has(id)) { lines.push(`${pad}(node ${id}, see above)`); return; }
+    printed.add(id);
+    const inputs = node.inputs.map((i) => byId.get(i)).filter((n) => n !== undefined);
+    lines.push(`${pad}${title(node, inputs)}${marks(node)}${shared ? ` [node ${id}]` : ''}`);
+    for (const d of details(node, inputs)) lines.push(`${pad}    ${d}`);
+    for (const e of draftExprs(node)) subplans(e, depth + 2, lines);
+    for (const i of node.inputs) visit(i, depth + 1);
+  };
+  for (const r of plan.roots) visit(r, 0);
+  return lines;
+}
+
+function subplans(e: Expr, depth: number, lines: string[]): void {
+  some(e, (x) => {
+    if (x.node === 'subplan') {
+      lines.push(`${'  '.repeat(depth)}subplan (${x.form})`);
+      for (const line of explain(x.plan)) lines.push(`${'  '.repeat(depth + 1)}${line}`);
+    }
+    return false;
+  });
+}
+
+function marks(node: PlanNode): string {
+  const out: string[] = [];
+  if (node.op === 'materialize' || node.op === 'sink' || node.op === 'aggregate' || node.op === 'join') {
+    if (node.key !== null) out.push(`key (${names(node, node.key)})`);
+    if (node.appendOnly) out.push('append-only');
+  }
+  if (draftExprs(node).some((e) => some(e, isNondeterministic))) out.push('nondeterministic');
+  return out.length === 0 ? '' : ` · ${out.join(' · ')}`;
+}
+
+const CLOCK = /^(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday)\(/;
+const isNondeterministic = (e: Expr): boolean => e.node === 'call' && (CLOCK.test(e.fn) || functionById(e.fn)?.volatility === 'volatile');
+
+const nameAt = (node: PlanNode | undefined, index: number): string => columnText(node?.columns[index]?.name ?? `#${index}`);
+const names = (node: PlanNode | undefined, indexes: readonly number[]): string => indexes.map((i) => nameAt(node, i)).join(', ');
+const over = (node: PlanNode | undefined) => (index: number): string => nameAt(node, index);
+
+function title(node: PlanNode, inputs: readonly PlanNode[]): string {
+  const [input] = inputs;
+  switch (node.op) {
+    case 'source': return `Source ${columnText(node.relationName)} (${node.connector === '' ? 'log' : node.connector}): ${names(node, node.columns.map((_, i) => i))}`;
+    case 'table': return `Table ${columnText(node.tableName)}: ${names(node, node.columns.map((_, i) => i))}`;
+    case 'view': return `View ${columnText(node.relationName)}: ${names(node, node.columns.map((_, i) => i))}`;
+    case 'rows': return node.system === null ? `Rows (${node.rows.length})` : `System ${node.system}`;
+    case 'calc': return 'Calc';
+    case 'window': return `${node.sizeUs === node.slideUs ? 'Tumble' : 'Hop'} ${nameAt(input, node.timeColumn)} size ${duration(node.sizeUs)}${node.sizeUs === node.slideUs ? '' : ` slide ${duration(node.slideUs)}`}${node.offsetUs === 0 ? '' : ` offset ${duration(node.offsetUs)}`}${node.lateColumn === null ? '' : ' · drops late rows'}`;
+    case 'unnest': return `Unnest ${nameOf(node.fn)}(${node.args.map((a) => exprText(a, over(input))).join(', ')})${node.ordinality ? ' with ordinality' : ''}${node.outer ? ' outer' : ''}`;
+    case 'exchange': return node.kind === 'single' ? 'Exchange single' : `Exchange hash (${names(input, node.keys)})`;
+    case 'aggregate': return aggregateTitle(node, input);
+    case 'join': return joinTitle(node, inputs);
+    case 'union': return 'Union all';
+    case 'materialize': return `Materialize ${columnText(node.relationName)} (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})${node.visible < node.columns.length ? ` hidden (${names(node, node.columns.map((_, i) => i).slice(node.visible))})` : ''}`;
+    case 'sink': return `Sink ${columnText(node.relationName)} (${node.connector})`;
+    case 'sort': return `Sort by ${node.keys.map((k) => `${nameAt(node, k.column)}${k.descending ? ' desc' : ''}${k.nullsFirst === k.descending ? '' : k.nullsFirst ? ' nulls first' : ' nulls last'}`).join(', ')}${node.top === null ? '' : ` top ${node.top}`}`;
+    case 'limit': return node.given === undefined ? `Limit ${node.limit ?? 'all'}${node.offset === 0 ? '' : ` offset ${node.offset}`}` : 'Limit by parameters';
+    case 'output': return `Output (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})`;
+    default: return unreachable(node);
+  }
+}
+
+function aggregateTitle(node: AggregateNode, input: PlanNode | undefined): string {
+  const by = node.groupKeys.length === 0 ? '' : ` by (${names(input, node.groupKeys)})`;
+  return `${node.calls.length === 0 ? 'Distinct' : 'Aggregate'}${by}${node.closes === null ? '' : node.closes.emitOnClose ? ' · emits on window close' : ' · frees closed windows'}`;
+}
+
+function joinTitle(node: JoinNode, inputs: readonly PlanNode[]): string {
+  const [left, right] = inputs;
+  const on = node.leftKeys.map((k, i) => `${nameAt(left, k)} = ${nameAt(right, node.rightKeys[i] ?? -1)}`);
+  return `${node.leftKeys.length === 0 ? 'Nested ' : 'Hash '}${node.kind} join${on.length === 0 ? '' : ` on ${on.join(' AND ')}`}`;
+}
+
+function details(node: PlanNode, inputs: readonly PlanNode[]): string[] {
+  const [input, second] = inputs;
+  switch (node.op) {
+    case 'source': return sourceDetails(node);
+    case 'calc': return [
+      ...(node.filter === null ? [] : [`filter: ${exprText(node.filter, over(input))}`]),
+      `project: ${node.project.map((e, i) => aliasedText(exprText(e, over(input)), nameAt(node, i))).join(', ')}`,
+    ];
+    case 'aggregate': return node.calls.length === 0 ? [] : [`calls: ${node.calls.map((c) => {
+      const order = c.orderBy.length === 0 ? '' : ` order by ${c.orderBy.map((o) => nameAt(input, o.column) + (o.descending ? ' desc' : '')).join(', ')}`;
+      return `${nameOf(c.fn)}(${c.distinct ? 'distinct ' : ''}${c.fn === 'count()' ? '*' : names(input, c.args)}${order})${c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`}`;
+    }).join(', ')}`];
+    case 'join': {
+      if (node.residual === null) return [];
+      const width = input?.columns.length ?? 0;
+      return [`residual: ${exprText(node.residual, (i) => (i < width ? nameAt(input, i) : nameAt(second, i - width)))}`];
+    }
+    default: return [];
+  }
+}
+
+const aliasedText = (text: string, name: string): string => (text === name ? text : `${text} AS ${name}`);
+
+function sourceDetails(node: SourceNode): string[] {
+  if (node.watermark === null) return [];
+  return [`watermark: ${exprText(node.watermark.watermarkExpr, over(node))}`];
+}
+
+function duration(us: number): string {
+  if (us % 86_400_000_000 === 0) return `${us / 86_400_000_000}d`;
+  if (us % 3_600_000_000 === 0) return `${us / 3_600_000_000}h`;
+  if (us % 60_000_000 === 0) return `${us / 60_000_000}min`;
+  return us % 1_000_000 === 0 ? `${us / 1_000_000}s` : `${us / 1000}ms`;
+}

@@ -1,0 +1,67 @@
+/**
+ * GROUP BY and DISTINCT → aggregate: a calc below computes keys, arguments and filters, each once. Over append-only input a key that is a
+ * window's edge says when a group is over: its state is freed then, and with EMIT ON WINDOW CLOSE only then it is put out.
+ */
+import { SqlError } from '../../types/error.js';
+import type { Expr } from '../../types/expr.js';
+import type { AggregateCall, AggregateNode } from '../../types/plan.js';
+import { sameExpr } from '../bind/exprs.js';
+import type { AggregateRel, ColId, Item } from '../bind/rel.js';
+import { positionOf, type Edge } from './builder.js';
+import { hashed, narrow, single, type Lowering } from './lower.js';
+
+export function lowerAggregate(l: Lowering, rel: AggregateRel): Edge {
+  const items: Item[] = rel.keys.map((k) => ({ id: k.id, expr: k.expr }));
+  const idOf = (expr: Expr, name: string): ColId => {
+    const known = items.find((i) => sameExpr(i.expr, expr));
+    if (known !== undefined) return known.id;
+    // A column keeps its id: a key that is made of it has another.
+    const id = expr.node === 'column' ? expr.index : argumentId(l, expr, name);
+    items.push({ id, expr });
+    return id;
+  };
+  const calls = rel.calls.map((c) => ({
+    call: c, args: c.args.map((a) => idOf(a, 'arg')), filter: c.filter === null ? null : idOf(c.filter, 'filter'), order: c.orderBy.map((o) => idOf(o.expr, 'order')),
+  }));
+  const narrowed = narrow(l, rel.input, items);
+  const keyIds = rel.keys.map((k) => k.id);
+  const below = keyIds.length === 0 ? single(l, narrowed) : hashed(l, narrowed, keyIds);
+  const at = (id: ColId): number => positionOf(below.layout, id);
+  const closes = l.job && below.appendOnly ? closing(l, rel) : null;
+  if (l.emitOnClose && closes === null) throw notClosing(below.appendOnly);
+  const physical: AggregateCall[] = calls.map(({ call, args, filter, order }) => ({
+    fn: call.fn, args: args.map(at), distinct: call.distinct, filter: filter === null ? null : at(filter),
+    orderBy: call.orderBy.map((o, i) => ({ column: at(order[i] as number), descending: o.descending, nullsFirst: o.nullsFirst })), type: call.type,
+  }));
+  const distinctOnly = calls.length === 0 && keyIds.length > 0 && below.appendOnly;
+  return l.builder.add({ op: 'aggregate', groupKeys: keyIds.map(at), calls: physical, inputAppendOnly: below.appendOnly, closes }, [below], {
+    layout: [...keyIds, ...rel.calls.map((c) => c.id)], key: keyIds, appendOnly: !l.job || closes?.emitOnClose === true || distinctOnly, dist: below.dist === 'single' ? 'single' : below.dist,
+  });
+}
+
+/** Ids of computed arguments stay the same over the repeated lowering of one tree. */
+const argumentIds = new WeakMap<Expr, ColId>();
+function argumentId(l: Lowering, expr: Expr, name: string): ColId {
+  let id = argumentIds.get(expr);
+  if (id === undefined) {
+    id = l.ctx.newColumn(name, expr.type).id;
+    argumentIds.set(expr, id);
+  }
+  return id;
+}
+
+/** The key that ends soonest: a window's end (closes at it) or start (closes a size later). */
+function closing(l: Lowering, rel: AggregateRel): AggregateNode['closes'] {
+  let best: { keyIndex: number; addUs: number } | null = null;
+  rel.keys.forEach((k, keyIndex) => {
+    const closeUs = k.expr.node === 'column' ? l.ctx.info(k.expr.index).closeUs : null;
+    if (closeUs !== null && (best === null || closeUs < best.addUs)) best = { keyIndex, addUs: closeUs };
+  });
+  return best === null ? null : { ...(best as { keyIndex: number; addUs: number }), emitOnClose: l.emitOnClose };
+}
+
+function notClosing(appendOnly: boolean): SqlError {
+  return new SqlError('0A000', 'EMIT ON WINDOW CLOSE is not supported for this query', appendOnly
+    ? { detail: 'A GROUP BY has no window_start or window_end of a window over event time.', hint: 'Group by window_start or window_end of TUMBLE or HOP over a stream with WATERMARK FOR its time column.' }
+    : { detail: 'The input of a GROUP BY takes rows back, so its windows never end.' });
+}

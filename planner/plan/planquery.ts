@@ -1,0 +1,127 @@
+/**
+ * planQuery: a parsed query → physical plan.
+ *
+ *   bind (planner/bind) → pushdown → lower, three times over the same tree:
+ *     1. dry: finds the stream key of the result, whose columns a view keeps as hidden trailing ones;
+ *     2. dry, with those: finds which columns each source is to read;
+ *     3. the plan.
+ *
+ * In job mode a materialized view is read through a ViewNode without inputs: whoever deploys the plan puts the edge from node `nodeId` of
+ * that job in its place.
+ */
+import { SqlError, unsupported } from '../../types/error.js';
+import type { Plan } from '../../types/plan.js';
+import type { Column, SqlType } from '../../types/sqltype.js';
+import { BindContext, type Session } from '../bind/context.js';
+import { threadColumn, type ColId, type Rel } from '../bind/rel.js';
+import { inputsOf } from '../bind/relexprs.js';
+import { bindQuery, type BoundQuery } from '../bind/select.js';
+import type { PlannerCatalog } from '../catalog.js';
+import type { Query } from '../parse/statement.js';
+import type { PlannedQuery, PlanMode } from '../planner.js';
+import { PlanBuilder, type Edge } from './builder.js';
+import { exactly, hashed, single, type Lowering } from './lower.js';
+import { pushdown } from './pushdown.js';
+import { Demand } from './scan.js';
+
+export function planQuery(query: Query, catalog: PlannerCatalog, mode: PlanMode, given: readonly (SqlType | null)[], session?: Session): PlannedQuery {
+  if (query.asOf[0] !== undefined) throw unsupported('AS OF CHECKPOINT', query.asOf[0].position);
+  const ctx = newContext(catalog, mode.kind === 'job', given, query.source, session);
+  const bound = bindQuery({ ctx, parent: null, ctes: null, outer: [] }, query.ast);
+  const emitOnClose = mode.kind === 'job' && query.emit === 'on_window_close';
+  return mode.kind === 'job' ? planJob(ctx, bound, mode, emitOnClose) : planBatch(ctx, bound);
+}
+
+export function newContext(catalog: PlannerCatalog, job: boolean, given: readonly (SqlType | null)[], source: Query['source'], session?: Session): BindContext {
+  const ctx = new BindContext(catalog, job, given, source, session);
+  ctx.lowerSubplan = (bound) => batchPlan(ctx, bound).plan;
+  return ctx;
+}
+
+/** The types of $1, $2, …; 42P18 for one that nothing decides. */
+export function paramTypes(ctx: BindContext): SqlType[] {
+  return ctx.params.map((p, i) => {
+    if (p === null || p.kind === 'unknown') throw ctx.error('42P18', `could not determine data type of parameter $${i + 1}`, ctx.paramLocations[i]);
+    return p;
+  });
+}
+
+function visibleColumns(ctx: BindContext, bound: BoundQuery): Column[] {
+  return bound.columns.map((c) => ({ name: c.name, type: ctx.info(c.id).type }));
+}
+
+/** Lowers twice: for the demand, then for good. */
+function lowerTwice<T>(make: (demand: Demand, builder: PlanBuilder) => T, ctx: BindContext, firstId: number): { result: T; builder: PlanBuilder } {
+  const demand = new Demand();
+  make(demand, new PlanBuilder(ctx, firstId));
+  const builder = new PlanBuilder(ctx, firstId);
+  return { result: make(demand, builder), builder };
+}
+
+/** Batch plan with an output node of exactly the visible columns. */
+export function batchPlan(ctx: BindContext, bound: BoundQuery): { plan: Plan; root: Edge } {
+  const rel = pushdown(ctx, bound.rel);
+  const ids = bound.columns.map((c) => c.id);
+  const { result, builder } = lowerTwice((demand, b) => {
+    const l: Lowering = { ctx, builder: b, demand, job: false, emitOnClose: false };
+    const top = exactly(l, rel, ids);
+    return b.add({ op: 'output', visible: ids.length }, [top], { layout: top.layout, key: top.key, appendOnly: top.appendOnly, dist: 'single' });
+  }, ctx, 1);
+  return { plan: builder.plan(result), root: result };
+}
+
+function planBatch(ctx: BindContext, bound: BoundQuery): PlannedQuery {
+  const { plan, root } = batchPlan(ctx, bound);
+  return finish(ctx, bound, plan, root);
+}
+
+function planJob(ctx: BindContext, bound: BoundQuery, mode: Extract<PlanMode, { kind: 'job' }>, emitOnClose: boolean): PlannedQuery {
+  if (bound.rel.rel === 'sort') ctx.notices.add('ORDER BY of a continuous query is ignored: a view is ordered when it is read');
+  if (emitOnClose && !hasAggregate(bound.rel)) {
+    throw unsupported('EMIT ON WINDOW CLOSE without GROUP BY', undefined, 'Group by window_start or window_end of TUMBLE or HOP over a stream with WATERMARK FOR its time column.');
+  }
+  const rel = pushdown(ctx, bound.rel);
+  const ids = bound.columns.map((c) => c.id);
+  const lowering = (builder: PlanBuilder, demand: Demand): Lowering => ({ ctx, builder, demand, job: true, emitOnClose });
+  const dry = exactly(lowering(new PlanBuilder(ctx, mode.firstNodeId), new Demand()), rel, ids);
+  const hidden = hiddenKey(ctx, rel, dry.key, ids);
+  const { result, builder } = lowerTwice((demand, b) => {
+    const l = lowering(b, demand);
+    const top = exactly(l, rel, [...ids, ...hidden ?? []]);
+    const key = hidden === null ? null : top.key;
+    return materialize(l, top, key, mode, ids.length);
+  }, ctx, mode.firstNodeId);
+  if (emitOnClose && !result.appendOnly) throw unsupported('EMIT ON WINDOW CLOSE over a query that takes rows back', undefined);
+  const planned = finish(ctx, bound, builder.plan(result), result);
+  if (planned.readsJobs.length > 1) {
+    throw new SqlError('0A000', 'a continuous query over materialized views of different jobs is not supported', { hint: 'Put a derived stream between them: CREATE STREAM s AS SELECT … FROM one of the views.' });
+  }
+  return planned;
+}
+
+/** Key columns that the visible ones lack, made available; null when the key cannot be kept. */
+function hiddenKey(ctx: BindContext, rel: Rel, key: readonly ColId[] | null, visible: readonly ColId[]): ColId[] | null {
+  if (key === null) return null;
+  const hidden = [...new Set(key)].filter((id) => !visible.includes(id));
+  for (const id of hidden) if (!threadColumn(rel, id, ctx.info(id).type)) return null;
+  return hidden;
+}
+
+function materialize(l: Lowering, top: Edge, key: readonly ColId[] | null, mode: Extract<PlanMode, { kind: 'job' }>, visible: number): Edge {
+  const spread = key === null ? (top.appendOnly ? top : hashed(l, top, top.layout)) : key.length === 0 ? single(l, top) : hashed(l, top, key);
+  return l.builder.add({ op: 'materialize', relationId: mode.relationId, relationName: mode.relationName, visible }, [spread], {
+    layout: spread.layout, key, appendOnly: spread.appendOnly, dist: spread.dist,
+  });
+}
+
+const hasAggregate = (rel: Rel): boolean => rel.rel === 'aggregate' || inputsOf(rel).some(hasAggregate);
+
+function finish(ctx: BindContext, bound: BoundQuery, plan: Plan, root: Edge): PlannedQuery {
+  const relations = [...ctx.reads.values()];
+  const node = plan.nodes.find((n) => n.id === root.node);
+  return {
+    plan, columns: visibleColumns(ctx, bound), paramTypes: paramTypes(ctx), reads: relations.map((r) => r.id),
+    readsJobs: [...new Set(relations.flatMap((r) => (r.kind === 'materialized view' ? [r.jobId] : [])))],
+    unbounded: relations.some((r) => r.kind === 'stream' && !r.bounded), appendOnly: root.appendOnly, key: node?.key ?? null, notices: [...ctx.notices],
+  };
+}
