@@ -30,6 +30,8 @@ const SPACE = /[ \t\n\r\f\v]/;
 const DOLLAR_TAG = /\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$/y;
 const NUMBER = /(?:0[xX](?:_?[0-9A-Fa-f])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|(?:\d(?:_?\d)*(?:\.(?!\.)(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?)/y;
 const CONTINUED = /[ \t\f\v]*(?:--[^\n\r]*)?[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*'/y;
+/** Units of settings. */
+const UNIT = /^(?:us|ms|s|min|h|d|[kmgt]?b)$/i;
 const IDENTIFIER = /[A-Za-z_\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*/y;
 
 /** Tokens of a text, without comments. Throws 42601 with position on an unterminated literal or comment and on malformed numbers. */
@@ -107,7 +109,11 @@ export function tokenize(source: SourceText): Token[] {
       at += m === null ? 1 : m[0].length;
       IDENTIFIER.lastIndex = at;
       const junk = IDENTIFIER.exec(text);
-      if (junk !== null) throw fail('trailing junk after numeric literal', start, at + junk[0].length);
+      if (junk !== null) {
+        const e = fail('trailing junk after numeric literal', start, at + junk[0].length);
+        if (!UNIT.test(junk[0])) throw e;
+        throw new SqlError(e.code, e.message, { position: e.position, hint: `A value with a unit is quoted: '${text.slice(start, at + junk[0].length)}'.` });
+      }
       tokens.push({ kind: 'number', text: text.slice(start, at), start, end: at });
       continue;
     }

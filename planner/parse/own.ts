@@ -249,8 +249,19 @@ function parseDescribe(r: TokenReader): Statement {
 function parseSetQuoted(r: TokenReader): Statement | null {
   const local = r.accept('local');
   if (!local) r.accept('session');
-  if (r.peek()?.kind !== 'string') return null;
+  if (r.peek()?.kind !== 'string') { refuseHyphens(r); return null; }
   return { kind: 'set', ...assignment(r), local };
+}
+
+/** Flink's keys have hyphens: without quotes they are no names. */
+function refuseHyphens(r: TokenReader): void {
+  const equals = r.scan(r.at, (t) => t.text === '=' || (t.kind === 'word' && t.text === 'to'));
+  for (let i = r.at + 1; i < equals; i++) {
+    const t = r.piece.tokens[i];
+    if (t?.kind !== 'symbol' || t.text !== '-') continue;
+    const key = r.piece.source.text.slice(r.peek()?.start, r.piece.tokens[equals - 1]?.end);
+    throw r.syntaxError(`A key with hyphens is quoted: SET '${key}' = …`, i);
+  }
 }
 
 function assignment(r: TokenReader): { name: string; value: string | null; position: number } {

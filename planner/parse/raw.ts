@@ -1,6 +1,6 @@
 /**
  * PostgreSQL's own parser (libpg-query, WASM): text → raw tree, errors → SqlError with the position in the client's whole text.
- * `loadParser` must have been awaited once in this thread. Large texts are parsed in a worker, which leaves its trees in `cachedTrees`.
+ * The module is loaded when this file is imported. Large texts are parsed in a worker, which leaves its trees in `cachedTrees`.
  */
 import { createRequire } from 'node:module';
 import type { Node, ParseResult, SelectStmt, SqlErrorDetails, TypeName } from 'libpg-query';
@@ -17,6 +17,7 @@ const load = createRequire(import.meta.url);
 let grammar: Grammar | null = null;
 let loading: Promise<void> | null = null;
 
+/** Resolves when the grammar is loaded; awaited below, so importers need not call it. */
 export async function loadParser(): Promise<void> {
   if (grammar === null) await (loading ??= instantiate());
 }
@@ -27,6 +28,8 @@ async function instantiate(): Promise<void> {
   grammar = fresh;
   loading = null;
 }
+
+await loadParser();
 
 /**
  * After a stack overflow inside the WASM module its own stack pointer is not set back: each one loses a part of that stack, and some

@@ -30,7 +30,7 @@ export class RowEncoder {
   #at = 0;
 
   constructor(columns: readonly Column[], formats: readonly Format[], io: IoContext) {
-    this.#types = columns.map((c) => c.type);
+    this.#types = columns.map((c) => (c.type.kind === 'unknown' ? { kind: 'text' } : c.type));
     this.#formats = columns.map((_, i) => formatOf(formats, i));
     this.#io = io;
   }
