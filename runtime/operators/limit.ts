@@ -1,0 +1,43 @@
+/** Limit (batch queries): skips `offset` rows, lets `limit` pass, then wants no more. Rows of weight n count n times. */
+import type { LimitNode } from '../../types/plan.js';
+import type { Column, SqlType } from '../../types/sqltype.js';
+import type { Batch } from '../batch.js';
+import { BatchBuilder } from '../batchbuilder.js';
+import type { Operator, OperatorContext } from '../operator.js';
+import { slice } from '../vectors.js';
+
+export class LimitOperator implements Operator {
+  readonly node: LimitNode;
+  readonly #context: OperatorContext;
+  readonly #types: readonly SqlType[];
+  #skip: number;
+  #left: number;
+
+  constructor(node: LimitNode, context: OperatorContext, input: readonly Column[]) {
+    this.node = node;
+    this.#context = context;
+    this.#types = input.map(c => c.type);
+    this.#skip = node.offset;
+    this.#left = node.limit ?? Infinity;
+  }
+
+  /** A full limit wants no more rows: sources stop. */
+  get done(): boolean { return this.#left <= 0; }
+
+  process(batch: Batch): void {
+    const rows = batch.weights === null ? batch : expand(this.#types, batch);
+    const from = Math.min(this.#skip, rows.length);
+    this.#skip -= from;
+    const to = Math.min(rows.length, from + this.#left);
+    this.#left -= to - from;
+    if (to > from) this.#context.emit(slice(rows, from, to));
+  }
+}
+
+/** Rows of weight n as n rows. */
+export function expand(types: readonly SqlType[], batch: Batch): Batch {
+  if (batch.weights === null || batch.weights.subarray(0, batch.length).every(w => w === 1)) return { ...batch, weights: null };
+  const builder = new BatchBuilder(types);
+  for (let i = 0; i < batch.length; i++) for (let n = 0; n < batch.weights[i]; n++) builder.appendRow(batch, i);
+  return builder.finish();
+}

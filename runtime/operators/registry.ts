@@ -1,0 +1,34 @@
+/** Which operator runs which plan node. Sources, tables, views and given rows are entries of a task: they have no operator. */
+import type { PlanNode } from '../../types/plan.js';
+import type { Column } from '../../types/sqltype.js';
+import { unreachable } from '../../types/error.js';
+import type { SubplanRunner } from '../codegen/subplan.js';
+import type { Operator, OperatorContext } from '../operator.js';
+import { AggregateOperator } from './aggregate.js';
+import { CalcOperator } from './calc.js';
+import { JoinOperator } from './join.js';
+import { LimitOperator } from './limit.js';
+import { MaterializeOperator } from './materialize.js';
+import { OutputOperator } from './output.js';
+import { PassThroughOperator } from './passthrough.js';
+import { SortOperator } from './sort.js';
+import { UnnestOperator } from './unnest.js';
+import { WindowOperator } from './window.js';
+
+/** null: the node is an entry (fed from outside), or a sink, which the task makes itself. */
+export function createOperator(node: PlanNode, context: OperatorContext, inputs: readonly (readonly Column[])[], subplans: SubplanRunner | null = null): Operator | null {
+  switch (node.op) {
+    case 'source': case 'table': case 'view': case 'rows': case 'sink': return null;
+    case 'calc': return new CalcOperator(node, context, inputs[0], subplans);
+    case 'window': return new WindowOperator(node, context);
+    case 'unnest': return new UnnestOperator(node, context, inputs[0], subplans);
+    case 'exchange': case 'union': return new PassThroughOperator(node, context);
+    case 'aggregate': return new AggregateOperator(node, context, inputs[0]);
+    case 'join': return new JoinOperator(node, context, inputs[0], inputs[1]);
+    case 'materialize': return new MaterializeOperator(node, context, inputs[0]);
+    case 'sort': return new SortOperator(node, context, inputs[0]);
+    case 'limit': return new LimitOperator(node, context, inputs[0]);
+    case 'output': return new OutputOperator(node, context, inputs[0]);
+    default: return unreachable(node);
+  }
+}

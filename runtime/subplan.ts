@@ -1,0 +1,134 @@
+/**
+ * Runs the subqueries of expressions (batch queries): the subplan's operators are made and driven once per distinct list of outer values;
+ * results are remembered by those values, so that an uncorrelated subquery runs once. What its entries read was collected beforehand,
+ * since an expression cannot wait.
+ */
+import { SqlArray } from '../types/array.js';
+import { ByteWriter } from '../types/encoding/bytes.js';
+import { writeIdentity } from '../types/encoding/identity.js';
+import { SqlError, assert, unreachable } from '../types/error.js';
+import type { Expr, SubplanExpr } from '../types/expr.js';
+import type { EvalContext } from '../types/functions/evalcontext.js';
+import type { Plan, PlanNode, RowsNode, TableNode, ViewNode, SourceNode } from '../types/plan.js';
+import type { Datum } from '../types/value.js';
+import type { Batch } from './batch.js';
+import { caller } from './codegen/interpret.js';
+import type { SubplanRunner } from './codegen/subplan.js';
+import { Driver } from './driver.js';
+import type { OperatorContext } from './operator.js';
+import { createOperator } from './operators/registry.js';
+import { constantRows } from './operators/rows.js';
+import { datumRow } from './vectors.js';
+
+/** Distinct outer values whose results are remembered for one subquery. */
+const MEMORY_MAX = 100_000;
+
+export type EntryNode = SourceNode | TableNode | ViewNode | RowsNode;
+export const isEntry = (n: PlanNode): n is EntryNode => n.op === 'source' || n.op === 'table' || n.op === 'view' || n.op === 'rows';
+
+/** Subplans in the expressions of a plan, those inside subplans included. */
+export function subplansOf(plan: Plan): Plan[] {
+  const found: Plan[] = [];
+  const visit = (x: unknown): void => {
+    if (Array.isArray(x)) { for (const item of x) visit(item); return; }
+    if (x === null || typeof x !== 'object') return;
+    const record = x as Readonly<Record<string, unknown>>;
+    if (record['node'] === 'subplan') found.push((x as SubplanExpr).plan);
+    for (const key of Object.keys(record)) visit(record[key]);
+  };
+  visit(plan.nodes);
+  return found;
+}
+
+export class PlanRunner implements SubplanRunner {
+  /** Batches of an entry node: collected for all entries of all subplans. */
+  readonly #entries: (node: EntryNode) => readonly Batch[];
+  readonly #context: (node: PlanNode) => OperatorContext;
+  readonly #ctx: EvalContext;
+  readonly #memory = new Map<SubplanExpr, Map<string, readonly (readonly Datum[])[]>>();
+  readonly #writer = new ByteWriter();
+
+  /** `context` makes a batch-mode operator context; its emit is replaced by the driver's. */
+  constructor(entries: (node: EntryNode) => readonly Batch[], context: (node: PlanNode) => OperatorContext, ctx: EvalContext) {
+    this.#entries = entries;
+    this.#context = context;
+    this.#ctx = ctx;
+  }
+
+  run(subplan: SubplanExpr, outer: readonly Datum[], left: Datum): Datum {
+    const rows = this.#rows(subplan, outer);
+    switch (subplan.form) {
+      case 'exists': return rows.length > 0;
+      case 'scalar':
+        if (rows.length > 1) throw new SqlError('21000', 'more than one row returned by a subquery used as an expression');
+        return rows.length === 0 ? null : rows[0][0];
+      case 'array': return SqlArray.of(rows.map(r => r[0]));
+      case 'any': case 'all': return this.#anyAll(subplan, rows, left);
+      default: return unreachable(subplan.form);
+    }
+  }
+
+  #anyAll(subplan: SubplanExpr, rows: readonly (readonly Datum[])[], left: Datum): Datum {
+    assert(subplan.fn !== null && subplan.left !== null, 'ANY without an operator');
+    const all = subplan.form === 'all';
+    const output = subplan.plan.nodes.find(n => n.id === subplan.plan.roots[0]);
+    const f = caller(subplan.fn, [subplan.left.type, output === undefined ? subplan.left.type : output.columns[0].type]);
+    let unknown = false;
+    for (const r of rows) {
+      const v = f(this.#ctx, [left, r[0]]);
+      if (v === null) unknown = true;
+      else if ((v === true) !== all) return !all;
+    }
+    return unknown ? null : all;
+  }
+
+  #rows(subplan: SubplanExpr, outer: readonly Datum[]): readonly (readonly Datum[])[] {
+    let memory = this.#memory.get(subplan);
+    if (memory === undefined) { memory = new Map(); this.#memory.set(subplan, memory); }
+    const key = this.#key(subplan.outer, outer);
+    const known = memory.get(key);
+    if (known !== undefined) return known;
+    const saved = this.#ctx.outer;
+    this.#ctx.outer = [...outer];
+    try {
+      const rows = this.#execute(subplan.plan);
+      if (memory.size < MEMORY_MAX) memory.set(key, rows);
+      return rows;
+    } finally {
+      this.#ctx.outer = saved;
+    }
+  }
+
+  #key(types: readonly Expr[], values: readonly Datum[]): string {
+    const w = this.#writer;
+    w.pos = 0;
+    values.forEach((v, i) => {
+      if (v === null) w.u8(0);
+      else { w.u8(1); writeIdentity(w, types[i].type, v); }
+    });
+    return Buffer.from(w.bytes.buffer, 0, w.pos).toString('latin1');
+  }
+
+  #execute(plan: Plan): (readonly Datum[])[] {
+    const driver = new Driver(plan.nodes);
+    const rows: (readonly Datum[])[] = [];
+    const byId = new Map(plan.nodes.map(n => [n.id, n]));
+    for (const n of plan.nodes) {
+      if (isEntry(n)) continue;
+      const inputs = n.inputs.map(id => byId.get(id)?.columns ?? []);
+      const emit = n.op === 'output'
+        ? (batch: Batch): void => { for (let i = 0; i < batch.length; i++) rows.push(datumRow(n.columns.map(c => c.type), batch, i)); }
+        : driver.emitter(n.id);
+      const operator = createOperator(n, { ...this.#context(n), emit }, inputs, this);
+      if (operator !== null) driver.attach(n.id, operator);
+    }
+    for (const n of plan.nodes) {
+      if (!isEntry(n)) continue;
+      const batches = n.op === 'rows' && n.system === null ? [constantRows(n, this.#ctx, this)] : this.#entries(n);
+      for (const b of batches) assert(driver.push(n.id, b) === null, 'a subquery had to wait');
+    }
+    for (const n of plan.nodes) if (isEntry(n)) assert(driver.watermark(n.id, Infinity) === null, 'a subquery had to wait');
+    assert(driver.end() === null, 'a subquery had to wait');
+    return rows;
+  }
+}
