@@ -26,7 +26,6 @@ export interface Token {
 const OPERATOR = new Set('~!@#^&|`?+-*/%<>=');
 /** An operator may end in + or − only if it holds one of these (so that `a=-1` is `=`, `-`). */
 const OPERATOR_ENDS_SIGN = /[~!@#%^&|`?]/;
-const SPACE = /[ \t\n\r\f\v]/;
 const DOLLAR_TAG = /\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$/y;
 const NUMBER = /(?:0[xX](?:_?[0-9A-Fa-f])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|(?:\d(?:_?\d)*(?:\.(?!\.)(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?)/y;
 const CONTINUED = /[ \t\f\v]*(?:--[^\n\r]*)?[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*'/y;
@@ -43,8 +42,15 @@ export function tokenize(source: SourceText): Token[] {
     new SqlError('42601', `${message} at or near "${text.slice(start, end)}"`, { position: source.positionOfUnit(start) });
 
   while (at < text.length) {
+    const charCode = text.charCodeAt(at);
+    if (charCode === 32 || (charCode >= 9 && charCode <= 13)) { at++; continue; }
+    // Most tokens of a large INSERT: found without a look at anything else.
+    if (charCode === 40 || charCode === 41 || charCode === 44 || charCode === 59) {
+      tokens.push({ kind: 'symbol', text: text.charAt(at), start: at, end: at + 1 });
+      at++;
+      continue;
+    }
     const c = text.charAt(at);
-    if (SPACE.test(c)) { at++; continue; }
     if (c === '-' && text.charAt(at + 1) === '-') {
       const end = text.slice(at).search(/[\n\r]/);
       at = end < 0 ? text.length : at + end;
@@ -73,7 +79,7 @@ export function tokenize(source: SourceText): Token[] {
       continue;
     }
     const next = text.charAt(at + 1);
-    if (next === "'" && /[eEbBxXnN]/.test(c)) {
+    if (next === "'" && 'eEbBxXnN'.includes(c)) {
       const value = quotedValue(text, at + 1, c === 'e' || c === 'E');
       if (value === null) throw fail(/[bB]/.test(c) ? 'unterminated bit string literal' : /[xX]/.test(c) ? 'unterminated hexadecimal string literal' : 'unterminated quoted string', start);
       at = value.end;
@@ -108,7 +114,8 @@ export function tokenize(source: SourceText): Token[] {
       const m = NUMBER.exec(text);
       at += m === null ? 1 : m[0].length;
       IDENTIFIER.lastIndex = at;
-      const junk = IDENTIFIER.exec(text);
+      const after = text.charCodeAt(at);
+      const junk = after === 44 || after === 41 || after === 32 ? null : IDENTIFIER.exec(text);
       if (junk !== null) {
         const e = fail('trailing junk after numeric literal', start, at + junk[0].length);
         if (!UNIT.test(junk[0])) throw e;
@@ -179,7 +186,10 @@ function quotedValue(text: string, start: number, escapes: boolean): Value | nul
       at = escape.end;
       continue;
     }
-    if (text.charAt(run + 1) === "'") { value += "'"; at = run + 2; continue; }
+    const next = text.charCodeAt(run + 1);
+    if (next === 39) { value += "'"; at = run + 2; continue; }
+    // Only white space or a comment can lead to a continuation.
+    if (!(next >= 9 && next <= 13) && next !== 32 && next !== 45) return { text: value, end: run + 1 };
     CONTINUED.lastIndex = run + 1;
     const more = CONTINUED.exec(text);
     if (more === null) return { text: value, end: run + 1 };
