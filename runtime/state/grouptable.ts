@@ -60,12 +60,13 @@ export class PackedGroupTable implements GroupTable {
   #found = false;
   #offsets = new Int32Array(256);
 
-  constructor(options: StateTableOptions, order: 'bag' | 'ordered', interval = 1) {
+  /** `tables`: the two tables, when a restore made them already. */
+  constructor(options: StateTableOptions, order: 'bag' | 'ordered', tables?: { readonly roots: HashStateTable; readonly nodes: HashStateTable }) {
     this.tableId = options.tableId;
     this.#bag = order === 'bag';
     this.#maxParallelism = options.maxParallelism;
-    this.roots = new HashStateTable(options, interval);
-    this.nodes = new HashStateTable(nodesOptions(options), interval);
+    this.roots = tables?.roots ?? new HashStateTable(options);
+    this.nodes = tables?.nodes ?? new HashStateTable(nodesOptions(options));
   }
 
   // ---- contract ----
@@ -533,7 +534,8 @@ export class PackedGroupTable implements GroupTable {
   }
 }
 
-function nodesOptions(options: StateTableOptions): StateTableOptions {
+/** Options of the table of a group table's nodes. */
+export function nodesOptions(options: StateTableOptions): StateTableOptions {
   const { hash, maxParallelism } = options;
   return {
     ...options,

@@ -457,6 +457,9 @@ export class HashStateTable implements StateTable {
     if (this.allResident) this.#filter.clear();
   }
 
+  /** True when memory knows the key, be it as deleted. */
+  isResident(key: Uint8Array): boolean { return this.#lookup(key, 0, key.length, this.#options.hash(key, 0, key.length)) >= 0; }
+
   /** Restore: `count` live entries are in the cold store and not in memory. */
   addCold(count: number): void {
     if (count <= 0) return;

@@ -120,22 +120,39 @@ export class EntryWriter {
   }
 }
 
-export type EntryVisitor = (tableId: number, keyGroup: number, block: Uint8Array, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number) => void;
+/** Walks the entries of a block: call `next`, then read the fields. valueStart −1 = deleted. */
+export class BlockCursor {
+  readonly block: EntryBlock;
+  readonly tableId: number;
+  keyGroup = 0;
+  keyStart = 0;
+  keyEnd = 0;
+  valueStart = 0;
+  valueEnd = 0;
+  readonly #view: DataView;
+  #left: number;
+  #at = BLOCK_HEAD;
 
-/** Visits the entries of a block in order; valueStart −1 = deleted. */
-export function visitBlock(block: EntryBlock, visit: EntryVisitor): void {
-  const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
-  const tableId = view.getUint32(0, true);
-  const count = view.getUint32(4, true);
-  let at = BLOCK_HEAD;
-  for (let k = 0; k < count; k++) {
-    const keyGroup = view.getUint16(at, true);
-    const keyBytes = view.getUint32(at + 2, true);
+  constructor(block: EntryBlock) {
+    this.block = block;
+    this.#view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+    this.tableId = this.#view.getUint32(0, true);
+    this.#left = this.#view.getUint32(4, true);
+  }
+
+  next(): boolean {
+    if (this.#left === 0) return false;
+    this.#left--;
+    const view = this.#view;
+    const at = this.#at;
+    this.keyGroup = view.getUint16(at, true);
     const valueBytes = view.getInt32(at + 6, true);
-    const keyStart = at + ENTRY_HEAD;
-    const keyEnd = keyStart + keyBytes;
-    at = keyEnd + Math.max(0, valueBytes);
-    visit(tableId, keyGroup, block, keyStart, keyEnd, valueBytes < 0 ? -1 : keyEnd, valueBytes < 0 ? -1 : at);
+    this.keyStart = at + ENTRY_HEAD;
+    this.keyEnd = this.keyStart + view.getUint32(at + 2, true);
+    this.valueStart = valueBytes < 0 ? -1 : this.keyEnd;
+    this.valueEnd = valueBytes < 0 ? -1 : this.keyEnd + valueBytes;
+    this.#at = valueBytes < 0 ? this.keyEnd : this.valueEnd;
+    return true;
   }
 }
 

@@ -102,6 +102,9 @@ export class CheckpointStorage {
     }
   }
 
+  /** Removes the file of a checkpoint that was given up. */
+  async removeStateFile(ref: FileRef): Promise<void> { await this.#files.unlink(this.filePath(ref)); }
+
   /** The entry blocks of a file, each checked before it is given; after the last one, the whole file was. Throws XX001 naming the file. */
   async *readStateFile(ref: FileRef, onEnd?: (end: StateFileEnd) => void): AsyncGenerator<EntryBlock> {
     const path = this.filePath(ref);

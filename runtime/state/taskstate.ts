@@ -1,0 +1,689 @@
+/**
+ * TaskState: all state tables of one task, their checkpoints, and their place in LevelDB.
+ *
+ *   freeze(N, C)   at barrier N: copies everything changed since the last completed checkpoint C into entry blocks (synchronous)
+ *   write          in the background: one delta file; the checkpoint's files are those of C and this one
+ *   completed(N)   from now on N is what deltas reach back to; its delta is queued for LevelDB
+ *   apply          several completed deltas at once (hot keys are written once), in small batches between the stamps `applying` and
+ *                  `applied`. LevelDB's log keeps order, so after any crash LevelDB is at the state that the stamp names, or between two.
+ *                  Entries become clean, and may be evicted, only then.
+ *   compaction     after an apply: many deltas are merged into one file, or a new base is written from a LevelDB snapshot
+ *   maintain       between batches: evicts above the memory share; when too much is dirty asks for a checkpoint; far above it spills
+ *                  dirty entries to the scratch keyspace, which recovery discards
+ *   restore        LevelDB at a state of the chain: the deltas after it are applied; otherwise the task's entries are rebuilt from the files
+ *
+ * The memory backend keeps everything in memory and has files only. All methods run on the task's thread.
+ */
+import { BlockCursor, EntryWriter, type EntryBlock } from '../../storage/checkpoint/format.js';
+import type { FileRef, TaskMetadata } from '../../storage/checkpoint/metadata.js';
+import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { clearRange, type Kv, type KvSnapshot } from '../../storage/kv.js';
+import { hashBytes, HASH_VERSION } from '../../types/encoding/hash.js';
+import { assert, SqlError } from '../../types/error.js';
+import { LevelColdStore, scratchContent, scratchInterval, scratchValue } from './coldstore.js';
+import { NODES_TABLE, nodesOptions, PackedGroupTable } from './grouptable.js';
+import { deleteStamp, entryKey, forEachOf, putStamp, readStamp, SCRATCH, tableRange, tablesPresent, TABLES_PER_NODE, wipe } from './keyspace.js';
+import { EntryMerger } from './merge.js';
+import { PageAllocator } from './pages.js';
+import { HashStateTable, type StateTableOptions } from './statetable.js';
+import type { GroupTable, StateTable } from './table.js';
+
+/** Named limit: operations of one LevelDB batch of an apply; building one blocks the task's thread for about a millisecond. */
+const APPLY_OPERATIONS = 250;
+/** Completed deltas wait for LevelDB until they have this many bytes (or an eighth of the memory share) … */
+const APPLY_BYTES_MAX = 32 * 1024 * 1024;
+/** … or this many checkpoints … */
+const APPLY_CHECKPOINTS_MAX = 16;
+/** … or this age. */
+const APPLY_DELAY_MS = 5000;
+/** Named limit: bytes of frozen blocks kept for their apply; larger ones are read back from their file. */
+const KEEP_BLOCKS_BYTES = 16 * 1024 * 1024;
+/** Named limit: files of a checkpoint of one task before they are merged. */
+export const CHAIN_FILES_MAX = 20;
+/** Deltas below this are not worth a new base. */
+const BASE_BYTES_MIN = 256 * 1024;
+/** Bytes spilled at once. */
+const SPILL_BYTES = 1024 * 1024;
+
+export interface TaskStateOptions {
+  /** Name of the task, unique in the job and the same after a restart, e.g. `3.0`. */
+  readonly task: string;
+  readonly nodeIds: readonly number[];
+  readonly keyGroupFirst: number;
+  readonly keyGroupLast: number;
+  readonly maxParallelism: number;
+  /** null: state_backend memory. */
+  readonly kv: Kv | null;
+  readonly storage: CheckpointStorage;
+  /** Share of state_memory in bytes. */
+  readonly memoryBytes: number;
+  /** Too much is dirty: a checkpoint would help. Called once until the next freeze. */
+  readonly onDirtyLimit?: () => void;
+  readonly onSyncRead?: () => void;
+  /** An apply or a compaction failed; it is tried again after the next completed checkpoint. */
+  readonly onBackgroundError?: (error: unknown) => void;
+  /** Wall clock, ms. */
+  readonly now?: () => number;
+}
+
+/** What a barrier froze. */
+export interface FrozenState {
+  readonly checkpointId: number;
+  /** C that the delta reaches back to (the barrier's, or a newer one completed since). */
+  readonly since: number;
+  readonly entries: number;
+  readonly bytes: number;
+  readonly freezeMs: number;
+}
+
+interface Frozen extends FrozenState {
+  readonly interval: number;
+  readonly full: boolean;
+  blocks: EntryBlock[] | null;
+  readonly sizes: Readonly<Record<string, number>>;
+  readonly scratch: { readonly snapshot: KvSnapshot; readonly tables: readonly number[]; readonly sinceInterval: number } | null;
+  ref: FileRef | null;
+  completedMs: number;
+}
+
+export interface TableStats { readonly tableId: number; readonly entries: number; readonly residentEntries: number; readonly dirtyBytes: number }
+
+export class TaskState {
+  readonly #o: TaskStateOptions;
+  readonly #pages = new PageAllocator();
+  readonly #tables = new Map<number, HashStateTable>();
+  readonly #groups = new Map<number, PackedGroupTable>();
+  readonly #cold: LevelColdStore | null;
+  readonly #now: () => number;
+
+  #interval = 1;
+  #completed = 0;
+  /** Interval that a checkpoint's barrier ended. */
+  readonly #intervals = new Map<number, number>([[0, 0]]);
+  readonly #chains = new Map<number, readonly FileRef[]>([[0, []]]);
+  readonly #frozen = new Map<number, Frozen>();
+  #pending: Frozen[] = [];
+  #appliedState = '';
+  #appliedCheckpoint = 0;
+  #appliedSizes: Readonly<Record<string, number>> = {};
+  /** Applies, compactions and spills, one after the other. */
+  #queue: Promise<void> = Promise.resolve();
+  #applyQueued = false;
+  #compaction: Promise<void> | null = null;
+  #fullNext = false;
+  #limitAsked = false;
+  #closed = false;
+
+  private constructor(options: TaskStateOptions) {
+    this.#o = options;
+    this.#cold = options.kv === null ? null : new LevelColdStore(options.kv, options.keyGroupFirst, options.keyGroupLast);
+    this.#now = options.now ?? Date.now;
+  }
+
+  // ---- tables ----
+
+  stateTable(tableId: number): StateTable { return this.#table(tableId); }
+
+  groupTable(tableId: number, order: 'bag' | 'ordered'): GroupTable {
+    let group = this.#groups.get(tableId);
+    if (group === undefined) {
+      group = new PackedGroupTable(this.#tableOptions(tableId), order, { roots: this.#table(tableId), nodes: this.#table(tableId + NODES_TABLE) });
+      this.#groups.set(tableId, group);
+    }
+    return group;
+  }
+
+  #tableOptions(tableId: number): StateTableOptions {
+    return {
+      tableId, maxParallelism: this.#o.maxParallelism, pages: this.#pages, hash: hashBytes, tracking: true, cold: this.#cold,
+      ...(this.#o.onSyncRead === undefined ? {} : { onSyncRead: this.#o.onSyncRead }),
+    };
+  }
+
+  #table(tableId: number): HashStateTable {
+    let table = this.#tables.get(tableId);
+    if (table === undefined) {
+      const options = tableId >= NODES_TABLE ? nodesOptions(this.#tableOptions(tableId - NODES_TABLE)) : this.#tableOptions(tableId);
+      table = new HashStateTable(options, this.#interval);
+      this.#tables.set(tableId, table);
+    }
+    return table;
+  }
+
+  // ---- checkpoint ----
+
+  /** Synchronous: right after the task handled barrier N. `since` = C of the barrier. */
+  freeze(checkpointId: number, since: number): FrozenState {
+    const startMs = performance.now();
+    const sinceId = Math.max(since, this.#completed);
+    const sinceInterval = this.#intervals.get(sinceId);
+    assert(sinceInterval !== undefined, `state of checkpoint ${sinceId} is not known to task ${this.#o.task}`);
+    const full = this.#fullNext || sinceId === 0;
+    const writer = new EntryWriter();
+    const sizes: Record<string, number> = {};
+    for (const [tableId, table] of this.#tables) {
+      table.cut();
+      writer.table(tableId);
+      if (this.#fullNext) table.freezeAll(writer);
+      else table.freeze(sinceInterval, writer);
+      sizes[tableId] = table.size;
+    }
+    writer.finish();
+    this.#intervals.set(checkpointId, this.#interval);
+    const spilled = [...(this.#cold?.scratchEntries ?? [])].filter(([, count]) => count > 0).map(([id]) => id);
+    const frozen: Frozen = {
+      checkpointId, since: sinceId, entries: writer.entries, bytes: writer.bytes, freezeMs: performance.now() - startMs,
+      interval: this.#interval, full, blocks: writer.blocks, sizes, ref: null, completedMs: 0,
+      scratch: spilled.length === 0 || this.#o.kv === null ? null : { snapshot: this.#o.kv.snapshot(), tables: spilled, sinceInterval },
+    };
+    this.#interval++;
+    this.#fullNext = false;
+    this.#limitAsked = false;
+    this.#frozen.set(checkpointId, frozen);
+    return frozen;
+  }
+
+  /** Writes the delta file and resolves with all files of the checkpoint. Rejects with the environment's error: the task declines. */
+  async write(state: FrozenState): Promise<readonly FileRef[]> {
+    const frozen = this.#frozen.get(state.checkpointId);
+    if (frozen === undefined) throw new SqlError('57014', `checkpoint ${state.checkpointId} was given up`);
+    const before = this.#chains.get(frozen.since);
+    assert(before !== undefined, `files of checkpoint ${frozen.since} are not known to task ${this.#o.task}`);
+    try {
+      if (frozen.entries > 0 || frozen.scratch !== null || frozen.full) {
+        const counter = { entries: frozen.entries };
+        frozen.ref = await this.#o.storage.writeStateFile({
+          header: this.#header(frozen.full ? 'base' : 'delta', frozen.checkpointId, frozen.since),
+          blocks: this.#frozenBlocks(frozen, counter),
+          end: () => ({ entries: counter.entries, tableSizes: frozen.sizes }),
+        });
+      }
+    } finally {
+      frozen.scratch?.snapshot.close();
+    }
+    // Read again: a compaction may have replaced the files of `since` meanwhile.
+    const chain = frozen.full ? [] : (this.#chains.get(frozen.since) ?? before);
+    const files = frozen.ref === null ? chain : [...chain, frozen.ref];
+    this.#chains.set(frozen.checkpointId, files);
+    return files;
+  }
+
+  #header(kind: 'base' | 'delta', checkpoint: number, since: number): { kind: 'base' | 'delta'; task: string; checkpoint: number; since: number; maxParallelism: number; hashVersion: number } {
+    return { kind, task: this.#o.task, checkpoint, since, maxParallelism: this.#o.maxParallelism, hashVersion: HASH_VERSION };
+  }
+
+  /** Spilled entries first: what memory holds of the same key is newer. */
+  async *#frozenBlocks(frozen: Frozen, counter: { entries: number }): AsyncGenerator<EntryBlock> {
+    const { scratch } = frozen;
+    if (scratch !== null && this.#o.kv !== null) yield* this.#storedBlocks(this.#o.kv, scratch.snapshot, SCRATCH, scratch, counter);
+    yield* frozen.blocks ?? [];
+  }
+
+  /** Checkpoint N is complete. May be repeated. */
+  completed(checkpointId: number): void {
+    const frozen = this.#frozen.get(checkpointId);
+    if (frozen === undefined || checkpointId <= this.#completed) return;
+    this.#completed = checkpointId;
+    frozen.completedMs = this.#now();
+    for (const id of this.#frozen.keys()) if (id <= checkpointId) this.#frozen.delete(id);
+    for (const id of this.#intervals.keys()) if (id < checkpointId) this.#intervals.delete(id);
+    for (const id of this.#chains.keys()) if (id < checkpointId) this.#chains.delete(id);
+    if (this.#o.kv === null) {
+      for (const table of this.#tables.values()) table.clean(frozen.interval);
+      frozen.blocks = null;
+      this.#appliedState = frozen.ref?.state ?? this.#appliedState;
+      this.#appliedCheckpoint = checkpointId;
+      this.#appliedSizes = frozen.sizes;
+      this.#startCompaction();
+      return;
+    }
+    this.#pending.push(frozen);
+    let bytes = 0;
+    for (const p of this.#pending) bytes += p.bytes;
+    if (bytes > KEEP_BLOCKS_BYTES && frozen.ref !== null) frozen.blocks = null;
+    if (bytes > Math.min(APPLY_BYTES_MAX, this.#o.memoryBytes / 8) || this.#pending.length >= APPLY_CHECKPOINTS_MAX || frozen.scratch !== null
+      || this.#now() - this.#pending[0].completedMs >= APPLY_DELAY_MS) this.#queueApply();
+  }
+
+  /** Checkpoint N will not complete: what changed stays dirty and goes into the next delta. */
+  aborted(checkpointId: number): void {
+    const frozen = this.#frozen.get(checkpointId);
+    if (frozen === undefined) return;
+    frozen.scratch?.snapshot.close();
+    this.#frozen.delete(checkpointId);
+    this.#intervals.delete(checkpointId);
+    this.#chains.delete(checkpointId);
+    if (frozen.ref !== null) this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
+  }
+
+  // ---- apply and compaction ----
+
+  #enqueue(work: () => Promise<void>): void {
+    this.#queue = this.#queue.then(async () => {
+      if (!this.#closed) await work();
+    }).catch((e: unknown) => { this.#o.onBackgroundError?.(e); });
+  }
+
+  #queueApply(): void {
+    if (this.#applyQueued) return;
+    this.#applyQueued = true;
+    this.#enqueue(async () => {
+      this.#applyQueued = false;
+      await this.#applyPending();
+      this.#startCompaction();
+    });
+  }
+
+  /** Resolves when everything queued so far is done. */
+  async settled(): Promise<void> {
+    await this.#queue;
+    await this.#compaction;
+  }
+
+  /** Brings LevelDB to the last completed checkpoint now. */
+  async applyNow(): Promise<void> {
+    if (this.#pending.length > 0) this.#queueApply();
+    await this.#queue;
+  }
+
+  async #applyPending(): Promise<void> {
+    const kv = this.#o.kv;
+    const run = this.#pending.slice();
+    if (kv === null || run.length === 0) return;
+    const last = run[run.length - 1];
+    const withFiles = run.filter((f) => f.ref !== null);
+    if (withFiles.length > 0) {
+      const state = withFiles[withFiles.length - 1].ref?.state ?? '';
+      await this.#applyBlocks(kv, this.#runBlocks(withFiles), { checkpoint: last.checkpointId, state, tableSizes: last.sizes });
+    }
+    this.#appliedCheckpoint = last.checkpointId;
+    this.#appliedSizes = last.sizes;
+    await this.#clearScratch(kv, last.interval);
+    for (const table of this.#tables.values()) table.clean(last.interval);
+    this.#pending = this.#pending.slice(run.length);
+  }
+
+  async *#runBlocks(run: readonly Frozen[]): AsyncGenerator<EntryBlock> {
+    const merger = run.length > 1 ? new EntryMerger() : null;
+    for (const frozen of run) {
+      const blocks = frozen.blocks !== null && frozen.scratch === null ? frozen.blocks : frozen.ref === null ? [] : this.#o.storage.readStateFile(frozen.ref);
+      for await (const block of blocks) {
+        if (merger === null) yield block;
+        else merger.add(block);
+      }
+    }
+    if (merger !== null) yield* merger.finish(new EntryWriter());
+  }
+
+  /** Writes entries between stamps; `keep` filters (a restore of other key groups). */
+  async #applyBlocks(kv: Kv, blocks: AsyncIterable<EntryBlock>, to: { checkpoint: number; state: string; tableSizes: Readonly<Record<string, number>> }, keep: ((c: BlockCursor) => boolean) | null = null): Promise<void> {
+    let batch = kv.batch();
+    const from = this.#appliedState;
+    putStamp(batch, this.#o.task, { status: 'applying', from, ...to });
+    for await (const block of blocks) {
+      const cursor = new BlockCursor(block);
+      while (cursor.next()) {
+        if (keep !== null && !keep(cursor)) continue;
+        const key = entryKey(cursor.tableId, cursor.keyGroup, block, cursor.keyStart, cursor.keyEnd);
+        if (cursor.valueStart < 0) batch.del(key);
+        else batch.put(key, Buffer.from(block.buffer, block.byteOffset + cursor.valueStart, cursor.valueEnd - cursor.valueStart));
+        if (batch.length >= APPLY_OPERATIONS) {
+          await batch.write(false);
+          batch = kv.batch();
+        }
+      }
+    }
+    putStamp(batch, this.#o.task, { status: 'applied', from, ...to });
+    await batch.write(false);
+    this.#appliedState = to.state;
+  }
+
+  /** Spilled entries up to the applied interval are in the tables now. */
+  async #clearScratch(kv: Kv, interval: number): Promise<void> {
+    const cold = this.#cold;
+    if (cold === null) return;
+    for (const [tableId, count] of cold.scratchEntries) {
+      if (count === 0) continue;
+      const table = this.#table(tableId);
+      let left = 0;
+      let batch = kv.batch();
+      const gone: { key: Uint8Array; deleted: boolean }[] = [];
+      await forEachOf(kv, tableId + SCRATCH, this.#o.keyGroupFirst, this.#o.keyGroupLast, async (keyGroup, key, value) => {
+        if (scratchInterval(value) > interval) {
+          left++;
+          return;
+        }
+        batch.del(entryKey(tableId + SCRATCH, keyGroup, key));
+        gone.push({ key, deleted: scratchContent(value) === null });
+        if (batch.length >= APPLY_OPERATIONS) {
+          await batch.write(false);
+          batch = kv.batch();
+        }
+      });
+      await batch.write(false);
+      table.forgetColdTombstones(gone.filter((g) => g.deleted && !table.isResident(g.key)).length);
+      cold.scratchEntries.set(tableId, left);
+    }
+  }
+
+  /** After an apply: fewer, larger files, when the chain got long or its deltas outgrew the base. Runs beside the queue, once at a time. */
+  #startCompaction(): void {
+    if (this.#compaction !== null || this.#closed) return;
+    const chain = this.#chains.get(this.#completed) ?? [];
+    const end = chain.findIndex((ref) => ref.state === this.#appliedState);
+    if (end < 1) return;
+    const part = chain.slice(0, end + 1);
+    const baseBytes = part[0].bytes;
+    let deltaBytes = 0;
+    for (const ref of part.slice(1)) deltaBytes += ref.bytes;
+    if (part.length <= CHAIN_FILES_MAX && deltaBytes <= Math.max(baseBytes, BASE_BYTES_MIN)) return;
+    const newBase = deltaBytes * 2 >= baseBytes;
+    const { kv } = this.#o;
+    if (newBase && kv === null) {
+      this.#fullNext = true;
+      return;
+    }
+    // The snapshot is taken here, while LevelDB is exactly at the applied state.
+    const work = newBase && kv !== null ? this.#writeBase(kv, kv.snapshot(), part[end].state).then((ref) => [ref]) : this.#mergeDeltas(part);
+    this.#compaction = work.then((files) => { this.#replace(part[end].state, files); })
+      .catch((e: unknown) => { this.#o.onBackgroundError?.(e); })
+      .finally(() => { this.#compaction = null; });
+  }
+
+  /** The base and one delta instead of all. */
+  async #mergeDeltas(part: readonly FileRef[]): Promise<readonly FileRef[]> {
+    const deltas = part.slice(1);
+    const checkpoint = this.#appliedCheckpoint;
+    const tableSizes = this.#appliedSizes;
+    const merger = new EntryMerger();
+    for (const ref of deltas) for await (const block of this.#o.storage.readStateFile(ref)) merger.add(block);
+    const writer = new EntryWriter();
+    const blocks = merger.finish(writer);
+    const merged = await this.#o.storage.writeStateFile({
+      header: this.#header('delta', checkpoint, part[0].checkpoint), state: deltas[deltas.length - 1].state,
+      covers: deltas.flatMap((ref) => [ref.state, ...(ref.covers ?? [])]),
+      blocks, end: () => ({ entries: writer.entries, tableSizes }),
+    });
+    return [part[0], merged];
+  }
+
+  async #writeBase(kv: Kv, snapshot: KvSnapshot, state: string): Promise<FileRef> {
+    const tableSizes = this.#appliedSizes;
+    const checkpoint = this.#appliedCheckpoint;
+    const counter = { entries: 0 };
+    try {
+      return await this.#o.storage.writeStateFile({
+        header: this.#header('base', checkpoint, 0), state, blocks: this.#storedBlocks(kv, snapshot, 0, null, counter), end: () => ({ entries: counter.entries, tableSizes }),
+      });
+    } finally {
+      snapshot.close();
+    }
+  }
+
+  /** Entries of the task in a LevelDB snapshot as blocks: the tables (`offset` 0), or of the scratch copies those after `sinceInterval`. */
+  async *#storedBlocks(kv: Kv, snapshot: KvSnapshot, offset: number, scratch: { readonly tables: readonly number[]; readonly sinceInterval: number } | null, counter: { entries: number }): AsyncGenerator<EntryBlock> {
+    let ready: EntryBlock[] = [];
+    const writer = new EntryWriter((block) => { ready.push(block); });
+    for (const tableId of scratch?.tables ?? await tablesPresent(kv, this.#o.nodeIds, false)) {
+      writer.table(tableId);
+      const iterator = kv.iterate(tableRange(tableId + offset, this.#o.keyGroupFirst, this.#o.keyGroupLast), snapshot);
+      try {
+        for (let part = await iterator.next(1000); part.length > 0; part = await iterator.next(1000)) {
+          for (const [key, value] of part) {
+            if (scratch !== null && scratchInterval(value) <= scratch.sinceInterval) continue;
+            const content = scratch === null ? value : scratchContent(value);
+            writer.put((key[4] << 8) | key[5], key, 6, key.length, content ?? key, content === null ? -1 : 0, content === null ? -1 : content.length);
+          }
+          yield* ready;
+          ready = [];
+        }
+      } finally {
+        await iterator.close();
+      }
+    }
+    writer.finish();
+    yield* ready;
+    counter.entries += writer.entries;
+  }
+
+  /** Puts `files` in place of everything up to the file of `state`, in all chains that have it. */
+  #replace(state: string, files: readonly FileRef[]): void {
+    for (const [id, chain] of this.#chains) {
+      const at = chain.findIndex((ref) => ref.state === state);
+      if (at >= 0) this.#chains.set(id, [...files, ...chain.slice(at + 1)]);
+    }
+  }
+
+  // ---- memory ----
+
+  get memoryUsed(): number {
+    let bytes = this.#pages.usedBytes;
+    for (const table of this.#tables.values()) bytes += table.slotsInUse * 56;
+    return bytes;
+  }
+
+  get dirtyBytes(): number {
+    let bytes = 0;
+    for (const table of this.#tables.values()) bytes += table.dirtyBytes;
+    return bytes;
+  }
+
+  stats(): TableStats[] {
+    return [...this.#tables.values()].map((t) => ({ tableId: t.tableId, entries: t.size, residentEntries: t.residentEntries, dirtyBytes: t.dirtyBytes }));
+  }
+
+  /** Between batches (no operator is running): keeps memory at its share. A promise must be awaited before the next batch. */
+  maintain(): Promise<void> | null {
+    const limit = this.#o.memoryBytes;
+    if (this.#cold === null || this.memoryUsed <= limit) return null;
+    this.#evict(this.memoryUsed - limit * 0.9);
+    const used = this.memoryUsed;
+    if (used <= limit) return null;
+    if (this.#pending.length > 0) this.#queueApply();
+    else if (!this.#limitAsked && this.#frozen.size === 0) {
+      this.#limitAsked = true;
+      this.#o.onDirtyLimit?.();
+    }
+    return used > limit * 1.25 ? this.#relieve() : null;
+  }
+
+  #evict(bytes: number): void {
+    const tables = [...this.#tables.values()].sort((a, b) => b.slotsInUse - a.slotsInUse);
+    let left = bytes;
+    for (const table of tables) {
+      if (left <= 0) return;
+      left -= table.evict(left);
+    }
+  }
+
+  async #relieve(): Promise<void> {
+    const kv = this.#o.kv;
+    const limit = this.#o.memoryBytes;
+    if (kv === null) return;
+    await this.applyNow();
+    this.#evict(this.memoryUsed - limit * 0.9);
+    if (this.memoryUsed <= limit * 1.1) return;
+    for (const table of this.#tables.values()) if (table.readersOpen > 0) table.failReaders();
+    this.#evict(this.memoryUsed - limit * 0.9);
+    if (this.memoryUsed <= limit * 1.1) return;
+    // In the queue: the clean-up of scratch entries after an apply must not meet a spill.
+    let failure: unknown = null;
+    this.#enqueue(async () => {
+      try {
+        await this.#spill(kv, limit);
+      } catch (e) { failure = e; }
+    });
+    await this.#queue;
+    if (failure !== null) throw failure;
+  }
+
+  async #spill(kv: Kv, limit: number): Promise<void> {
+    const cold = this.#cold;
+    if (cold === null) return;
+    for (const table of [...this.#tables.values()].sort((a, b) => b.slotsInUse - a.slotsInUse)) {
+      while (this.memoryUsed > limit) {
+        let batch = kv.batch();
+        const batches = [batch];
+        const slots: number[] = [];
+        table.collectDirty(SPILL_BYTES, {
+          entry: (keyGroup, data, keyStart, keyEnd, valueStart, valueEnd) => {
+            if (batch.length >= APPLY_OPERATIONS) batches.push(batch = kv.batch());
+            batch.put(entryKey(table.tableId + SCRATCH, keyGroup, data, keyStart, keyEnd), scratchValue(table.interval, data, valueStart, valueEnd));
+          },
+        }, slots);
+        if (slots.length === 0) break;
+        for (const b of batches) await b.write(false);
+        cold.scratchEntries.set(table.tableId, (cold.scratchEntries.get(table.tableId) ?? 0) + slots.length);
+        table.spilled(slots);
+      }
+    }
+  }
+
+  // ---- restore ----
+
+  /** `restored` null: the job starts from nothing. Throws XX001 naming a damaged file: the caller goes to the next older checkpoint. */
+  static async restore(options: TaskStateOptions, restored: { readonly checkpointId: number; readonly tasks: readonly TaskMetadata[] } | null): Promise<TaskState> {
+    const state = new TaskState(options);
+    const { kv } = options;
+    if (kv !== null) await wipe(kv, options.nodeIds, options.keyGroupFirst, options.keyGroupLast, true);
+    if (restored === null) {
+      if (kv !== null) await state.#wipe(kv);
+      return state;
+    }
+    state.#intervals.set(restored.checkpointId, 0);
+    state.#completed = state.#appliedCheckpoint = restored.checkpointId;
+    const nodes = new Set(options.nodeIds);
+    const sources = restored.tasks.filter((t) => t.keyGroupLast >= options.keyGroupFirst && t.keyGroupFirst <= options.keyGroupLast && t.nodeIds.some((id) => nodes.has(id)));
+    const own = sources.length === 1 && sources[0].task === options.task && sources[0].keyGroupFirst === options.keyGroupFirst && sources[0].keyGroupLast === options.keyGroupLast ? sources[0] : null;
+    const files = sources.flatMap((t) => t.files);
+    state.#chains.set(restored.checkpointId, own === null ? [] : own.files);
+    if (kv === null) await state.#loadFiles(files);
+    else {
+      if (own === null || !(await state.#catchUp(kv, own.files))) await state.#rebuild(kv, files);
+      await state.#loadTables(kv, own !== null);
+    }
+    // Files of other tasks (rescaled): from now on this task has a base of its own.
+    if (own === null && files.length > 0) await state.#ownBase(restored.checkpointId);
+    return state;
+  }
+
+  async #wipe(kv: Kv): Promise<void> {
+    await deleteStamp(kv, this.#o.task);
+    await wipe(kv, this.#o.nodeIds, this.#o.keyGroupFirst, this.#o.keyGroupLast, false);
+  }
+
+  #isOwn(tableId: number, keyGroup: number): boolean {
+    const node = Math.floor((tableId >= NODES_TABLE ? tableId - NODES_TABLE : tableId) / TABLES_PER_NODE);
+    return keyGroup >= this.#o.keyGroupFirst && keyGroup <= this.#o.keyGroupLast && this.#o.nodeIds.includes(node);
+  }
+
+  async #loadFiles(files: readonly FileRef[]): Promise<void> {
+    for (const ref of files) {
+      for await (const block of this.#o.storage.readStateFile(ref)) {
+        const cursor = new BlockCursor(block);
+        while (cursor.next()) {
+          if (!this.#isOwn(cursor.tableId, cursor.keyGroup)) continue;
+          this.#table(cursor.tableId).restoreEntry(block, cursor.keyStart, cursor.keyEnd, cursor.valueStart < 0 ? null : block, cursor.valueStart, cursor.valueEnd);
+        }
+      }
+      this.#appliedState = ref.state;
+    }
+  }
+
+  /** True when LevelDB stood at a state of the chain and is now at its end. */
+  async #catchUp(kv: Kv, files: readonly FileRef[]): Promise<boolean> {
+    const stamp = await readStamp(kv, this.#o.task);
+    if (stamp === null) return files.length === 0 && (await tablesPresent(kv, this.#o.nodeIds, false)).length === 0;
+    const next = (state: string): number => {
+      const exact = files.findIndex((ref) => ref.state === state);
+      // Inside a merged delta: the whole of it, as its values are absolute.
+      return exact >= 0 ? exact + 1 : files.findIndex((ref) => ref.covers?.includes(state) === true);
+    };
+    let first = next(stamp.state);
+    if (first < 0) return false;
+    // Half applied: everything after the state it started from, again.
+    if (stamp.status === 'applying') first = stamp.from === '' ? 0 : next(stamp.from);
+    if (first < 0) return false;
+    this.#appliedState = stamp.status === 'applying' ? stamp.from : stamp.state;
+    this.#appliedSizes = stamp.tableSizes;
+    for (let k = first; k < files.length; k++) await this.#applyFile(kv, files[k], null);
+    if (first === files.length) this.#appliedState = files[first - 1].state;
+    return true;
+  }
+
+  async #applyFile(kv: Kv, ref: FileRef, keep: ((c: BlockCursor) => boolean) | null): Promise<void> {
+    let sizes = this.#appliedSizes;
+    const blocks = this.#o.storage.readStateFile(ref, (end) => { sizes = end.tableSizes; });
+    // The sizes come with the file's end, the stamp `applied` after it.
+    await this.#applyBlocks(kv, blocks, { checkpoint: ref.checkpoint, state: ref.state, get tableSizes() { return sizes; } }, keep);
+    this.#appliedSizes = sizes;
+  }
+
+  async #rebuild(kv: Kv, files: readonly FileRef[]): Promise<void> {
+    await this.#wipe(kv);
+    for (const ref of files) await this.#applyFile(kv, ref, (c) => this.#isOwn(c.tableId, c.keyGroup));
+  }
+
+  /** Loads entries until the memory share is nearly full; the rest stays in LevelDB. */
+  async #loadTables(kv: Kv, sizesKnown: boolean): Promise<void> {
+    const budget = this.#o.memoryBytes * 0.75;
+    for (const tableId of await tablesPresent(kv, this.#o.nodeIds, false)) {
+      const table = this.#table(tableId);
+      const iterator = kv.iterate(tableRange(tableId, this.#o.keyGroupFirst, this.#o.keyGroupLast));
+      let left = 0;
+      let ended = false;
+      try {
+        for (;;) {
+          const part = await iterator.next(1000);
+          ended = part.length === 0;
+          if (ended) break;
+          if (this.memoryUsed < budget) for (const [key, value] of part) table.restoreEntry(key, 6, key.length, value, 0, value.length);
+          else if (sizesKnown) break;
+          else left += part.length;
+        }
+      } finally {
+        await iterator.close();
+      }
+      table.addCold(ended ? left : (this.#appliedSizes[tableId] ?? 0) - table.size);
+    }
+  }
+
+  async #ownBase(checkpointId: number): Promise<void> {
+    const { kv, storage, task } = this.#o;
+    const sizes: Record<string, number> = {};
+    for (const table of this.#tables.values()) sizes[table.tableId] = table.size;
+    this.#appliedSizes = sizes;
+    const state = `restored-${checkpointId}-${task}-${this.#now()}`;
+    let ref: FileRef;
+    if (kv === null) {
+      const writer = new EntryWriter();
+      for (const [tableId, table] of this.#tables) {
+        writer.table(tableId);
+        table.freezeAll(writer);
+      }
+      writer.finish();
+      ref = await storage.writeStateFile({ header: this.#header('base', checkpointId, 0), state, blocks: writer.blocks, end: () => ({ entries: writer.entries, tableSizes: sizes }) });
+    } else {
+      const batch = kv.batch();
+      putStamp(batch, task, { status: 'applied', checkpoint: checkpointId, state, from: '', tableSizes: sizes });
+      ref = await this.#writeBase(kv, kv.snapshot(), state);
+      await batch.write(false);
+    }
+    this.#appliedState = state;
+    this.#chains.set(checkpointId, [ref]);
+  }
+
+  /** Waits for what is running; nothing is applied after it. LevelDB itself is closed by who opened it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.settled();
+    for (const frozen of this.#frozen.values()) frozen.scratch?.snapshot.close();
+  }
+
+  /** Deletes the task's entries in LevelDB (a node was dropped). */
+  static async dropNodes(kv: Kv, nodeIds: readonly number[], maxParallelism: number): Promise<void> {
+    for (const high of [0, SCRATCH]) {
+      for (const id of await tablesPresent(kv, nodeIds, high !== 0)) await clearRange(kv, tableRange(id + high, 0, maxParallelism - 1), false);
+    }
+  }
+}
