@@ -43,6 +43,7 @@ export function keyEncoder(types: readonly SqlType[], columns: readonly number[]
   let end = new Int32Array(0);
   let hash = new Int32Array(0);
   let nulls = new Uint8Array(0);
+  const floats = columns.map(c => layoutOf(types[c]) === 'float');
   const doubles = encoding === 'equality' && columns.length > 0 && columns.every(c => ['number', 'big', 'float'].includes(layoutOf(types[c])));
   return batch => {
     const n = batch.length;
@@ -57,7 +58,7 @@ export function keyEncoder(types: readonly SqlType[], columns: readonly number[]
     let someNull = false;
     for (const v of vectors) if (v.form === 'datum' || v.nulls !== null) someNull = true;
     if (doubles && vectors.every((v): v is F64Vector => v.form === 'f64')) {
-      encodeDoubles(writer, vectors, n, start, end);
+      encodeDoubles(writer, vectors, n, start, end, floats);
     } else {
       for (let i = 0; i < n; i++) {
         start[i] = writer.pos;
@@ -79,7 +80,7 @@ export function keyEncoder(types: readonly SqlType[], columns: readonly number[]
 }
 
 /** Keys of doubles only: width 8 bytes a column, written column by column. */
-function encodeDoubles(w: ByteWriter, vectors: readonly F64Vector[], n: number, start: Int32Array, end: Int32Array): void {
+function encodeDoubles(w: ByteWriter, vectors: readonly F64Vector[], n: number, start: Int32Array, end: Int32Array, floats: readonly boolean[]): void {
   const width = vectors.length * 8;
   w.ensure(n * width);
   // The writer's buffer begins 8-byte aligned, and so does every key.
@@ -92,6 +93,7 @@ function encodeDoubles(w: ByteWriter, vectors: readonly F64Vector[], n: number, 
     // Adding 0 turns −0 into 0.
     if (map === null) for (let i = 0, p = k; i < n; i++, p += step) f64[p] = values[i] + 0;
     else for (let i = 0, p = k; i < n; i++, p += step) f64[p] = map[i] === 1 ? NULL_NUMBER[0] : values[i] + 0;
+    if (floats[k]) canonicalNaNs(w, values, n, k * 8, width);
     if (map !== null) markNulls(w, map, n, k * 8, width);
   }
   for (let i = 0; i < n; i++) { start[i] = i * width; end[i] = start[i] + width; }
@@ -103,6 +105,15 @@ function markNulls(w: ByteWriter, map: Uint8Array, n: number, at: number, width:
   for (let i = 0; i < n; i++) {
     if (map[i] === 0) continue;
     w.view.setUint32(i * width + at, 0x4e554c4c, true);
+    w.view.setUint32(i * width + at + 4, 0x7ff80000, true);
+  }
+}
+
+/** Engines keep a NaN's sign and payload: write the one NaN. */
+function canonicalNaNs(w: ByteWriter, values: Float64Array, n: number, at: number, width: number): void {
+  for (let i = 0; i < n; i++) {
+    if (values[i] === values[i]) continue;
+    w.view.setUint32(i * width + at, 0, true);
     w.view.setUint32(i * width + at + 4, 0x7ff80000, true);
   }
 }
@@ -190,7 +201,7 @@ function writeStored(w: ByteWriter, type: SqlType, v: Vector, i: number): void {
       const layout = layoutOf(type);
       if (layout === 'big') w.f64(x === 0 ? 0 : x);
       else if (layout === 'number' && type.kind !== 'time') w.i32(x === Infinity ? INT4_MAX : x === -Infinity ? INT4_MIN : x);
-      else if (type.kind === 'float4') { w.ensure(4); w.view.setFloat32(w.pos, x, true); w.pos += 4; }
+      else if (type.kind === 'float4') w.f32(x);
       else w.f64(x);
       return;
     }

@@ -21,7 +21,19 @@ export class ByteWriter {
   }
   u8(v: number): void { this.ensure(1); this.bytes[this.pos++] = v; }
   i32(v: number): void { this.ensure(4); this.view.setInt32(this.pos, v, true); this.pos += 4; }
-  f64(v: number): void { this.ensure(8); this.view.setFloat64(this.pos, v, true); this.pos += 8; }
+  /** One NaN: engines keep a NaN's sign and payload, and encodings give NaNs of other payloads a meaning. */
+  f64(v: number): void {
+    this.ensure(8);
+    if (v === v) this.view.setFloat64(this.pos, v, true);
+    else { this.view.setUint32(this.pos, 0, true); this.view.setUint32(this.pos + 4, 0x7ff80000, true); }
+    this.pos += 8;
+  }
+  f32(v: number): void {
+    this.ensure(4);
+    if (v === v) this.view.setFloat32(this.pos, v, true);
+    else this.view.setUint32(this.pos, 0x7fc00000, true);
+    this.pos += 4;
+  }
   i64(v: bigint): void { this.ensure(8); this.view.setBigInt64(this.pos, v, true); this.pos += 8; }
   /** Unsigned LEB128, up to 2^31. */
   varint(v: number): void {

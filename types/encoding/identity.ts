@@ -56,7 +56,7 @@ export function writeIdentity(w: ByteWriter, type: SqlType, v: Exclude<Datum, nu
   switch (layout) {
     case 'number': if (isInt32(type)) writeInt32(w, v as number); else w.f64(v as number); return;
     case 'big': writeBig(w, v as number | bigint); return;
-    case 'float': if (type.kind === 'float4') { w.ensure(4); w.view.setFloat32(w.pos, v as number, true); w.pos += 4; } else w.f64(v as number); return;
+    case 'float': if (type.kind === 'float4') w.f32(v as number); else w.f64(v as number); return;
     case 'bool': w.u8(v === true ? 1 : 0); return;
     case 'bytes':
       if (v instanceof Uint8Array) { w.varint(v.length); w.span(v, 0, v.length); } else w.text(v as string);
@@ -146,7 +146,7 @@ export function readIdentity(r: ByteReader, type: SqlType): Exclude<Datum, null>
     }
     case 'numeric': return readNumeric(r);
     case 'interval': return new Interval(r.i32(), r.i32(), r.f64());
-    case 'json': return type.kind === 'json' ? Json.json(r.text()) : Json.jsonb(r.text());
+    case 'json': return Json.trusted(r.text(), type.kind === 'jsonb');
     case 'array': return readArray(r, type);
     default: return unreachable(layout);
   }

@@ -8,13 +8,16 @@
  *   bool             1 byte
  *   bytes            the bytes with 00 as 00 FF, then 00 00 (bpchar without trailing blanks)
  *   numeric          class byte (−inf 0, negative 1, zero 2, positive 3, +inf 4, NaN 5), exponent int32, digits, 00; inverted for negatives
- *   interval         µs as 16 bytes;  jsonb: its text (an order, not Postgres');  array: per element 01 + value, then 00
+ *   interval         µs as 16 bytes
+ *   jsonb            class byte (null 0, string 1, number 2, boolean 3, array 4, object 5); arrays and objects: count, then members. At the
+ *                    root one byte before: empty array 0, scalar 1, others 2 (Postgres keeps a root scalar as an array of one)
+ *   array            per element 01 + value, then 00, then the dimensions: count, lengths, lower bounds
  * A descending column's bytes are inverted (its NULL byte is chosen apart).
  */
 import type { SqlArray } from '../array.js';
 import type { Interval } from '../interval.js';
-import type { Json } from '../json.js';
-import type { Numeric } from '../numeric.js';
+import { type Json, JsonObject, type JsonNode } from '../json.js';
+import { Numeric } from '../numeric.js';
 import type { SqlType } from '../sqltype.js';
 import type { Datum } from '../value.js';
 import { ByteWriter } from './bytes.js';
@@ -78,11 +81,15 @@ function writeValue(w: ByteWriter, type: SqlType, v: Exclude<Datum, null>): void
       w.pos += 16;
       return;
     }
-    case 'json': { const bytes = Buffer.from((v as Json).toString(), 'utf8'); writeOrderBytes(w, bytes, 0, bytes.length); return; }
+    case 'json': writeJson(w, (v as Json).root); return;
     case 'array': {
       const elem = type.kind === 'array' ? type.elem : type;
-      for (const e of (v as SqlArray).elems) { w.u8(1); writeOrder(w, elem, e); }
+      const { elems, dims, lower } = v as SqlArray;
+      for (const e of elems) { w.u8(1); writeOrder(w, elem, e); }
       w.u8(0);
+      w.u8(dims.length);
+      for (const d of dims) writeCount(w, d);
+      for (const l of lower) writeOrderInteger(w, l);
     }
   }
 }
@@ -117,6 +124,39 @@ function writeNumeric(w: ByteWriter, v: Numeric): void {
   w.utf8(digits.replace(/0+$/, ''));
   w.u8(0);
   if (sign < 0) for (let i = from; i < w.pos; i++) w.bytes[i] = 255 - w.bytes[i];
+}
+
+function writeCount(w: ByteWriter, n: number): void {
+  w.ensure(4);
+  w.view.setUint32(w.pos, n, false);
+  w.pos += 4;
+}
+
+function writeJson(w: ByteWriter, root: JsonNode): void {
+  const nested = root instanceof JsonObject || Array.isArray(root);
+  w.u8(!nested ? 1 : Array.isArray(root) && root.length === 0 ? 0 : 2);
+  writeNode(w, root);
+}
+
+function writeNode(w: ByteWriter, node: JsonNode): void {
+  if (node === null) { w.u8(0); return; }
+  if (typeof node === 'string') { w.u8(1); writeText(w, node); return; }
+  if (node instanceof Numeric) { w.u8(2); writeNumeric(w, node); return; }
+  if (typeof node === 'boolean') { w.u8(3); w.u8(node ? 1 : 0); return; }
+  if (node instanceof JsonObject) {
+    w.u8(5);
+    writeCount(w, node.keys.length);
+    node.keys.forEach((k, i) => { writeText(w, k); writeNode(w, node.values[i]); });
+    return;
+  }
+  w.u8(4);
+  writeCount(w, node.length);
+  for (const n of node) writeNode(w, n);
+}
+
+function writeText(w: ByteWriter, s: string): void {
+  const bytes = Buffer.from(s, 'utf8');
+  writeOrderBytes(w, bytes, 0, bytes.length);
 }
 
 const scratch = new ByteWriter();
