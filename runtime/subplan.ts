@@ -43,13 +43,13 @@ export function subplansOf(plan: Plan): Plan[] {
 export class PlanRunner implements SubplanRunner {
   /** Batches of an entry node: collected for all entries of all subplans. */
   readonly #entries: (node: EntryNode) => readonly Batch[];
-  readonly #context: (node: PlanNode) => OperatorContext;
+  readonly #context: (node: PlanNode, emit: (batch: Batch) => void) => OperatorContext;
   readonly #ctx: EvalContext;
   readonly #memory = new Map<SubplanExpr, Map<string, readonly (readonly Datum[])[]>>();
   readonly #writer = new ByteWriter();
 
-  /** `context` makes a batch-mode operator context; its emit is replaced by the driver's. */
-  constructor(entries: (node: EntryNode) => readonly Batch[], context: (node: PlanNode) => OperatorContext, ctx: EvalContext) {
+  /** `context` makes a batch-mode operator context with this emit. */
+  constructor(entries: (node: EntryNode) => readonly Batch[], context: (node: PlanNode, emit: (batch: Batch) => void) => OperatorContext, ctx: EvalContext) {
     this.#entries = entries;
     this.#context = context;
     this.#ctx = ctx;
@@ -117,9 +117,9 @@ export class PlanRunner implements SubplanRunner {
       if (isEntry(n)) continue;
       const inputs = n.inputs.map(id => byId.get(id)?.columns ?? []);
       const emit = n.op === 'output'
-        ? (batch: Batch): void => { for (let i = 0; i < batch.length; i++) rows.push(datumRow(n.columns.map(c => c.type), batch, i)); }
+        ? (batch: Batch): void => { for (let i = 0; i < batch.length; i++) rows.push(datumRow(n.columns.slice(0, n.visible).map(c => c.type), batch, i)); }
         : driver.emitter(n.id);
-      const operator = createOperator(n, { ...this.#context(n), emit }, inputs, this);
+      const operator = createOperator(n, this.#context(n, emit), inputs, this);
       if (operator !== null) driver.attach(n.id, operator);
     }
     for (const n of plan.nodes) {
