@@ -64,7 +64,7 @@ function windowLocation(nodes: readonly Node[]): number | undefined {
   return first !== undefined && 'WindowDef' in first ? first.WindowDef.location : undefined;
 }
 
-function withCtes(q: QueryEnv, stmt: SelectStmt): QueryEnv {
+export function withCtes(q: QueryEnv, stmt: Pick<SelectStmt, 'withClause'>): QueryEnv {
   const clause = stmt.withClause;
   if (clause === undefined) return q;
   if (clause.recursive === true) throw q.ctx.unsupported('WITH RECURSIVE', clause.location);

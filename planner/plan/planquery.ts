@@ -17,6 +17,7 @@ import { threadColumn, type ColId, type Rel } from '../bind/rel.js';
 import { inputsOf } from '../bind/relexprs.js';
 import { bindQuery, type BoundQuery } from '../bind/select.js';
 import type { PlannerCatalog } from '../catalog.js';
+import type { SourceText } from '../parse/sourcetext.js';
 import type { Query } from '../parse/statement.js';
 import type { PlannedQuery, PlanMode } from '../planner.js';
 import { PlanBuilder, type Edge } from './builder.js';
@@ -32,7 +33,7 @@ export function planQuery(query: Query, catalog: PlannerCatalog, mode: PlanMode,
   return mode.kind === 'job' ? planJob(ctx, bound, mode, emitOnClose) : planBatch(ctx, bound);
 }
 
-export function newContext(catalog: PlannerCatalog, job: boolean, given: readonly (SqlType | null)[], source: Query['source'], session?: Session): BindContext {
+export function newContext(catalog: PlannerCatalog, job: boolean, given: readonly (SqlType | null)[], source: SourceText | null, session?: Session): BindContext {
   const ctx = new BindContext(catalog, job, given, source, session);
   ctx.lowerSubplan = (bound) => batchPlan(ctx, bound).plan;
   return ctx;
