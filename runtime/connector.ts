@@ -72,6 +72,8 @@ export interface SourceReader {
   positions(): Record<string, Json>;
   /** Known splits not read yet (the next file of a folder): they hold the watermark back. */
   unreadSplits(): readonly string[];
+  /** Splits read to their end for good (a file of a folder): they no longer hold the watermark back. Absent = none ends before all do. */
+  finishedSplits?(): ReadonlySet<string>;
   /** Rows for millrace.sources: split, position, lag (rows or bytes behind the end; null = unknown). */
   progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[];
   /** A checkpoint completed that held these positions (Kafka: commit the group's offsets, for monitoring only). */
