@@ -10,6 +10,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { JsonDecoder } from '../connectors/formats/json.js';
 import { newBlock } from '../connectors/formats/format.js';
+import { BATCH_ROWS_MAX } from '../runtime/batch.js';
 import type { SourceField } from '../types/plan.js';
 import type { SqlType } from '../types/sqltype.js';
 import { generateNexmark } from './nexmark/generate.js';
@@ -44,7 +45,7 @@ function run(name: string, fields: readonly SourceField[], bytes: Buffer): void 
       bytes.copy(block, 0, at, end);
       decoder.begin(block);
       for (let p = 0; p < end - at;) {
-        p = decoder.decode(p, end - at, (s) => { throw new Error(s.reason); });
+        p = decoder.decode(p, end - at, BATCH_ROWS_MAX, (s) => { throw new Error(s.reason); });
         rows += decoder.finish(() => { throw new Error('no metadata'); }).length;
       }
       at = end;

@@ -39,11 +39,16 @@ export interface BlockDecoder {
   readonly lines: number;
   /** A new block; the rows of the old one must be finished. */
   begin(block: Buffer): void;
-  /** Records in [from, to), until BATCH_ROWS_MAX rows are there; gives the position after the last record. Bad ones go to `bad`, which may throw. */
-  decode(from: number, to: number, bad: (span: BadSpan) => void): number;
+  /** Records in [from, to), until `rowsMax` (at most BATCH_ROWS_MAX) rows are there; gives the position after the last record. Bad ones go to `bad`, which may throw. */
+  decode(from: number, to: number, rowsMax: number, bad: (span: BadSpan) => void): number;
   finish(metadata: Metadata): Batch;
   /** Position after the last whole record in [from, to), or −1. */
   lastBorder(block: Buffer, from: number, to: number): number;
+  /** Position after the record that starts at `from`, or −1 when its end is not there. */
+  recordEnd(block: Buffer, from: number, to: number): number;
+  /** CSV: the first record of a file names the columns. */
+  readonly needsHeader: boolean;
+  header(record: Buffer): void;
 }
 
 /** Constant of a DEFAULT expression; undefined when the field has none. */

@@ -53,7 +53,7 @@ function decodeAll(fields: readonly SourceField[], text: string | Buffer, decode
   const bad: string[] = [];
   decoder.begin(block);
   for (let p = 0; p < bytes.length;) {
-    p = decoder.decode(p, bytes.length, (s) => bad.push(`${s.index}: ${s.reason}`));
+    p = decoder.decode(p, bytes.length, BATCH_ROWS_MAX, (s) => bad.push(`${s.index}: ${s.reason}`));
     const batch = decoder.finish(() => { throw new Error('no metadata here'); });
     assert.ok(batch.length <= BATCH_ROWS_MAX);
     rows.push(...show(fields, batch));

@@ -46,7 +46,7 @@ export class JsonDecoder implements BlockDecoder {
     for (const f of fields) columnOf.push(f.metadata === null ? read.push(f) - 1 : -1);
     this.#builder = new BlockBatchBuilder(read.map((f) => f.type));
     this.#exact = new JsonExact(fields, columnOf, this.#builder, fields.map(defaultDatum), timestamps);
-    this.#state = { exact: this.#exact, builder: this.#builder, columnOf, p: 0, end: 0, row: 0, line: 0, backslash: -1 };
+    this.#state = { exact: this.#exact, builder: this.#builder, columnOf, p: 0, end: 0, row: 0, rowsMax: BATCH_ROWS_MAX, line: 0, backslash: -1 };
   }
 
   get rows(): number {
@@ -66,7 +66,7 @@ export class JsonDecoder implements BlockDecoder {
     this.#utf8To = -1;
   }
 
-  decode(from: number, to: number, bad: (span: BadSpan) => void): number {
+  decode(from: number, to: number, rowsMax: number, bad: (span: BadSpan) => void): number {
     const s = this.#state;
     const b = this.#builder;
     if (to !== this.#utf8To) {
@@ -75,7 +75,8 @@ export class JsonDecoder implements BlockDecoder {
     }
     s.p = from;
     s.row = b.rows;
-    while (s.p < to && s.row < BATCH_ROWS_MAX) {
+    s.rowsMax = Math.min(rowsMax, BATCH_ROWS_MAX);
+    while (s.p < to && s.row < s.rowsMax) {
       if (this.#compiled !== null && this.#utf8) {
         const unread = this.#compiled(s, this.#block, this.#view, to);
         b.rows = s.row;
@@ -134,6 +135,14 @@ export class JsonDecoder implements BlockDecoder {
     const at = block.subarray(0, to).lastIndexOf(10);
     return at < from ? -1 : at + 1;
   }
+
+  recordEnd(block: Buffer, from: number, to: number): number {
+    const at = block.indexOf(10, from);
+    return at < 0 || at >= to ? -1 : at + 1;
+  }
+
+  readonly needsHeader = false;
+  header(): void { /* JSON has none */ }
 }
 
 function isBlank(d: Uint8Array, from: number, to: number): boolean {

@@ -10,7 +10,6 @@
  * escapes (a span of the block), 'YYYY-MM-DD[ T]HH:MM:SS[.ffffff][Z]'. Any other value of a wanted column goes to exact.value.
  * Unwanted strings: memchr to the next '"' (Buffer.indexOf, 15–20 ns), and a look at the byte before it.
  */
-import { BATCH_ROWS_MAX } from '../../runtime/batch.js';
 import type { SourceField } from '../../types/plan.js';
 import type { BlockBatchBuilder } from './builder.js';
 import type { JsonExact, Layout, LayoutKey } from './jsonexact.js';
@@ -23,6 +22,8 @@ export interface LayoutState {
   p: number;
   end: number;
   row: number;
+  /** Stop at so many rows in the batch. */
+  rowsMax: number;
   line: number;
   /** A position such that no backslash stands in the block between it and the place where it was looked for. */
   backslash: number;
@@ -253,10 +254,10 @@ export function compileLayout(exact: JsonExact, fields: readonly SourceField[], 
   const code = `'use strict';
 return function decodeJson(st, d, v, to) {
   let p = st.p, row = st.row, line = st.line, nb = st.backslash;
-  const rs = B.rowStart, ri = B.rowIndex;
+  const max = st.rowsMax, rs = B.rowStart, ri = B.rowIndex;
   ${compiler.arrays()}
   let e = 0, start = 0, q = 0, x = 0, c = 0, g = 0, k = 0, h = 0, f = 0;
-  while (p < to && row < ${BATCH_ROWS_MAX}) {
+  while (p < to && row < max) {
     start = p;
     e = d.indexOf(10, p); if (e < 0 || e > to) e = to;
     ok: {

@@ -1,0 +1,345 @@
+/**
+ * file: NDJSON or CSV files as a stream: one file, the files of a folder, or a glob. Each file is a split; a subtask reads its files one
+ * after another in the order of their names.
+ *
+ * Bounded by default: files as they are found at the start, each to its end. With follow they are read as they grow, and new files
+ * of the folder or glob are taken up (watched, and looked at every POLL_MS, since not every file system tells); a last line without
+ * its line end waits for it.
+ *
+ * Position of a split: byte offset and line after the last row given, and a fingerprint of the file's first bytes, so that a file
+ * that was replaced is an error (55000) and not a silent repetition. rows_per_second is shared out among the subtasks by their files.
+ * Files are spread by their place in the sorted list, or by name's hash when the list may grow (follow).
+ */
+import { watch } from 'node:fs';
+import type { FSWatcher } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { BadRecord, OptionSpec, SourceConnector, SourceContext, SourceReader, SourceSpec, SplitBatch } from '../../runtime/connector.js';
+import type { Vector } from '../../runtime/batch.js';
+import type { Json } from '../../types/connect.js';
+import { SqlError } from '../../types/error.js';
+import type { SourceField } from '../../types/plan.js';
+import { CSV_OPTIONS, FORMAT, blockDecoder, checkFormat } from '../formats/formats.js';
+import type { BadSpan, BlockDecoder } from '../formats/format.js';
+import { checkMetadata, constantText, numbers } from '../metadata.js';
+import { ON_ERROR, TIMESTAMP_FORMAT, booleanOption, numberOption, textOption } from '../optionvalues.js';
+import { RateLimit } from '../ratelimit.js';
+import { ownsIndex, ownsName } from '../splits.js';
+import { listFiles, openError, pathKind } from './files.js';
+import type { PathKind } from './files.js';
+import { FileTail } from './tail.js';
+import type { FileBlock } from './tail.js';
+
+const POLL_MS = 500;
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+/** Bytes of a bad record that are kept. */
+const BAD_RECORD_BYTES_MAX = 4096;
+
+const PATH: OptionSpec = { name: 'path', kind: 'text', required: true, description: 'a file, a folder, or a glob (*, ?, [a-z], **); relative to the server\'s working directory' };
+const FOLLOW: OptionSpec = { name: 'follow', kind: 'boolean', default: 'false', description: 'go on reading as files grow and new ones appear' };
+const RATE: OptionSpec = { name: 'rows_per_second', kind: 'number', default: '0', min: 0, description: 'at most so many rows a second over all subtasks; 0 = no limit' };
+const METADATA = { file: 'text', line: 'integer', offset: 'integer' } as const;
+
+interface Split {
+  readonly path: string;
+  /** After the last row given. */
+  offset: number;
+  line: number;
+  /** Fingerprint of the file's start when it was first read. */
+  head: { bytes: number; hash: number } | null;
+  size: number;
+  done: boolean;
+  started: boolean;
+}
+
+class FileReader implements SourceReader {
+  readonly #spec: SourceSpec;
+  readonly #context: SourceContext;
+  readonly #decoder: BlockDecoder;
+  readonly #follow: boolean;
+  readonly #path: string;
+  #kind: PathKind = 'file';
+  #rate: RateLimit;
+  #restored: Readonly<Record<string, Json>> = {};
+  readonly #splits = new Map<string, Split>();
+  #order: Split[] = [];
+  #current: Split | null = null;
+  #tail: FileTail | null = null;
+  #block: FileBlock | null = null;
+  #at = 0;
+  #lineBase = 1;
+  #timer: NodeJS.Timeout | null = null;
+  #watcher: FSWatcher | null = null;
+  #listedMs = 0;
+  #changed = true;
+  #closed = false;
+  #busy: Promise<unknown> = Promise.resolve();
+  readonly #bad: (span: BadSpan) => void;
+  readonly #metadata: (field: SourceField, rows: number, rowStart: Int32Array, rowIndex: Int32Array) => Vector;
+
+  constructor(spec: SourceSpec, context: SourceContext) {
+    checkMetadata('file', METADATA, spec.fields);
+    this.#spec = spec;
+    this.#context = context;
+    this.#decoder = blockDecoder(spec.options, spec.fields);
+    this.#follow = booleanOption(spec.options, FOLLOW);
+    this.#path = textOption(spec.options, PATH);
+    this.#rate = new RateLimit(0, context.now());
+    this.#bad = (span): void => this.#badRecord(span);
+    this.#metadata = (field, rows, rowStart, rowIndex): Vector => {
+      const base = this.#block?.base ?? 0;
+      switch (field.metadata) {
+        case 'file': return constantText(this.#current?.path ?? '', rows);
+        case 'line': return numbers(rows, (i) => this.#lineBase + rowIndex[i]);
+        default: return numbers(rows, (i) => base + rowStart[i]);
+      }
+    };
+  }
+
+  async open(positions: Readonly<Record<string, Json>>): Promise<void> {
+    this.#restored = positions;
+    this.#kind = await pathKind(this.#path);
+    await this.#list();
+    if (!this.#follow && this.#splits.size === 0 && this.#order.length === 0) await requireFiles(this.#path, this.#kind);
+    if (this.#follow) this.#watch();
+  }
+
+  /** Takes up files that are new. */
+  async #list(): Promise<void> {
+    const { subtask, parallelism } = this.#spec;
+    const files = await listFiles(this.#path, this.#kind);
+    let owned = 0;
+    files.forEach((file, i) => {
+      if (!(this.#follow ? ownsName(file, subtask, parallelism) : ownsIndex(i, subtask, parallelism))) return;
+      owned++;
+      if (!this.#splits.has(file)) this.#splits.set(file, restoredSplit(file, this.#restored[file]));
+    });
+    this.#order = [...this.#splits.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+    if (this.#listedMs === 0 && owned > 0) this.#rate = new RateLimit(((numberOption(this.#spec.options, RATE) ?? 0) * owned) / files.length, this.#context.now());
+    this.#listedMs = this.#context.now();
+  }
+
+  #watch(): void {
+    const target = this.#kind === 'glob' ? globFolder(this.#path) : this.#path;
+    try {
+      this.#watcher = watch(target, { persistent: false }, () => this.#wake());
+      this.#watcher.on('error', () => this.#watcher?.close());
+    } catch (e) {
+      this.#context.log('debug', `cannot watch ${target}, polling instead`, { reason: e instanceof Error ? e.message : String(e) });
+    }
+  }
+
+  #wake(): void {
+    if (this.#changed || this.#closed) return;
+    this.#changed = true;
+    this.#context.wake();
+  }
+
+  next(): SplitBatch | 'idle' | 'end' | Promise<SplitBatch | 'idle' | 'end'> {
+    const allowed = this.#rate.allowance(this.#context.now());
+    if (allowed < 1) return this.#pause(this.#rate.waitMs());
+    const batch = this.#decode(allowed);
+    if (batch !== null) return batch;
+    const advanced = this.#advance(allowed);
+    this.#busy = advanced.catch(() => undefined);
+    return advanced;
+  }
+
+  #pause(ms: number): 'idle' {
+    this.#changed = false;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#wake();
+    }, ms);
+    return 'idle';
+  }
+
+  /** Rows of the block in memory, or null when there are none left. */
+  #decode(allowed: number): SplitBatch | null {
+    const block = this.#block;
+    const split = this.#current;
+    if (block === null || split === null || this.#at >= block.to) return null;
+    this.#at = this.#decoder.decode(this.#at, block.to, allowed, this.#bad);
+    split.offset = block.base + this.#at;
+    split.line = this.#lineBase + this.#decoder.lines;
+    const rows = this.#decoder.rows;
+    if (rows === 0) return null;
+    this.#rate.take(rows);
+    return { split: split.path, batch: this.#decoder.finish(this.#metadata) };
+  }
+
+  async #advance(allowed: number): Promise<SplitBatch | 'idle' | 'end'> {
+    for (;;) {
+      if (this.#closed) return 'idle';
+      if (this.#tail === null && !(await this.#nextFile())) {
+        if (!this.#follow) return 'end';
+        return this.#pause(POLL_MS);
+      }
+      const split = this.#current;
+      const tail = this.#tail;
+      if (split === null || tail === null) continue;
+      this.#block = await tail.next();
+      split.size = tail.size;
+      if (this.#block === null) {
+        await this.#leave(split, tail);
+        continue;
+      }
+      this.#at = this.#block.base === 0 && this.#block.block.compare(BYTE_ORDER_MARK, 0, 3, 0, 3) === 0 ? 3 : 0;
+      this.#lineBase = split.line;
+      this.#decoder.begin(this.#block.block);
+      const batch = this.#decode(allowed);
+      if (batch !== null) return batch;
+    }
+  }
+
+  async #leave(split: Split, tail: FileTail): Promise<void> {
+    this.#tail = null;
+    this.#current = null;
+    split.done = !this.#follow;
+    await tail.close();
+  }
+
+  /** Opens the next file with something unread; false when there is none now. */
+  async #nextFile(): Promise<boolean> {
+    if (this.#follow && (this.#changed || this.#context.now() - this.#listedMs >= POLL_MS)) await this.#list();
+    for (const split of this.#order) {
+      if (split.done) continue;
+      if (this.#follow && !(await this.#grown(split))) continue;
+      return this.#openSplit(split);
+    }
+    return false;
+  }
+
+  async #grown(split: Split): Promise<boolean> {
+    let size: number;
+    try {
+      size = (await stat(split.path)).size;
+    } catch (e) {
+      if (this.#kind === 'file') throw openError(split.path, e);
+      this.#context.log('info', `${split.path} is gone; it is left out from now on`, { read: split.offset });
+      split.done = true;
+      return false;
+    }
+    if (size < split.offset) throw replaced(split.path, `It has ${size} bytes, ${split.offset} were read.`);
+    const before = split.size;
+    split.size = size;
+    // A partial last line was seen before: wait for more of it.
+    return size > split.offset && (size !== before || !split.started);
+  }
+
+  async #openSplit(split: Split): Promise<boolean> {
+    const tail = await FileTail.open(split.path, split.offset, !this.#follow, this.#decoder);
+    try {
+      const head = await tail.head(split.head?.bytes);
+      if (split.head !== null && (head.bytes !== split.head.bytes || head.hash !== split.head.hash)) throw replaced(split.path, 'Its first bytes are not those that were read.');
+      if (split.head === null || split.offset === 0) split.head = head;
+      if (this.#decoder.needsHeader) {
+        const record = await tail.firstRecord();
+        if (record === null) {
+          split.done = !this.#follow;
+          await tail.close();
+          return !this.#follow && (await this.#nextFile());
+        }
+        this.#decoder.header(record);
+        if (split.offset === 0) {
+          split.offset = record.length;
+          split.line += count(record, 10);
+          tail.seek(split.offset);
+        }
+      }
+    } catch (e) {
+      await tail.close();
+      throw e instanceof SqlError ? e : openError(split.path, e);
+    }
+    split.started = true;
+    this.#current = split;
+    this.#tail = tail;
+    return true;
+  }
+
+  #badRecord(span: BadSpan): void {
+    const block = this.#block;
+    const file = this.#current?.path ?? '';
+    if (block === null) return;
+    const end = Math.min(span.end, span.start + BAD_RECORD_BYTES_MAX);
+    const record: BadRecord = { split: file, position: `${file}:${this.#lineBase + span.index} (byte ${block.base + span.start})`, reason: span.reason, raw: block.block.subarray(span.start, end) };
+    this.#context.badRecord(record);
+  }
+
+  positions(): Record<string, Json> {
+    const out: Record<string, Json> = {};
+    for (const s of this.#order) if (s.head !== null) out[s.path] = { offset: s.offset, line: s.line, head: { bytes: s.head.bytes, hash: s.head.hash } };
+    return out;
+  }
+
+  unreadSplits(): readonly string[] {
+    return this.#order.filter((s) => !s.started && !s.done).map((s) => s.path);
+  }
+
+  progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[] {
+    return this.#order.map((s) => ({ split: s.path, position: String(s.offset), lag: s.started ? Math.max(s.size - s.offset, 0) : null }));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#watcher?.close();
+    await this.#busy;
+    await this.#tail?.close();
+    this.#tail = null;
+  }
+}
+
+function replaced(file: string, detail: string): SqlError {
+  return new SqlError('55000', `file "${file}" was replaced or truncated since it was read`, { detail, hint: 'Files of a stream may only grow; drop the stream and create it anew to read the file from its start.' });
+}
+
+function restoredSplit(file: string, position: Json | undefined): Split {
+  const split: Split = { path: file, offset: 0, line: 1, head: null, size: 0, done: false, started: false };
+  if (typeof position !== 'object' || position === null || !('offset' in position) || !('line' in position) || !('head' in position)) return split;
+  const { offset, line, head } = position;
+  if (typeof offset === 'number') split.offset = offset;
+  if (typeof line === 'number') split.line = line;
+  split.started = split.offset > 0;
+  if (typeof head === 'object' && head !== null && 'bytes' in head && 'hash' in head && typeof head.bytes === 'number' && typeof head.hash === 'number') split.head = { bytes: head.bytes, hash: head.hash };
+  return split;
+}
+
+function count(b: Uint8Array, byte: number): number {
+  let n = 0;
+  for (const c of b) if (c === byte) n++;
+  return n;
+}
+
+/** The folder above a glob's first pattern: only it is watched, deeper changes are found by polling. */
+function globFolder(glob: string): string {
+  const parts = glob.split(path.sep);
+  const first = parts.findIndex((s) => /[*?[]/.test(s));
+  return parts.slice(0, first).join(path.sep) || (path.isAbsolute(glob) ? path.sep : '.');
+}
+
+async function requireFiles(given: string, kind: PathKind): Promise<void> {
+  if ((await listFiles(given, kind)).length > 0) return;
+  throw new SqlError('58P01', kind === 'glob' ? `no file matches "${given}"` : `folder "${given}" has no files`, { hint: 'With follow = \'true\' files may come later.' });
+}
+
+export const fileSource: SourceConnector = {
+  name: 'file',
+  description: 'NDJSON or CSV files: a file, a folder or a glob; also followed as they grow',
+  options: [PATH, FORMAT, FOLLOW, RATE, ON_ERROR, TIMESTAMP_FORMAT, ...CSV_OPTIONS],
+  bounded: (options) => !booleanOption(options, FOLLOW),
+  validate: (options) => checkFormat(options),
+  check: async (options) => {
+    const given = textOption(options, PATH);
+    const kind = await pathKind(given);
+    if (!booleanOption(options, FOLLOW)) await requireFiles(given, kind);
+    const [first] = await listFiles(given, kind);
+    if (first !== undefined && /\.(gz|zst|bz2|xz|lz4|snappy|zip)$/.test(first)) throw new SqlError('0A000', `compressed file "${first}" is not supported`, { hint: 'Unpack it first.' });
+    if (first !== undefined) {
+      const tail = await FileTail.open(first, 0, true, blockDecoder(options, []));
+      await tail.close();
+    }
+  },
+  create: (spec, context) => new FileReader(spec, context),
+};

@@ -1,0 +1,137 @@
+/**
+ * FileTail: one open file as blocks of whole records, from a byte position on. The next block is read while the caller decodes the
+ * last one. What stands after a block's last record is carried into the next; at the end of a bounded file it is a record too, in a
+ * followed one it waits for its line end. A record beyond RECORD_BYTES_MAX is 54000; a file shorter than what was read is 55000.
+ */
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { SqlError } from '../../types/error.js';
+import { newBlock } from '../formats/format.js';
+import type { BlockDecoder } from '../formats/format.js';
+import { openError } from './files.js';
+
+const BLOCK_BYTES = 1 << 20;
+export const RECORD_BYTES_MAX = 64 << 20;
+/** Bytes at a file's start that tell it from another one put in its place. */
+const HEAD_BYTES = 256;
+
+export interface FileBlock {
+  readonly block: Buffer;
+  /** Records stand in [0, to). */
+  readonly to: number;
+  /** File offset of block[0]. */
+  readonly base: number;
+}
+
+export interface FileHead { readonly bytes: number; readonly hash: number }
+
+export class FileTail {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  readonly #bounded: boolean;
+  readonly #decoder: BlockDecoder;
+  #at: number;
+  #carry: Buffer = Buffer.alloc(0);
+  #pending: Promise<FileBlock | null> | null = null;
+  #ended = false;
+  /** Size when last looked at. */
+  size = 0;
+
+  private constructor(path: string, handle: FileHandle, at: number, bounded: boolean, decoder: BlockDecoder) {
+    this.path = path;
+    this.#handle = handle;
+    this.#at = at;
+    this.#bounded = bounded;
+    this.#decoder = decoder;
+  }
+
+  static async open(path: string, at: number, bounded: boolean, decoder: BlockDecoder): Promise<FileTail> {
+    let handle: FileHandle;
+    try {
+      handle = await open(path, 'r');
+    } catch (e) {
+      throw openError(path, e);
+    }
+    return new FileTail(path, handle, at, bounded, decoder);
+  }
+
+  /** Fingerprint of the file's first bytes (of `bytes` of them when given). */
+  async head(bytes = HEAD_BYTES): Promise<FileHead> {
+    const b = Buffer.alloc(bytes);
+    const { bytesRead } = await this.#handle.read(b, 0, bytes, 0);
+    let hash = 0x811c9dc5;
+    for (let i = 0; i < bytesRead; i++) hash = Math.imul(hash ^ b[i], 0x01000193);
+    return { bytes: bytesRead, hash: hash >>> 0 };
+  }
+
+  /** The first record of the file (CSV's header), with its line end; null when it is not there yet. */
+  async firstRecord(): Promise<Buffer | null> {
+    for (let bytes = 1 << 16; ; bytes *= 4) {
+      const b = Buffer.alloc(bytes);
+      const { bytesRead } = await this.#handle.read(b, 0, bytes, 0);
+      const end = this.#decoder.recordEnd(b, 0, bytesRead);
+      if (end > 0) return b.subarray(0, end);
+      if (bytesRead < bytes) return this.#bounded && bytesRead > 0 ? b.subarray(0, bytesRead) : null;
+      if (bytes > RECORD_BYTES_MAX) throw this.#tooLong(0);
+    }
+  }
+
+  /** Continue reading here: only before the first block. */
+  seek(at: number): void {
+    this.#at = at;
+  }
+
+  /** The next block of records; null at the end of what is there now. */
+  async next(): Promise<FileBlock | null> {
+    const block = await (this.#pending ?? this.#read());
+    this.#pending = null;
+    if (block !== null && !this.#ended) {
+      this.#pending = this.#read();
+      // Awaited by the next call; a failure meanwhile must not count as unhandled.
+      this.#pending.catch(() => undefined);
+    }
+    return block;
+  }
+
+  async #read(): Promise<FileBlock | null> {
+    for (;;) {
+      const carried = this.#carry.length;
+      this.size = (await this.#handle.stat()).size;
+      if (this.size < this.#at) {
+        throw new SqlError('55000', `file "${this.path}" was truncated while it was read`, { detail: `It has ${this.size} bytes, ${this.#at} were read.`, hint: 'Files of a stream may only grow; drop the stream and create it anew to read the file from its start.' });
+      }
+      const want = Math.min(Math.max(BLOCK_BYTES, carried), this.size - this.#at);
+      const base = this.#at - carried;
+      if (want === 0) {
+        this.#ended = true;
+        if (!this.#bounded || carried === 0) return null;
+        const last = newBlock(carried);
+        this.#carry.copy(last);
+        this.#carry = Buffer.alloc(0);
+        return { block: last, to: carried, base };
+      }
+      const block = newBlock(carried + want);
+      this.#carry.copy(block);
+      const { bytesRead } = await this.#handle.read(block, carried, want, this.#at);
+      if (bytesRead === 0) continue;
+      this.#at += bytesRead;
+      const filled = carried + bytesRead;
+      const to = this.#decoder.lastBorder(block, 0, filled);
+      if (to > 0) {
+        this.#carry = block.subarray(to, filled);
+        return { block, to, base };
+      }
+      if (filled > RECORD_BYTES_MAX) throw this.#tooLong(base);
+      this.#carry = block.subarray(0, filled);
+    }
+  }
+
+  #tooLong(at: number): SqlError {
+    return new SqlError('54000', `a record of file "${this.path}" is longer than ${RECORD_BYTES_MAX} bytes`, { detail: `It begins at byte ${at}.` });
+  }
+
+  async close(): Promise<void> {
+    await this.#pending?.catch(() => undefined);
+    await this.#handle.close();
+  }
+}
