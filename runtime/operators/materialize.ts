@@ -91,11 +91,12 @@ export class MaterializeOperator implements Operator {
   #addKeyless(keys: KeyBatch, i: number, weight: number): void {
     const table = this.#table;
     const slot = table.findOrInsert(keys, i, 8);
+    // Before the change: open readers save the old value.
+    table.changed(slot);
     const cell = table.offset(slot) >> 3;
     const { f64 } = table.page(slot);
-    f64[cell] += weight;
-    if (f64[cell] === 0) table.delete(slot);
-    else table.changed(slot);
+    if (f64[cell] + weight === 0) table.delete(slot);
+    else f64[cell] += weight;
   }
 
   #addKeyed(keys: KeyBatch, i: number, rows: RowBytes, weight: number): void {
@@ -103,6 +104,8 @@ export class MaterializeOperator implements Operator {
     const from = rows.start[i];
     const length = rows.end[i] - from;
     const slot = table.findOrInsert(keys, i, entryBytes(length));
+    // Before the change: open readers save the old value.
+    table.changed(slot);
     const total = table.length(slot);
     const offset = table.offset(slot);
     const page = table.page(slot);
@@ -117,7 +120,7 @@ export class MaterializeOperator implements Operator {
       const size = page.i32[word + 1];
       if (size === length && sameBytes(page.bytes, offset + at + ENTRY_HEAD, rows.data, from, length)) {
         const count = page.i32[word] + weight;
-        if (count !== 0) { page.i32[word] = count; table.changed(slot); }
+        if (count !== 0) page.i32[word] = count;
         else this.#removeEntry(slot, at, entryBytes(size), total);
         return;
       }
@@ -129,7 +132,6 @@ export class MaterializeOperator implements Operator {
     grown.i32[at >> 2] = weight;
     grown.i32[(at >> 2) + 1] = length;
     grown.bytes.set(rows.data.subarray(from, from + length), at + ENTRY_HEAD);
-    table.changed(slot);
   }
 
   #removeEntry(slot: number, at: number, size: number, total: number): void {
@@ -139,7 +141,6 @@ export class MaterializeOperator implements Operator {
     const offset = table.offset(slot);
     bytes.copyWithin(offset + at, offset + at + size, offset + total);
     table.resize(slot, total - size);
-    table.changed(slot);
   }
 
   barrier(barrier: Barrier): void {
