@@ -11,12 +11,15 @@ export type TimestampUs = number | bigint;
 const SAFE_US = 9007199254740992;
 /** Days whose every microsecond is exact in a number. */
 const SAFE_DAYS = 104248;
-/** 4714-11-24 BC and 294277-01-01 AD: the limits of timestamps. */
+/**
+ * Limits of timestamps: 4714-11-24 BC as in PostgreSQL, and 294247-01-10, where 64 bits of microseconds since 1970 end
+ * (PostgreSQL counts from 2000 and ends thirty years later).
+ */
 const TIMESTAMP_DAYS_MIN = -2440588;
-const TIMESTAMP_DAYS_END = 106751991;
-const TIMESTAMP_US_END = 9223371331200000000n;
+export const TIMESTAMP_DAYS_END = 106751991;
+const TIMESTAMP_US_END = 9223372036800000000n;
 /** 5874898-01-01: the end of dates. */
-export const DATE_END = 2145031949;
+export const DATE_END = 2145042906;
 export const DATE_MIN = -2440588;
 
 export function daysFromCivil(year: number, month: number, day: number): number {
@@ -68,7 +71,7 @@ export function joinTimestamp(days: number, us: number): TimestampUs {
     const v = days * US_PER_DAY + us;
     if (v <= SAFE_US && v >= -SAFE_US) return v;
   }
-  if (!(days >= TIMESTAMP_DAYS_MIN - 1 && days <= TIMESTAMP_DAYS_END + 1)) throw timestampOutOfRange();
+  if (!(days >= TIMESTAMP_DAYS_MIN - 2 && days <= TIMESTAMP_DAYS_END + 2)) throw timestampOutOfRange();
   return checkTimestamp(BigInt(days) * BigInt(US_PER_DAY) + BigInt(us));
 }
 

@@ -4,7 +4,7 @@
  */
 import type { TimestampUs } from './calendar.js';
 import {
-  DATE_END, DATE_MIN, addUs, checkTimestamp, civilFromDays, dayOfWeek, daysFromCivil, daysInMonth, isFiniteTimestamp, isoWeek, joinTimestamp,
+  DATE_END, DATE_MIN, TIMESTAMP_DAYS_END, addUs, checkTimestamp, civilFromDays, dayOfWeek, daysFromCivil, daysInMonth, isFiniteTimestamp, isoWeek, joinTimestamp,
   timestampDays, timestampTime,
 } from './calendar.js';
 import { SqlError } from './error.js';
@@ -76,7 +76,7 @@ export function roundTimestamp(t: TimestampUs, precision: number): TimestampUs {
 /** days ↔ timestamps. */
 export function dateToTimestamp(days: number): TimestampUs {
   if (!Number.isFinite(days)) return days;
-  if (days >= 106751991) throw new SqlError('22008', 'date out of range for timestamp');
+  if (days >= TIMESTAMP_DAYS_END) throw new SqlError('22008', 'date out of range for timestamp');
   return joinTimestamp(days, 0);
 }
 
@@ -149,8 +149,8 @@ export function age(a: TimestampUs, b: TimestampUs): Interval {
   let years = y.year - x.year;
   if (us < 0) { us += US_PER_DAY; days--; }
   while (days < 0) {
-    // Borrow the month of the earlier moment; of the later one when the sign is turned.
-    days += negative ? daysInMonth(y.year, y.month) : daysInMonth(x.year, x.month);
+    // Borrow the month of the earlier moment.
+    days += daysInMonth(x.year, x.month);
     months--;
   }
   while (months < 0) { months += 12; years--; }
@@ -182,10 +182,19 @@ export function unitNotSupported(name: string, type: string): SqlError {
   return new SqlError('0A000', `unit "${name}" not supported for type ${type}`);
 }
 
+/** Units that date_trunc does not know although extract does. */
+const EXTRACT_ONLY = new Set(['dow', 'doy', 'isodow', 'isoyear', 'epoch', 'julian']);
+
+function truncUnit(name: string, type: string): string {
+  const unit = timeUnit(name, type);
+  if (EXTRACT_ONLY.has(unit)) throw new SqlError('22023', `unit "${name}" not recognized for type ${type}`);
+  return unit;
+}
+
 /** date_trunc on a local timestamp. */
 export function truncTimestamp(unitName: string, t: TimestampUs, type: string): TimestampUs {
-  const unit = timeUnit(unitName, type);
-  if (!isFiniteTimestamp(t)) return t;
+  const unit = truncUnit(unitName, type);
+  if (!isFiniteTimestamp(t)) return unit.startsWith('timezone') ? failUnit(unitName, type) : t;
   const days = timestampDays(t);
   const us = timestampTime(t);
   const within = (step: number): TimestampUs => joinTimestamp(days, us - (us % step));
@@ -199,6 +208,10 @@ export function truncTimestamp(unitName: string, t: TimestampUs, type: string): 
     case 'week': return joinTimestamp(days - ((dayOfWeek(days) + 6) % 7), 0);
     default: return joinTimestamp(truncDay(unit, unitName, days, type), 0);
   }
+}
+
+function failUnit(name: string, type: string): never {
+  throw unitNotSupported(name, type);
 }
 
 function truncDay(unit: string, unitName: string, days: number, type: string): number {
@@ -216,11 +229,8 @@ function truncDay(unit: string, unitName: string, days: number, type: string): n
 
 export function truncTimestamptz(unitName: string, t: TimestampUs, zone: TimeZone): TimestampUs {
   const type = 'timestamp with time zone';
-  if (!isFiniteTimestamp(t)) {
-    timeUnit(unitName, type);
-    return t;
-  }
-  const unit = timeUnit(unitName, type);
+  const unit = truncUnit(unitName, type);
+  if (!isFiniteTimestamp(t)) return unit.startsWith('timezone') ? failUnit(unitName, type) : t;
   const local = truncTimestamp(unitName, toLocal(t, zone), type);
   // Below a day the offset of the value itself holds: an hour that a change repeats stays the hour it was.
   const small = unit === 'hour' || unit === 'minute' || unit === 'second' || unit === 'milliseconds' || unit === 'microseconds';
@@ -228,7 +238,7 @@ export function truncTimestamptz(unitName: string, t: TimestampUs, zone: TimeZon
 }
 
 export function truncInterval(unitName: string, v: Interval): Interval {
-  const unit = timeUnit(unitName, 'interval');
+  const unit = truncUnit(unitName, 'interval');
   const us = (step: number): Interval => new Interval(v.months, v.days, v.us - (v.us % step));
   const months = (step: number): Interval => new Interval(v.months - (v.months % step), 0, 0);
   switch (unit) {

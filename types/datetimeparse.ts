@@ -82,10 +82,10 @@ function parse(text: string, type: TimeTypeName, ctx: TimeContext): Parsed {
   if (Number(m[1]) === 0) throw outOfRange(text);
   if (m[4] === undefined) return { special: null, days, us: null, zone: null };
   const us = clock(Number(m[4]), Number(m[5]), Number(m[6] ?? 0), m[7] === undefined ? 0 : parseFraction(m[7]), text);
-  return { special: null, days, us, zone: m[8] === undefined ? null : parseOffset(m[8].includes(':') || m[8].length < 6 ? m[8] : m[8], text) };
+  return { special: null, days, us, zone: m[8] === undefined ? null : parseOffset(m[8], text) };
 }
 
-const TOKEN = /[\s,]*(?:(\d+(?::\d+)+(?:\.\d*)?|\d+:\d+\.\d*)|(\d+(?:[-/]\d+[-/]\d+|[-/][A-Za-z]{3,9}[-/]\d+|\.\d+\.\d+)(?!\d))|(\d{2,}[-/][A-Za-z]+[-/]\d+)|([A-Za-z]{3,9}-\d{1,2}-\d+)|(\d+\.\d*|\.\d+|\d+)|([+-]\d+(?::\d+)*)|([+-]?[A-Za-z][A-Za-z_]*(?:\/[A-Za-z0-9_+\-/]+)?)|(-)|([^\s]))/y;
+const TOKEN = /[\s,]*(?:(\d+(?::\d+)+(?:\.\d*)?|\d+:\d+\.\d*)|(\d+(?:[-/]\d+[-/]\d+|[-/][A-Za-z]{3,9}[-/]\d+|\.\d+\.\d+)(?!\d))|(\d{2,}[-/][A-Za-z]+[-/]\d+)|([A-Za-z]{3,9}-\d{1,2}-\d+)|(\d+\.\d*|\.\d+|\d+)|([+-]\d+(?::\d+)*)|([A-Za-z]{3}\d[A-Za-z]{3}|[+-]?[A-Za-z][A-Za-z_]*(?:\/[A-Za-z0-9_+\-/]+)?)|(-)|([^\s]))/y;
 
 /** The general form: fields in any sensible order. */
 class FieldReader {
@@ -204,7 +204,6 @@ class FieldReader {
     else if (this.#month === null) this.#month = v;
     else if (this.#day === null) this.#day = v;
     else if (this.#year === null) this.#setYear(whole);
-    else if (this.#us === null && (this.#type !== 'date')) this.#us = v * US_PER_HOUR;
     else throw this.#bad();
   }
 

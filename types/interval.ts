@@ -259,7 +259,7 @@ function splitNumber(s: string): { value: number; fraction: number } {
   return negative ? { value: -whole, fraction: -fraction } : { value: whole, fraction };
 }
 
-const TOKEN = /\s*(?:([+-]?\d+-\d+)(?![\d.:])|([+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([a-zA-Z]+)|(@))/y;
+const TOKEN = /\s*(?:([+-]?\d+-\d+)(?![\d.:-])|([+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\d.+-])|([a-zA-Z]+)|(@))/y;
 
 /** Default unit of a bare trailing number; interval fields ('day to second') set another one. */
 export function parseInterval(text: string, bareUnit = 'second'): Interval {
@@ -317,7 +317,7 @@ export function parseInterval(text: string, bareUnit = 'second'): Interval {
 }
 
 function build(f: { months: number; days: number; us: number }, text: string): Interval {
-  if (Math.abs(f.months) > INT4_MAX || Math.abs(f.days) > INT4_MAX || Math.abs(f.us) > US_SAFE_MAX) {
+  if (f.months > INT4_MAX || f.months < INT4_MIN || f.days > INT4_MAX || f.days < INT4_MIN || Math.abs(f.us) > US_SAFE_MAX) {
     throw new SqlError('22015', `interval field value out of range: "${text}"`);
   }
   return new Interval(f.months, f.days, f.us);

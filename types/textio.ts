@@ -83,7 +83,27 @@ export function formatFloat8(v: number): string {
   if (v !== v) return 'NaN';
   if (v === Infinity) return 'Infinity';
   if (v === -Infinity) return '-Infinity';
-  return layoutFloat(v.toExponential(), 15);
+  return layoutFloat(v >= 18014398509481984 || v <= -18014398509481984 ? shortestStrict(v) : v.toExponential(), 15);
+}
+
+/**
+ * JavaScript takes a shortest decimal that lies halfway to the next double (1e23), PostgreSQL only one strictly inside. Such
+ * decimals exist for large integers only.
+ */
+function shortestStrict(v: number): string {
+  const s = v.toExponential();
+  const [mantissa, exponent] = s.split('e');
+  const digits = mantissa.replace('.', '');
+  const shift = Number(exponent) - (digits.length - (digits.startsWith('-') ? 2 : 1));
+  if (shift < 0 || shift > 40) return s;
+  const diff = BigInt(digits) * 10n ** BigInt(shift) - BigInt(v);
+  const next = BigInt(v) + 2n * diff;
+  if (diff === 0n || BigInt(Number(next)) !== next) return s;
+  for (let p = digits.length; p < 17; p++) {
+    const longer = v.toExponential(p);
+    if (Number(longer) === v) return longer;
+  }
+  return s;
 }
 
 function layoutFloat(exponential: string, exponentFrom: number): string {
@@ -103,6 +123,16 @@ function layoutFloat(exponential: string, exponentFrom: number): string {
   return negative ? `-${body}` : body;
 }
 
+/** Halfway between two float4: PostgreSQL's shortest text lies strictly inside the value's interval. */
+function isFloat4Border(c: number): boolean {
+  const v = new Float32Array([c]);
+  if (v[0] === c) return false;
+  const bits = new Int32Array(v.buffer);
+  const near = v[0];
+  bits[0] += (c > near) === (near > 0) ? 1 : -1;
+  return (near + v[0]) / 2 === c;
+}
+
 export function formatFloat4(v: number): string {
   if (v !== v) return 'NaN';
   if (v === Infinity) return 'Infinity';
@@ -110,7 +140,8 @@ export function formatFloat4(v: number): string {
   if (v === 0) return Object.is(v, -0) ? '-0' : '0';
   for (let precision = 0; precision < 9; precision++) {
     const s = v.toExponential(precision);
-    if (Math.fround(Number(s)) === v) return layoutFloat(s.replace(/\.?0+e/, 'e'), 6);
+    const c = Number(s);
+    if (Math.fround(c) === v && !isFloat4Border(c)) return layoutFloat(s.replace(/(\.\d*?)0+e/, '$1e').replace('.e', 'e'), 6);
   }
   return layoutFloat(v.toExponential(), 6);
 }

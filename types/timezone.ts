@@ -82,9 +82,10 @@ class IanaZone implements TimeZone {
     const offset = this.offsetAt(utcSeconds);
     const summer = offset > Math.min(this.offsetAt(utcSeconds - 182 * 86400), this.offsetAt(utcSeconds + 182 * 86400));
     const known = ABBREVIATION_OF.get(this.name)?.[summer ? 1 : 0];
-    if (known !== undefined) return known;
+    if (known !== undefined && offset % 60 === 0) return known;
     const parts = new Intl.DateTimeFormat('en-US', { timeZone: this.name, timeZoneName: 'short' }).formatToParts(utcSeconds * 1000);
     const short = parts.find((p) => p.type === 'timeZoneName')?.value ?? '';
+    if (offset % 60 !== 0) return 'LMT';
     return /^[A-Z]{3,5}$/.test(short) ? short : formatOffset(offset);
   }
 

@@ -58,8 +58,8 @@ function concat(a: SqlArray | null, b: SqlArray | null): SqlArray | null {
     if (!same(a.dims.slice(1), b.dims.slice(1))) throw incompatible('Arrays with differing element dimensions are not compatible for concatenation.');
     return new SqlArray(elems, [a.dims[0] + b.dims[0], ...a.dims.slice(1)], a.lower);
   }
-  if (a.ndims === b.ndims - 1 && same(a.dims, b.dims.slice(1))) return new SqlArray(elems, [b.dims[0] + 1, ...a.dims], b.lower);
-  if (b.ndims === a.ndims - 1 && same(b.dims, a.dims.slice(1))) return new SqlArray(elems, [a.dims[0] + 1, ...b.dims], a.lower);
+  if (a.ndims === b.ndims - 1 && same(a.dims, b.dims.slice(1)) && same(a.lower, b.lower.slice(1))) return new SqlArray(elems, [b.dims[0] + 1, ...a.dims], b.lower);
+  if (b.ndims === a.ndims - 1 && same(b.dims, a.dims.slice(1)) && same(b.lower, a.lower.slice(1))) return new SqlArray(elems, [a.dims[0] + 1, ...b.dims], a.lower);
   if (Math.abs(a.ndims - b.ndims) > 1) throw incompatible(`Arrays of ${a.ndims} and ${b.ndims} dimensions are not compatible for concatenation.`);
   throw incompatible('Arrays with differing dimensions are not compatible for concatenation.');
 }
@@ -79,10 +79,9 @@ function toText(types: readonly SqlType[]): BoundEvaluate {
 
 /** Array of NULLs or values in given dimensions. */
 function fill(v: Datum, dims: SqlArray, lower: SqlArray | null): SqlArray {
-  const sizes = dims.elems.map((n) => {
-    if (n === null) throw new SqlError('22004', 'dimension values cannot be null');
-    return Number(n);
-  });
+  if (dims.elems.includes(null) || lower?.elems.includes(null) === true) throw new SqlError('22004', 'dimension values cannot be null');
+  if (dims.ndims > 1 || (lower !== null && (lower.ndims > 1 || lower.elems.length !== dims.elems.length))) throw new SqlError('2202E', 'wrong number of array subscripts');
+  const sizes = dims.elems.map(Number);
   const count = sizes.reduce((a, b) => a * b, sizes.length === 0 ? 0 : 1);
   if (count > ARRAY_ELEMENTS_MAX || sizes.some((n) => n < 0)) throw new SqlError('54000', `array size exceeds the maximum allowed (${ARRAY_ELEMENTS_MAX})`);
   if (count === 0) return SqlArray.EMPTY;

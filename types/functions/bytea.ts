@@ -125,6 +125,7 @@ const hash = (name: string) => (v: Uint8Array): Datum => Uint8Array.from(createH
 
 function fromUtf8(v: Uint8Array, encoding: string): string {
   if (!/^utf-?8$/i.test(encoding)) throw new SqlError('0A000', `encoding ${encoding} is not supported`);
+  if (v.includes(0)) throw new SqlError('22021', 'invalid byte sequence for encoding "UTF8": 0x00');
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(v);
   } catch (cause) {

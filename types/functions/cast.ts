@@ -205,8 +205,7 @@ function fromText(from: TypeKind, to: SqlType): CastDef {
     from, to: to.kind, context: from === 'unknown' ? 'implicit' : 'explicit', immutable: !SESSION_INPUT.has(to.kind),
     evaluate: (v, type, explicit, ctx) => {
       if (v === null) return null;
-      const text = from === 'bpchar' ? trimBlanks(String(v)) : String(v);
-      return applyTypmod(type, (type.kind === 'array' || type.mod !== undefined ? parserOf(type) : parse)(text, ctx), explicit);
+      return applyTypmod(type, (type.kind === 'array' || type.mod !== undefined ? parserOf(type) : parse)(String(v), ctx), explicit);
     },
   };
 }

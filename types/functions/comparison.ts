@@ -2,6 +2,7 @@
  * Comparison operators (= <> < <= > >=) of every type, the mixed ones that PostgreSQL has (integers, floats, dates with
  * timestamps), arrays by element type; greatest and least.
  */
+import { TIMESTAMP_DAYS_END } from '../calendar.js';
 import { dateToTimestamp } from '../datetime.js';
 import type { Comparator } from '../compare.js';
 import { compareNumbers, comparatorOf } from '../compare.js';
@@ -41,7 +42,7 @@ const localDate = (v: Ts, ctx: EvalContext): Ts => local(asDate(v), ctx);
 
 /** A date past the timestamps' range still compares: as an infinity. */
 function clampDate(days: number): Ts {
-  return days >= 106751991 ? Infinity : dateToTimestamp(days);
+  return days >= TIMESTAMP_DAYS_END ? Infinity : dateToTimestamp(days);
 }
 
 function extreme(name: string, keep: (c: number) => boolean): FunctionDef {

@@ -18,7 +18,7 @@ import type { FunctionDef } from './catalogue.js';
 import { contextFn, fn } from './define.js';
 import type { EvalContext } from './evalcontext.js';
 import { intervalToChar, timestampToChar, toDate, toTimestamp, zoneFields } from './formatdatetime.js';
-import { numberToChar, toNumber } from './formatnumber.js';
+import { floatToChar, numberToChar, toNumber } from './formatnumber.js';
 import { intervalOutOfRange } from '../interval.js';
 
 type Ts = TimestampUs;
@@ -111,6 +111,13 @@ function makeTimestamp(y: number, mo: number, d: number, h: number, mi: number, 
   return joinTimestamp(days, makeTime(h, mi, s));
 }
 
+/** make_timestamptz reads '+03' as ISO 8601 does, east of UTC. */
+function isoZone(name: string): TimeZone {
+  const m = /^([+-])(\d{1,2})(?::?(\d{2}))?$/.exec(name.trim());
+  if (m === null) return timeZoneByName(name);
+  return fixedZone((m[1] === '-' ? -1 : 1) * (Number(m[2]) * 3600 + Number(m[3] ?? 0) * 60));
+}
+
 function makeInterval(...parts: readonly number[]): Interval {
   const [years = 0, months = 0, weeks = 0, days = 0, hours = 0, mins = 0, secs = 0] = parts;
   if (!Number.isFinite(secs)) throw intervalOutOfRange();
@@ -171,7 +178,9 @@ const INTERVAL_NAMES = ['years', 'months', 'weeks', 'days', 'hours', 'mins', 'se
 export const datetimeFunctions: readonly FunctionDef[] = [
   ...operators,
   ...nowFunctions(),
-  ...extraction('date', (u, v) => extractDate(u, v), false),
+  fn('extract(text,date)', 'numeric', extractDate),
+  // As in PostgreSQL, date_part of a date goes through timestamp: an hour of it is 0, not an error.
+  fn('date_part(text,date)', 'float8', (u: string, d: number) => extractTimestamp(u, dateToTimestamp(d))?.toNumber() ?? null),
   ...extraction('time', (u, v) => extractTime(u, v), false),
   ...extraction('timestamp', (u, v) => extractTimestamp(u, v), false),
   ...extraction('interval', (u, v) => extractInterval(u, v), false),
@@ -182,10 +191,10 @@ export const datetimeFunctions: readonly FunctionDef[] = [
   fn('date_trunc(text,interval)', 'interval', truncInterval),
   fn('date_bin(interval,timestamp,timestamp)', 'timestamp', dateBin),
   fn('date_bin(interval,timestamptz,timestamptz)', 'timestamptz', dateBin),
-  fn('timezone(text,timestamp)', 'timestamptz', (z: string, t: Ts) => fromLocal(t, timeZoneByName(z))),
-  fn('timezone(text,timestamptz)', 'timestamp', (z: string, t: Ts) => toLocal(t, timeZoneByName(z))),
-  fn('timezone(interval,timestamp)', 'timestamptz', (i: Interval, t: Ts) => fromLocal(t, intervalZone(i))),
-  fn('timezone(interval,timestamptz)', 'timestamp', (i: Interval, t: Ts) => toLocal(t, intervalZone(i))),
+  fn('timezone(text,timestamp)', 'timestamptz', (z: string, t: Ts) => (isFiniteTimestamp(t) ? fromLocal(t, timeZoneByName(z)) : t)),
+  fn('timezone(text,timestamptz)', 'timestamp', (z: string, t: Ts) => (isFiniteTimestamp(t) ? toLocal(t, timeZoneByName(z)) : t)),
+  fn('timezone(interval,timestamp)', 'timestamptz', (i: Interval, t: Ts) => (isFiniteTimestamp(t) ? fromLocal(t, intervalZone(i)) : t)),
+  fn('timezone(interval,timestamptz)', 'timestamp', (i: Interval, t: Ts) => (isFiniteTimestamp(t) ? toLocal(t, intervalZone(i)) : t)),
   fn('age(timestamp,timestamp)', 'interval', age),
   contextFn('age(timestamptz,timestamptz)', 'interval', (ctx: EvalContext, a: Ts, b: Ts) => age(toLocal(a, zoneOf(ctx)), toLocal(b, zoneOf(ctx)))),
   contextFn('age(timestamp)', 'interval', (ctx: EvalContext, t: Ts) => age(midnight(ctx), t)),
@@ -201,7 +210,7 @@ export const datetimeFunctions: readonly FunctionDef[] = [
   fn('make_time(int4,int4,float8)', 'time', makeTime, { argNames: ['hour', 'min', 'sec'] }),
   fn('make_timestamp(int4,int4,int4,int4,int4,float8)', 'timestamp', makeTimestamp, { argNames: ['year', 'month', 'mday', 'hour', 'min', 'sec'] }),
   contextFn('make_timestamptz(int4,int4,int4,int4,int4,float8)', 'timestamptz', (ctx: EvalContext, ...p: [number, number, number, number, number, number]) => fromLocal(makeTimestamp(...p), zoneOf(ctx)), { argNames: ['year', 'month', 'mday', 'hour', 'min', 'sec'] }),
-  fn('make_timestamptz(int4,int4,int4,int4,int4,float8,text)', 'timestamptz', (y: number, mo: number, d: number, h: number, mi: number, s: number, zone: string) => fromLocal(makeTimestamp(y, mo, d, h, mi, s), timeZoneByName(zone)), { argNames: ['year', 'month', 'mday', 'hour', 'min', 'sec', 'timezone'] }),
+  fn('make_timestamptz(int4,int4,int4,int4,int4,float8,text)', 'timestamptz', (y: number, mo: number, d: number, h: number, mi: number, s: number, zone: string) => fromLocal(makeTimestamp(y, mo, d, h, mi, s), isoZone(zone)), { argNames: ['year', 'month', 'mday', 'hour', 'min', 'sec', 'timezone'] }),
   fn('make_interval(int4,int4,int4,int4,int4,int4,float8)', 'interval', makeInterval, { argNames: INTERVAL_NAMES, defaults: ['0', '0', '0', '0', '0', '0', '0.0'] }),
   fn('to_timestamp(float8)', 'timestamptz', epochToTimestamp),
   contextFn('to_timestamp(text,text)', 'timestamptz', (ctx: EvalContext, s: string, f: string) => toTimestamp(s, f, zoneOf(ctx))),
@@ -212,8 +221,8 @@ export const datetimeFunctions: readonly FunctionDef[] = [
   fn('to_char(numeric,text)', 'text', (v: Numeric, f: string) => numberToChar(v, f)),
   fn('to_char(int4,text)', 'text', (v: number, f: string) => numberToChar(Numeric.fromInt(v), f)),
   fn('to_char(int8,text)', 'text', (v: number | bigint, f: string) => numberToChar(Numeric.fromInt(v), f)),
-  fn('to_char(float4,text)', 'text', (v: number, f: string) => numberToChar(Numeric.fromNumber(v, 6), f, true)),
-  fn('to_char(float8,text)', 'text', (v: number, f: string) => numberToChar(Numeric.fromNumber(v, 15), f, true)),
+  fn('to_char(float4,text)', 'text', (v: number, f: string) => floatToChar(v, f, 6)),
+  fn('to_char(float8,text)', 'text', (v: number, f: string) => floatToChar(v, f, 15)),
   fn('to_number(text,text)', 'numeric', toNumber),
   ...['timestamp', 'timestamptz', 'time'].map((k) => fn(`overlaps(${k},${k},${k},${k})`, 'bool', overlaps, { strict: false })),
   fn('date(timestamp)', 'date', timestampToDate),

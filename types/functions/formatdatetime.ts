@@ -4,7 +4,7 @@
  * A template is cut once into nodes (keyword or literal) and kept in a bounded cache; writing and reading walk the nodes.
  */
 import type { TimestampUs } from '../calendar.js';
-import { civilFromDays, dayOfWeek, daysFromCivil, daysInMonth, isoWeek, isoYearStart, joinTimestamp, timestampDays, timestampTime } from '../calendar.js';
+import { DATE_END, DATE_MIN, civilFromDays, dayOfWeek, daysFromCivil, daysInMonth, isoWeek, isoYearStart, joinTimestamp, timestampDays, timestampTime } from '../calendar.js';
 import { SqlError } from '../error.js';
 import type { Interval } from '../interval.js';
 import { US_PER_HOUR, US_PER_MINUTE, US_PER_SECOND } from '../interval.js';
@@ -46,10 +46,12 @@ function compile(template: string): readonly Node[] {
     }
     let at = i;
     let fill = false;
+    let local = false;
     for (;;) {
       const two = template.slice(at, at + 2).toUpperCase();
       if (two !== 'FM' && two !== 'TM') break;
       if (two === 'FM') fill = true;
+      else local = true;
       at += 2;
     }
     const key = KEYS.find((k) => template.startsWith(k, at)) ?? KEYS.find((k) => template.slice(at, at + k.length).toUpperCase() === k);
@@ -68,7 +70,9 @@ function compile(template: string): readonly Node[] {
     const th = suffix === 'TH' ? 'TH' : suffix === 'th' ? 'th' : null;
     if (th !== null) at += 2;
     i = at;
-    nodes.push({ key: CASED.has(key.toUpperCase()) ? key : key.toUpperCase(), text: '', fill, th });
+    // TM names are not padded.
+    const unpadded = fill || (local && /^(month|day)$/i.test(key));
+    nodes.push({ key: CASED.has(key.toUpperCase()) ? key : key.toUpperCase(), text: '', fill: unpadded, th });
   }
   return nodes;
 }
@@ -141,7 +145,7 @@ function field(n: Node, f: Fields): string {
     case 'TZ': return f.zone === null ? noZone() : cased(f.zone.name, key);
     case 'TZH': return f.zone === null ? noZone() : `${f.zone.offset < 0 ? '-' : '+'}${zero(Math.trunc(Math.abs(f.zone.offset) / 3600), 2, false)}`;
     case 'TZM': return f.zone === null ? noZone() : zero(Math.trunc((Math.abs(f.zone.offset) % 3600) / 60), 2, false);
-    case 'OF': return f.zone === null ? noZone() : formatOffset(f.zone.offset);
+    case 'OF': return f.zone === null ? noZone() : formatOffset(Math.trunc(f.zone.offset / 60) * 60);
     case 'AD': case 'BC': needDate(f); return cased(f.year <= 0 ? 'BC' : 'AD', key);
     case 'A.D.': case 'B.C.': needDate(f); return cased(f.year <= 0 ? 'B.C.' : 'A.D.', key);
     case 'MONTH': return padWord(cased(MONTHS[monthIndex(f)], key), 9, n.fill);
@@ -151,7 +155,7 @@ function field(n: Node, f: Fields): string {
     case 'DY': return cased(DAYS[dayOfWeek(needDate(f))].slice(0, 3), key);
     case 'DDD': return zero(f.days === null ? f.year * 360 + f.month * 30 + f.day : f.days - daysFromCivil(f.year, 1, 1) + 1, 3, n.fill);
     case 'IDDD': { const d = needDate(f); return zero(d - isoYearStart(isoWeek(d).year) + 1, 3, n.fill); }
-    case 'DD': return zero(f.day, 2, n.fill);
+    case 'DD': return f.day < 0 ? String(f.day) : zero(f.day, 2, n.fill);
     case 'D': return String(dayOfWeek(needDate(f)) + 1);
     case 'ID': return String(dayOfWeek(needDate(f)) || 7);
     case 'W': return String(Math.trunc((f.day - 1) / 7) + 1);
@@ -256,7 +260,7 @@ class TemplateReader {
       const n = nodes[i];
       if (n.key === 'FX') continue;
       if (n.key === null) {
-        this.#literal(n.text, exact);
+        this.#literal(n.text, exact, nodes[i + 1]?.key === 'TZH');
         continue;
       }
       if (!exact) this.#skip(/\s/);
@@ -274,7 +278,7 @@ class TemplateReader {
     while (this.#at < this.#text.length && set.test(this.#text[this.#at])) this.#at++;
   }
 
-  #literal(text: string, exact: boolean): void {
+  #literal(text: string, exact: boolean, signFollows: boolean): void {
     for (const c of text) {
       if (exact) {
         this.#at++;
@@ -287,15 +291,20 @@ class TemplateReader {
         this.#skip(/\s/);
         if (/[^A-Za-z0-9\s]/.test(this.#text[this.#at] ?? '0')) this.#at++;
       } else if (/\s/.test(c)) {
-        if (/[^A-Za-z0-9\s+-]/.test(at)) this.#at++;
+        if (/[^A-Za-z0-9\s]/.test(at) && !(signFollows && /[+-]/.test(at))) this.#at++;
       } else this.#at++;
     }
   }
 
   #number(width: number, name: string, tight: boolean, signed = false): number {
     const rest = this.#text.slice(this.#at);
-    const m = (tight ? new RegExp(`^[+-]?\\d{1,${width}}`) : /^[+-]?\d+/).exec(rest);
-    if (m === null || (!signed && m[0].startsWith('-') && width < 4)) {
+    const m = /^[+-]?\d+/.exec(tight ? rest.slice(0, width) : rest);
+    if (m !== null && tight && m[0].length < width && rest.length >= width && !signed) {
+      throw new SqlError('22007', `invalid value "${rest.slice(0, width)}" for "${name}"`, {
+        detail: `Field requires ${width} characters, but only ${m[0].length} could be parsed.`, hint: 'If your source string is not fixed-width, try using the "FM" modifier.',
+      });
+    }
+    if (m === null) {
       throw new SqlError('22007', `invalid value "${rest.slice(0, width)}" for "${name}"`, { detail: 'Value must be an integer.' });
     }
     this.#at += m[0].length;
@@ -349,7 +358,7 @@ class TemplateReader {
       case 'A.D.': case 'B.C.': r.bc = this.#word(['a.d.', 'b.c.'], key) === 1; return;
       case 'MONTH': r.month = this.#word(MONTHS, n.key ?? '') + 1; return;
       case 'MON': r.month = this.#word(MONTHS.map((m) => m.slice(0, 3)), n.key ?? '') + 1; return;
-      case 'MM': r.month = num(2); return;
+      case 'MM': r.month = num(2) || null; return;
       case 'DAY': r.weekday = this.#word(DAYS, n.key ?? ''); return;
       case 'DY': r.weekday = this.#word(DAYS.map((d) => d.slice(0, 3)), n.key ?? ''); return;
       case 'DDD': r.doy = num(3); return;
@@ -402,7 +411,7 @@ function dateOf(r: Read, text: string): number {
   }
   if (r.isoYear !== null || r.isoWeek !== null) {
     const start = isoYearStart(r.isoYear ?? year ?? 1);
-    const day = r.isoDay ?? (r.weekday === null ? 1 : r.weekday === 0 ? 7 : r.weekday);
+    const day = r.isoDay !== null ? Math.min(r.isoDay, 7) : (r.weekday === null ? 1 : r.weekday === 0 ? 7 : r.weekday);
     return start + ((r.isoWeek ?? 1) - 1) * 7 + day - 1;
   }
   if (year !== null && (r.bc || year < 0)) year = r.bc && year < 0 ? -year : 1 - Math.abs(year);
@@ -441,5 +450,7 @@ export function toTimestamp(text: string, template: string, zone: TimeZone): Tim
 }
 
 export function toDate(text: string, template: string): number {
-  return parsed(text, template).days;
+  const { days } = parsed(text, template);
+  if (days < DATE_MIN || days >= DATE_END) throw new SqlError('22008', `date out of range: "${text}"`);
+  return days;
 }

@@ -4,10 +4,11 @@
  */
 import { SqlError } from '../error.js';
 import { Numeric } from '../numeric.js';
+import { roundEven } from '../interval.js';
 import { ordinal } from './formatdatetime.js';
 import { RegexCache } from './regex.js';
 
-type Kind = '9' | '0' | '.' | ',' | 'L' | 'S' | 'MI' | 'PL' | 'SG' | 'PR' | 'RN' | 'rn' | 'TH' | 'th' | 'V' | 'EEEE' | 'B' | 'text';
+type Kind = '9' | '0' | '.' | ',' | 'L' | 'S' | 'MI' | 'PL' | 'SG' | 'PR' | 'RN' | 'rn' | 'TH' | 'th' | 'V' | 'EEEE' | 'B' | 'text' | 'quoted';
 
 interface Node { readonly kind: Kind; readonly text: string }
 
@@ -27,7 +28,7 @@ function compile(format: string): Template {
   TOKEN.lastIndex = 0;
   for (let m = TOKEN.exec(format); m !== null; m = TOKEN.exec(format)) {
     if (m[1] !== undefined || m[0].startsWith('"')) {
-      nodes.push({ kind: 'text', text: (m[1] ?? '').replace(/\\(.)/g, '$1') });
+      nodes.push({ kind: 'quoted', text: (m[1] ?? '').replace(/\\(.)/g, '$1') });
       continue;
     }
     const word = m[0].toUpperCase();
@@ -142,31 +143,40 @@ function scientific(v: Numeric, t: Template): string {
   return `${sign}${digits}e${exponent < 0 ? '-' : '+'}${e < 10 ? '0' : ''}${e}`;
 }
 
-/** to_char(number, format). `floatDigits`: a double shows at most 15 significant digits. */
-export function numberToChar(value: Numeric, format: string, floatDigits = false): string {
+/** to_char(double, format): at most `digits` significant digits, exact ties to even, −0 kept: as C's printf. */
+export function floatToChar(value: number, format: string, digits: number): string {
+  const t = templates.get(format);
+  if (t.roman !== null && Number.isFinite(value)) return roman(Numeric.fromNumber(roundEven(value)), t);
+  if (t.roman !== null || t.eeee) return numberToChar(Numeric.fromNumber(value, digits), format);
+  if (!Number.isFinite(value)) return special(Numeric.fromNumber(value), t, t.pre + t.multi, 0);
+  const v = t.v ? value * 10 ** t.multi : value;
+  const size = Math.abs(v);
+  const integerDigits = size < 1 ? 1 : Math.floor(Math.log10(size)) + 1;
+  const post = Math.max(0, Math.min(t.post, digits - integerDigits));
+  const exact = size >= 1e21 ? Numeric.of(BigInt(size), 0) : Numeric.parse(size.toFixed(60));
+  let rounded = exact.round(post);
+  const half = Numeric.of(5, post + 1);
+  if (rounded.sub(exact).equals(half) && (rounded.unscaled & 1n) === 1n) rounded = rounded.sub(Numeric.of(1, post));
+  return new NumberWriter(t, rounded.toString(), v < 0 || Object.is(v, -0), t.pre + t.multi, post).write();
+}
+
+/** to_char(number, format). */
+export function numberToChar(value: Numeric, format: string): string {
   const t = templates.get(format);
   if (t.roman !== null) return roman(value, t);
   if (t.eeee) return scientific(value, t);
-  let post = t.post;
   let v = value;
   if (t.v && v.isFinite()) v = v.mul(Numeric.of(10n ** BigInt(t.multi), 0));
-  if (floatDigits && v.isFinite()) {
-    const integerDigits = Math.max(v.abs().trunc(0).digits().length, 1);
-    post = Math.max(0, Math.min(post, 15 - integerDigits));
-  }
   const pre = t.pre + t.multi;
   if (!v.isFinite()) return special(v, t, pre);
-  const rounded = v.round(post);
-  let text = rounded.abs().toString();
-  if (post < t.post) text += (post === 0 ? '.' : '') + '0'.repeat(t.post - post);
-  const negative = rounded.sign() < 0 || (rounded.isZero() && false);
-  return new NumberWriter(t, text, negative, pre).write();
+  const rounded = v.round(t.post);
+  return new NumberWriter(t, rounded.abs().toString(), rounded.sign() < 0, pre).write();
 }
 
-function special(v: Numeric, t: Template, pre: number): string {
+function special(v: Numeric, t: Template, pre: number, post = t.post): string {
   const word = v.isNaN() ? 'NaN' : 'Infinity';
   const fits = word.length <= pre;
-  return new NumberWriter(t, fits ? word : `${'#'.repeat(pre)}${t.post > 0 ? `.${'#'.repeat(t.post)}` : ''}`, v.sign() < 0, pre).write();
+  return new NumberWriter(t, fits ? word : `${'#'.repeat(pre)}${t.post > 0 ? `.${'#'.repeat(post)}` : ''}`, v.sign() < 0, pre, post).write();
 }
 
 class NumberWriter {
@@ -185,13 +195,13 @@ class NumberWriter {
   #in = false;
   #out = '';
 
-  constructor(t: Template, number: string, negative: boolean, pre: number) {
+  constructor(t: Template, number: string, negative: boolean, pre: number, post = t.post) {
     this.#t = t;
     this.#negative = negative;
     const dot = number.indexOf('.');
     const intLength = dot < 0 ? number.length : dot;
     if (intLength > pre) {
-      number = '#'.repeat(pre) + (t.post > 0 || t.decimal ? `.${'#'.repeat(t.post)}` : '');
+      number = '#'.repeat(pre) + (t.decimal ? `.${'#'.repeat(post)}` : '');
       this.#preSpaces = 0;
     } else this.#preSpaces = pre - intLength;
     this.#number = number;
@@ -236,7 +246,7 @@ class NumberWriter {
         case 'MI': this.#out += this.#negative ? '-' : t.fill ? '' : ' '; break;
         case 'PL': this.#out += this.#negative ? (t.fill ? '' : ' ') : '+'; break;
         case 'SG': this.#out += sign; break;
-        case 'text': this.#out += n.text; break;
+        case 'text': case 'quoted': this.#out += n.text; break;
         default:
       }
     }
@@ -273,7 +283,6 @@ class NumberWriter {
       if (kind === '.') {
         // FM drops nothing here: the point stays even when all digits after it go.
         if (c === '.') this.#out += '.';
-        else if (c === undefined) this.#out += '.';
       } else if (this.#lastRelevant >= 0 && this.#at > this.#lastRelevant && kind !== '0') {
         // a trailing zero that FM strips
       } else if (predecSpace()) {
@@ -315,13 +324,14 @@ export function toNumber(text: string, format: string): Numeric {
       at++;
     } else if (peek() === '+') at++;
   };
-  signs();
   for (const n of t.nodes) {
     switch (n.kind) {
       case '9': case '0':
         if (digits === '') signs();
-        if (/\d/.test(peek())) digits += text[at++];
-        else if (peek() === '.' && !fraction && t.decimal) break;
+        // Each 9 or 0 takes one character; what is no digit is passed over.
+        if (peek() === '.' && t.decimal && !fraction) break;
+        if (/\d/.test(peek())) digits += peek();
+        at++;
         break;
       case '.':
         if (peek() === '.') {
@@ -331,7 +341,8 @@ export function toNumber(text: string, format: string): Numeric {
         }
         break;
       case ',': if (peek() === ',') at++; break;
-      case 'text': for (let i = 0; i < n.text.length; i++) if (!/[\d.,+-]/.test(peek())) at++; break;
+      case 'text': at++; break;
+      case 'quoted': for (let i = 0; i < n.text.length; i++) if (!/[\d.,+-]/.test(peek())) at++; break;
       case 'L': if (/[^\d.,+-]/.test(peek())) at++; break;
       case 'TH': case 'th': at += 2; break;
       case 'S': case 'MI': case 'SG': case 'PL': case 'PR': signs(); break;
@@ -340,6 +351,7 @@ export function toNumber(text: string, format: string): Numeric {
   }
   if (/^\s*-/.test(text.slice(at)) && (t.lsign !== null || t.minus)) negative = true;
   if (!/\d/.test(digits)) throw new SqlError('22P02', `invalid input syntax for type numeric: "${digits === '' ? ' ' : digits}"`);
+  if ((digits.split('.')[0] ?? '').length > t.pre + t.multi) throw new SqlError('22003', 'numeric field overflow');
   const v = Numeric.parse(digits.endsWith('.') ? digits.slice(0, -1) : digits);
   const scaled = t.v ? v.div(Numeric.of(10n ** BigInt(t.multi), 0)) : v;
   return negative ? scaled.neg() : scaled;

@@ -25,6 +25,7 @@ export function nodeText(n: JsonNode | undefined): string | null {
 /** A part of json or jsonb as a value of the same type. json's parts are printed compactly where they were text before. */
 export function wrap(n: JsonNode | undefined, like: Json): Json | null {
   if (n === undefined) return null;
+  if (n === like.root) return like;
   return like.binary ? Json.ofNode(n) : Json.trusted(jsonPartText(n), false);
 }
 
@@ -159,12 +160,19 @@ function notArray(j: Json, what: string): readonly JsonNode[] {
   throw new SqlError('22023', what.replace('%', j.root instanceof JsonObject ? 'non-array' : 'scalar').replace('a non-array', 'a non-array'));
 }
 
+/** A scalar jsonb at the root is an array of one to PostgreSQL. */
+function elementOf(j: Json, i: number): JsonNode | undefined {
+  const { root } = j;
+  if (j.binary && !isArray(root) && !(root instanceof JsonObject)) return i === 0 || i === -1 ? root : undefined;
+  return jsonElement(root, i);
+}
+
 function access(kind: 'json' | 'jsonb'): FunctionDef[] {
   return [
     fn(`->(${kind},text)`, kind, (j: Json, k: string) => wrap(jsonField(j.root, k), j)),
-    fn(`->(${kind},int4)`, kind, (j: Json, i: number) => wrap(jsonElement(j.root, i), j)),
+    fn(`->(${kind},int4)`, kind, (j: Json, i: number) => wrap(elementOf(j, i), j)),
     fn(`->>(${kind},text)`, 'text', (j: Json, k: string) => textOf(jsonField(j.root, k), j)),
-    fn(`->>(${kind},int4)`, 'text', (j: Json, i: number) => textOf(jsonElement(j.root, i), j)),
+    fn(`->>(${kind},int4)`, 'text', (j: Json, i: number) => textOf(elementOf(j, i), j)),
     fn(`#>(${kind},text[])`, kind, (j: Json, p: SqlArray) => wrap(extract(j, p), j)),
     fn(`#>>(${kind},text[])`, 'text', (j: Json, p: SqlArray) => textOf(extract(j, p), j)),
     fn(`${kind}_extract_path(${kind},text…)`, kind, (j: Json, ...p: string[]) => wrap(jsonPath(j.root, p), j)),
@@ -178,6 +186,7 @@ function access(kind: 'json' | 'jsonb'): FunctionDef[] {
 function textOf(n: JsonNode | undefined, like: Json): string | null {
   if (n === undefined || n === null) return null;
   if (typeof n === 'string') return n;
+  if (n === like.root) return like.toString();
   return like.binary ? formatJson(n) : compact(n);
 }
 
@@ -234,7 +243,7 @@ function deletePath(n: JsonNode, path: readonly string[], depth = 0): JsonNode {
     if (last) return new JsonObject(n.keys.filter((_, k) => k !== i), n.values.filter((_, k) => k !== i));
     return new JsonObject(n.keys, n.values.map((v, k) => (k === i ? deletePath(v, path, depth + 1) : v)));
   }
-  if (!isArray(n)) return n;
+  if (!isArray(n) || n.length === 0) return n;
   const index = stepIndex(step, depth + 1);
   const at = index < 0 ? n.length + index : index;
   if (at < 0 || at >= n.length) return n;
@@ -301,6 +310,7 @@ function fromTextArray(a: SqlArray): [string, string | null][] {
 }
 
 function pairArrays(keys: SqlArray, values: SqlArray): [string, string | null][] {
+  if (keys.ndims > 1 || values.ndims > 1) throw new SqlError('2202E', 'wrong number of array subscripts');
   if (keys.elems.length !== values.elems.length) throw new SqlError('2202E', 'mismatched array dimensions');
   return keys.elems.map((k, i) => {
     if (k === null) throw new SqlError('22004', 'null value not allowed for object key');
@@ -322,7 +332,10 @@ export const jsonFunctions: readonly FunctionDef[] = [
   fn('?&(jsonb,text[])', 'bool', (j: Json, a: SqlArray) => keysOf(a).every((k) => hasKey(j, k))),
   fn('||(jsonb,jsonb)', 'jsonb', concat),
   fn('-(jsonb,text)', 'jsonb', (j: Json, k: string) => deleteKeys(j, [k])),
-  fn('-(jsonb,text[])', 'jsonb', (j: Json, a: SqlArray) => deleteKeys(j, keysOf(a).map(String))),
+  fn('-(jsonb,text[])', 'jsonb', (j: Json, a: SqlArray) => {
+    if (a.ndims > 1) throw new SqlError('2202E', 'wrong number of array subscripts');
+    return deleteKeys(j, keysOf(a).map(String));
+  }),
   fn('-(jsonb,int4)', 'jsonb', deleteIndex),
   fn('#-(jsonb,text[])', 'jsonb', (j: Json, a: SqlArray) => {
     if (!isArray(j.root) && !(j.root instanceof JsonObject)) throw new SqlError('22023', 'cannot delete path in scalar');

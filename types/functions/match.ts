@@ -49,6 +49,11 @@ function expand(replacement: string, m: RegExpExecArray): string {
   });
 }
 
+/** An empty match goes on after the whole character: from inside a surrogate pair a Unicode RegExp steps back to its start, for ever. */
+function afterCharacter(s: string, at: number): number {
+  return at + ((s.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
+}
+
 function replace(s: string, pattern: string, replacement: string, flags: string, start = 1, nth = -1): string {
   const re = regex(pattern, flags);
   const all = nth === 0 || (nth < 0 && flags.includes('g'));
@@ -65,7 +70,7 @@ function replace(s: string, pattern: string, replacement: string, flags: string,
       at = m.index + m[0].length;
     }
     if (!all && n >= wanted) break;
-    if (m[0] === '') re.lastIndex += 1;
+    if (m[0] === '') re.lastIndex = afterCharacter(s, re.lastIndex);
   }
   return out + s.slice(at);
 }
@@ -78,7 +83,7 @@ export function matchesOf(s: string, pattern: string, flags: string, start = 1):
   for (let m = re.exec(s); m !== null; m = re.exec(s)) {
     out.push(m);
     if (m[0] === '') {
-      re.lastIndex += 1;
+      re.lastIndex = afterCharacter(s, re.lastIndex);
       if (re.lastIndex > s.length) break;
     }
   }

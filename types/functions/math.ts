@@ -50,7 +50,7 @@ function tand(v: number): number {
 const FLOATS: readonly (readonly [string, (v: number) => number])[] = [
   ['ceil', Math.ceil], ['ceiling', Math.ceil], ['floor', Math.floor], ['round', roundEven], ['trunc', Math.trunc], ['sqrt', floatSqrt], ['cbrt', Math.cbrt],
   ['exp', floatExp], ['ln', (v) => floatLog(v, Math.log)], ['log', (v) => floatLog(v, Math.log10)], ['log10', (v) => floatLog(v, Math.log10)],
-  ['sign', (v) => (v > 0 ? 1 : v < 0 ? -1 : v === 0 ? 0 : NaN)], ['degrees', (v) => checkFloat(v / DEG, !Number.isFinite(v), v === 0)], ['radians', (v) => v * DEG],
+  ['sign', (v) => (v > 0 ? 1 : v < 0 ? -1 : 0)], ['degrees', (v) => checkFloat(v / DEG, !Number.isFinite(v), v === 0)], ['radians', (v) => v * DEG],
   ['sin', (v) => Math.sin(domain(v, Number.isFinite(v)))], ['cos', (v) => Math.cos(domain(v, Number.isFinite(v)))], ['tan', (v) => Math.tan(domain(v, Number.isFinite(v)))],
   ['cot', (v) => 1 / Math.tan(domain(v, Number.isFinite(v)))], ['asin', (v) => Math.asin(domain(v, v >= -1 && v <= 1))], ['acos', (v) => Math.acos(domain(v, v >= -1 && v <= 1))],
   ['atan', Math.atan], ['sind', sind], ['cosd', cosd], ['tand', tand], ['asind', (v) => Math.asin(domain(v, v >= -1 && v <= 1)) / DEG], ['acosd', (v) => Math.acos(domain(v, v >= -1 && v <= 1)) / DEG],

@@ -245,7 +245,7 @@ function compileLike(pattern: string, flags: string): Matcher {
     const c = pattern[i];
     if (escape !== '' && pattern.startsWith(escape, i)) {
       i += escape.length;
-      if (i >= pattern.length) throw new SqlError('22025', 'LIKE pattern must not end with escape character');
+      if (i >= pattern.length) return danglingEscape(source, insensitive);
       source += quoteRegex(pattern[i]);
       plain[plain.length - 1] += pattern[i];
     } else if (c === '%') {
@@ -275,6 +275,15 @@ function compileLike(pattern: string, flags: string): Matcher {
   plain = [];
   const re = new RegExp(`^${source}$`, insensitive ? 'ui' : 'u');
   return (s) => re.test(s);
+}
+
+/** PostgreSQL notices an escape character at the end only when matching gets there. */
+function danglingEscape(source: string, insensitive: boolean): Matcher {
+  const reached = new RegExp(`^${source}[^]`, insensitive ? 'ui' : 'u');
+  return (s) => {
+    if (reached.test(s)) throw new SqlError('22025', 'LIKE pattern must not end with escape character');
+    return false;
+  };
 }
 
 function quoteRegex(c: string): string {

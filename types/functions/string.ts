@@ -29,7 +29,7 @@ export function substring(s: string, start: number, count = Infinity): string {
 
 function overlay(s: string, part: string, start: number, count: number): string {
   if (start <= 0) throw new SqlError('22011', 'negative substring length not allowed');
-  return charSlice(s, 0, start - 1) + part + charSlice(s, start + count - 1, Infinity);
+  return charSlice(s, 0, start - 1) + part + charSlice(s, Math.max(start + count - 1, 0), Infinity);
 }
 
 function repeat(s: string, n: number): string {
@@ -70,10 +70,22 @@ function translate(s: string, from: string, to: string): string {
   return out;
 }
 
+/** One character to one character, as PostgreSQL's libc does: ß stays. */
+function upper(s: string): string {
+  const r = s.toUpperCase();
+  if (r.length === s.length) return r;
+  let out = '';
+  for (const c of s) {
+    const u = c.toUpperCase();
+    out += u.length === c.length ? u : c;
+  }
+  return out;
+}
+
 function initcap(s: string): string {
   return s.toLowerCase().replace(/[\p{L}\p{N}]+/gu, (w) => {
     const first = String.fromCodePoint(w.codePointAt(0) ?? 0);
-    return first.toUpperCase() + w.slice(first.length);
+    return upper(first) + w.slice(first.length);
   });
 }
 
@@ -95,7 +107,8 @@ export function stringToArray(s: string | null, separator: string | null, nullTe
 
 function chr(n: number): string {
   if (n === 0) throw new SqlError('54000', 'null character not permitted');
-  if (n < 0 || n > 0x10ffff || (n >= 0xd800 && n <= 0xdfff)) throw new SqlError('54000', `requested character too large for encoding: ${n}`);
+  if (n < 0) throw new SqlError('22023', 'character number must be positive');
+  if (n > 0x10ffff || (n >= 0xd800 && n <= 0xdfff)) throw new SqlError('54000', `requested character too large for encoding: ${n}`);
   return String.fromCodePoint(n);
 }
 
@@ -190,7 +203,7 @@ export const stringFunctions: readonly FunctionDef[] = [
   boundFn('||(text,anynonarray)', 'text', concatAny(1), { volatility: 'stable' }),
   fn('^@(text,text)', 'bool', (s: string, p: string) => s.startsWith(p)),
   fn('lower(text)', 'text', (s: string) => s.toLowerCase()),
-  fn('upper(text)', 'text', (s: string) => s.toUpperCase()),
+  fn('upper(text)', 'text', upper),
   fn('initcap(text)', 'text', initcap),
   fn('length(text)', 'int4', charLength),
   fn('length(bpchar)', 'int4', (s: string) => charLength(trim(s, ' ', false, true))),
@@ -241,11 +254,12 @@ export const stringFunctions: readonly FunctionDef[] = [
   boundFn('quote_nullable(anyelement)', 'text', (types) => (ctx, v) => (v === null ? 'NULL' : quoteLiteral(formatDatum(types[0], v, ctx))), { strict: false, volatility: 'stable' }),
   fn('parse_ident(text)', 'text[]', (s: string) => {
     const parts = splitName(s);
-    if (parts === null) throw new SqlError('22023', `string is not a valid identifier: "${s}"`);
+    if (parts === null || !/^\s*(?:"(?:[^"]|"")+"|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)(?:\s*\.\s*(?:"(?:[^"]|"")+"|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*))*\s*$/.test(s)) throw new SqlError('22023', `string is not a valid identifier: "${s}"`);
     return SqlArray.of(parts);
   }),
-  fn('unistr(text)', 'text', (s: string) => s.replace(/\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|\+([0-9a-fA-F]{6})|([0-9a-fA-F]{4})|(\\))/g, (_all, a?: string, b?: string, c?: string, d?: string) => {
+  fn('unistr(text)', 'text', (s: string) => s.replace(/\\(?!u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\+[0-9a-fA-F]{6}|[0-9a-fA-F]{4}|\\)|\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|\+([0-9a-fA-F]{6})|([0-9a-fA-F]{4})|(\\))/g, (all: string, a?: string, b?: string, c?: string, d?: string) => {
     const code = a ?? b ?? c ?? d;
+    if (code === undefined && all === '\\') throw new SqlError('42601', 'invalid Unicode escape', { hint: 'Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.' });
     return code === undefined ? '\\' : String.fromCodePoint(parseInt(code, 16));
   })),
   fn('normalize(text)', 'text', (s: string) => s.normalize('NFC')),
