@@ -1,81 +1,72 @@
 /**
- * The data directory: `catalog/`, `tables/`, `jobs/<id>/`, `checkpoints/<job id>/`, and the files `format` (version) and `lock`. One server
- * at a time: the lock file holds the process id of the owner; a lock left by a process that is gone is taken over.
+ * DataDirectory: the server's directory. Opening it makes it when absent, checks its version, and takes it for this server alone
+ * (the catalog's LevelDB lock, which the system releases when the process dies).
+ *
+ *   <data>/version            format of the directory
+ *   <data>/catalog            CatalogStore
+ *   <data>/tables             tables and their log
+ *   <data>/jobs/<job id>      LevelDB of a job's state
+ *   <data>/checkpoints/…      checkpoint files, unless checkpoint_storage says otherwise
  */
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import { SqlError } from '../types/error.js';
+import { environmentCode, SqlError } from '../types/error.js';
+import { CatalogStore } from './catalogstore.js';
+import { replaceFile, type FileSystem } from './filesystem.js';
+import type { KvOpener } from './kv.js';
 
-const FORMAT = 1;
+const FORMAT = '1';
 
-export class DataDir {
-  readonly root: string;
-  /** The directory held no data before. */
-  readonly isNew: boolean;
-
-  private constructor(root: string, isNew: boolean) {
-    this.root = root;
-    this.isNew = isNew;
-  }
-
-  get catalogPath(): string { return path.join(this.root, 'catalog'); }
-  get tablesPath(): string { return path.join(this.root, 'tables'); }
-
-  /** Creates the directory when absent. 55006 when another server has it; 58030 when it is of a newer format. */
-  static async open(root: string): Promise<DataDir> {
-    await mkdir(root, { recursive: true });
-    await lock(root);
-    try {
-      const file = path.join(root, 'format');
-      const known = await readFile(file, 'utf8').catch(() => null);
-      if (known === null) await writeFile(file, `${FORMAT}\n`);
-      else if (Number(known) !== FORMAT) {
-        throw new SqlError('58030', `data directory "${root}" has format ${known.trim()}, this server reads format ${FORMAT}`, { hint: 'Start the version of Millrace that wrote it.' });
-      }
-      return new DataDir(root, known === null);
-    } catch (e) {
-      await rm(path.join(root, 'lock'), { force: true });
-      throw e;
-    }
-  }
-
-  async close(): Promise<void> {
-    held.delete(this.root);
-    await rm(path.join(this.root, 'lock'), { force: true });
-  }
+export interface DataDirectory {
+  readonly path: string;
+  readonly catalog: CatalogStore;
+  readonly tablesPath: string;
+  readonly checkpointsPath: string;
+  jobPath(jobId: number): string;
+  /** Removes a job's LevelDB; it must be closed. */
+  removeJob(jobId: number): Promise<void>;
+  /** Ids of jobs that have a LevelDB here. */
+  jobIds(): Promise<number[]>;
+  close(): Promise<void>;
 }
 
-/** Directories this process has open: its own pid in a lock file says nothing. */
-const held = new Set<string>();
-
-async function lock(root: string): Promise<void> {
-  const file = path.join(root, 'lock');
-  for (let attempt = 0; attempt < 3; attempt++) {
-    try {
-      const handle = await open(file, 'wx');
-      await handle.writeFile(`${process.pid}\n`);
-      await handle.close();
-      held.add(root);
-      return;
-    } catch (e) {
-      if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e;
-    }
-    const owner = Number((await readFile(file, 'utf8').catch(() => '0')).trim());
-    if (owner !== process.pid && isAlive(owner)) {
-      throw new SqlError('55006', `data directory "${root}" is used by another server (process ${owner})`, { hint: 'Stop that server, or start this one with another --data directory.' });
-    }
-    if (owner === process.pid && held.has(root)) throw new SqlError('55006', `data directory "${root}" is open in this process already`);
-    await rm(file, { force: true });
-  }
-  throw new SqlError('55006', `data directory "${root}" could not be locked`);
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
+export async function openDataDirectory(path: string, files: FileSystem, kvs: KvOpener): Promise<DataDirectory> {
   try {
-    process.kill(pid, 0);
-    return true;
+    await files.makeDirectory(path);
+    await files.makeDirectory(`${path}/jobs`);
   } catch (e) {
-    return (e as NodeJS.ErrnoException).code === 'EPERM';
+    throw new SqlError((e instanceof Error ? environmentCode(e) : undefined) ?? '58030', `could not create data directory "${path}"`, { detail: e instanceof Error ? e.message : String(e), cause: e });
   }
+  const catalog = await openCatalog(path, kvs);
+  try {
+    await checkVersion(path, files);
+  } catch (e) {
+    await catalog.close();
+    throw e;
+  }
+  return {
+    path, catalog, tablesPath: `${path}/tables`, checkpointsPath: `${path}/checkpoints`,
+    jobPath: (jobId) => `${path}/jobs/${jobId}`,
+    removeJob: (jobId) => files.removeDirectory(`${path}/jobs/${jobId}`),
+    jobIds: async () => (await files.list(`${path}/jobs`)).filter((name) => /^\d+$/.test(name)).map(Number),
+    close: () => catalog.close(),
+  };
+}
+
+async function openCatalog(path: string, kvs: KvOpener): Promise<CatalogStore> {
+  try {
+    return await CatalogStore.open(await kvs.open(`${path}/catalog`, { exclusive: true, cacheBytes: 1024 * 1024 }));
+  } catch (e) {
+    if (e instanceof SqlError && e.code === '55006') {
+      throw new SqlError('55006', `data directory "${path}" is in use by another server`, { hint: 'Stop the other server, or give this one a directory of its own with --data.', cause: e });
+    }
+    throw e;
+  }
+}
+
+async function checkVersion(path: string, files: FileSystem): Promise<void> {
+  if ((await files.size(`${path}/version`)) === null) {
+    await replaceFile(files, path, 'version', new TextEncoder().encode(`${FORMAT}\n`));
+    return;
+  }
+  const version = new TextDecoder().decode(await files.readFile(`${path}/version`)).trim();
+  if (version !== FORMAT) throw new SqlError('0A000', `data directory "${path}" has format ${version}, this server reads format ${FORMAT}`, { hint: 'Start the version of the server that wrote it.' });
 }

@@ -6,6 +6,7 @@
  *   - a batch is applied whole or not at all; with `sync` it is on disk when `write` resolves
  *   - reads see every batch whose `write` resolved before; a read with a snapshot sees exactly what was written when it was taken
  *   - arrays given to put/del may be reused at once; arrays returned belong to the caller
+ *   - after a failed write every later write fails too, until the store is opened again: a torn log record must stay the last one
  *   - errors are the environment's: the code of the operating system where there is one (ENOSPC, EIO)
  */
 export interface KvSnapshot { close(): void }
@@ -50,7 +51,12 @@ export interface Kv {
 }
 
 /** Opens a Kv in a directory; who holds one decides what is real, in memory or faulty. */
-export interface KvOpener { open(directory: string, options?: { readonly cacheBytes?: number }): Promise<Kv> }
+export interface KvOptions {
+  readonly cacheBytes?: number;
+  /** Refuse the directory when it is open already, also in this process. */
+  readonly exclusive?: boolean;
+}
+export interface KvOpener { open(directory: string, options?: KvOptions): Promise<Kv> }
 
 /** Named limits of one written batch: LevelDB builds it while its thread is blocked. */
 export const BATCH_OPERATIONS_MAX = 2000;

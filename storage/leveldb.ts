@@ -4,7 +4,7 @@
  */
 import { ClassicLevel } from 'classic-level';
 import { environmentCode, SqlError } from '../types/error.js';
-import type { Kv, KvBatch, KvIterator, KvOpener, KvRange, KvSnapshot } from './kv.js';
+import type { Kv, KvBatch, KvIterator, KvOpener, KvOptions, KvRange, KvSnapshot } from './kv.js';
 
 type Level = ClassicLevel<Uint8Array, Uint8Array>;
 type LevelSnapshot = ReturnType<Level['snapshot']>;
@@ -12,9 +12,9 @@ const CACHE_BYTES = 16 * 1024 * 1024;
 /** Named limit: memory of one iterator's read-ahead. */
 const READ_AHEAD_BYTES = 256 * 1024;
 
-export async function openLevelDb(directory: string, options: { readonly cacheBytes?: number } = {}): Promise<Kv> {
+export async function openLevelDb(directory: string, options: KvOptions = {}): Promise<Kv> {
   const level: Level = new ClassicLevel(directory, {
-    keyEncoding: 'buffer', valueEncoding: 'buffer', multithreading: true,
+    keyEncoding: 'buffer', valueEncoding: 'buffer', multithreading: options.exclusive !== true,
     cacheSize: options.cacheBytes ?? CACHE_BYTES, writeBufferSize: 8 * 1024 * 1024, maxFileSize: 8 * 1024 * 1024,
   } as ConstructorParameters<typeof ClassicLevel<Uint8Array, Uint8Array>>[1]);
   try {
@@ -42,6 +42,7 @@ function innerOf(snapshot: KvSnapshot | undefined): LevelSnapshot | undefined {
 
 class LevelKv implements Kv {
   readonly #level: Level;
+  readonly #health: Health = { failure: null };
   constructor(level: Level) { this.#level = level; }
 
   async get(key: Uint8Array, snapshot?: KvSnapshot): Promise<Uint8Array | undefined> {
@@ -63,7 +64,7 @@ class LevelKv implements Kv {
     } catch (e) { throw ioError(e); }
   }
 
-  batch(): KvBatch { return new LevelBatch(this.#level); }
+  batch(): KvBatch { return new LevelBatch(this.#level, this.#health); }
 
   iterate(range: KvRange, snapshot?: KvSnapshot): KvIterator {
     const iterator = this.#level.iterator({ ...range, snapshot: innerOf(snapshot), highWaterMarkBytes: READ_AHEAD_BYTES });
@@ -84,11 +85,18 @@ class LevelKv implements Kv {
   async close(): Promise<void> { await this.#level.close(); }
 }
 
+/** LevelDB goes on after a torn log record, and loses what follows it at the next open: so nothing may follow. */
+interface Health { failure: Error | null }
+
 class LevelBatch implements KvBatch {
   readonly #batch: ReturnType<Level['batch']>;
+  readonly #health: Health;
   length = 0;
   bytes = 0;
-  constructor(level: Level) { this.#batch = level.batch(); }
+  constructor(level: Level, health: Health) {
+    this.#batch = level.batch();
+    this.#health = health;
+  }
   put(key: Uint8Array, value: Uint8Array): void {
     this.#batch.put(key, value);
     this.length++;
@@ -100,9 +108,15 @@ class LevelBatch implements KvBatch {
     this.bytes += key.length;
   }
   async write(sync: boolean): Promise<void> {
+    const { failure } = this.#health;
+    if (failure !== null) throw Object.assign(new Error(`the store is closed to writes after: ${failure.message}`, { cause: failure }), { code: (failure as { code?: unknown }).code ?? 'EIO' });
     try {
       await this.#batch.write({ sync });
-    } catch (e) { throw ioError(e); }
+    } catch (e) {
+      const error = ioError(e);
+      this.#health.failure ??= error instanceof Error ? error : new Error(String(error));
+      throw error;
+    }
   }
   discard(): void { this.#batch.close().catch(() => undefined); }
 }

@@ -24,6 +24,8 @@ export interface LogRecord {
   readonly changes: readonly RowChange[];
 }
 
+export interface Retention { readonly ms: number; readonly bytes: number }
+
 export interface TableWriter {
   /** Last committed sequence; 0 before the first. */
   readonly lastSeq: number;
@@ -35,6 +37,8 @@ export interface TableWriter {
   nextRowId(tableId: number): number;
   /** Deletes rows of a dropped table, in chunks. */
   drop(tableId: number): Promise<void>;
+  /** Rows of a stream without connector are kept in the log until both limits are passed by `trim`; null: trimmed like a table's. */
+  setRetention(streamId: number, retention: Retention | null): void;
   /** Log records with seq <= `upTo` that no reader needs are deleted, except rows of streams still under their retention. */
   trim(upTo: number): Promise<void>;
   /** Called after each group commit with the new lastSeq. */
