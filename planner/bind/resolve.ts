@@ -13,7 +13,7 @@ import { category, isPreferred, type Category } from './typename.js';
 export interface Signature { readonly args: readonly ArgPattern[]; readonly variadic: boolean }
 
 /** A candidate with its patterns repeated to the call's number of arguments, and the polymorphic types it binds. */
-interface Candidate<D extends Signature> { readonly def: D; readonly types: readonly SqlType[] }
+interface Candidate<D extends Signature> { readonly def: D; readonly types: readonly SqlType[]; readonly patterns: readonly ArgPattern[] }
 
 const isPseudo = (p: ArgPattern): p is Exclude<ArgPattern, SqlType> => 'pseudo' in p;
 
@@ -28,11 +28,10 @@ export function resolveOverload<D extends Signature>(defs: readonly D[], args: r
     const patterns = patternsFor(def, args.length);
     if (patterns === null) continue;
     const types = bindPolymorphic(patterns, args);
-    if (types !== null) arity.push({ def, types });
+    if (types !== null) arity.push({ def, types, patterns });
   }
   const probe = operator && args.length === 2 ? assumeSame(args) : args;
-  const exact = arity.find((c) => c.types.every((t, i) => sameType(t, probe[i] as SqlType)) && !c.def.args.some(isPseudo))
-    ?? arity.find((c) => c.types.every((t, i) => sameType(t, probe[i] as SqlType)));
+  const exact = arity.find((c) => c.types.every((t, i) => sameType(t, probe[i] as SqlType)) && !c.patterns.some(isPseudo));
   if (exact !== undefined && !probe.some((t) => t.kind === 'unknown')) return found(exact, args);
   const fits = arity.filter((c) => c.types.every((t, i) => canCoerce(args[i] as SqlType, t, 'implicit')));
   if (fits.length === 0) return { kind: 'none' };
@@ -119,11 +118,13 @@ function keepBest<D extends Signature>(list: readonly Candidate<D>[], score: (c:
 
 function select<D extends Signature>(fits: readonly Candidate<D>[], args: readonly SqlType[]): readonly Candidate<D>[] {
   const isKnown = (i: number): boolean => (args[i] as SqlType).kind !== 'unknown';
-  const matches = (c: Candidate<D>, i: number): boolean => sameType(c.types[i] as SqlType, args[i] as SqlType);
+  // A polymorphic argument fits anything, so it counts as no match.
+  const concrete = (c: Candidate<D>, i: number): boolean => !isPseudo(c.patterns[i] as ArgPattern);
+  const matches = (c: Candidate<D>, i: number): boolean => concrete(c, i) && sameType(c.types[i] as SqlType, args[i] as SqlType);
   let list = keepBest(fits, (c) => args.filter((_, i) => isKnown(i) && matches(c, i)).length);
   if (list.length === 1) return list;
   list = keepBest(list, (c) => args.filter((a, i) => isKnown(i)
-    && (matches(c, i) || (isPreferred(c.types[i] as SqlType) && category(c.types[i] as SqlType) === category(a)))).length);
+    && (matches(c, i) || (concrete(c, i) && isPreferred(c.types[i] as SqlType) && category(c.types[i] as SqlType) === category(a)))).length);
   if (list.length === 1 || args.every((_, i) => isKnown(i))) return list;
   const resolved = byUnknownCategory(list, args);
   if (resolved.length === 1) return resolved;
@@ -138,18 +139,17 @@ function byUnknownCategory<D extends Signature>(list: readonly Candidate<D>[], a
   const slots = new Map<number, { category: Category; preferred: boolean }>();
   for (let i = 0; i < args.length; i++) {
     if ((args[i] as SqlType).kind !== 'unknown') continue;
-    const types = list.map((c) => c.types[i] as SqlType);
-    const first = types[0] as SqlType;
-    const cat: Category | null = types.some((t) => category(t) === 'S') ? 'S' : types.every((t) => category(t) === category(first)) ? category(first) : null;
+    const categories = list.map((c) => categoryAt(c, i));
+    const first = categories[0] as Category;
+    const cat: Category | null = categories.includes('S') ? 'S' : categories.every((x) => x === first) ? first : null;
     if (cat === null) return list;
-    slots.set(i, { category: cat, preferred: types.some((t) => category(t) === cat && isPreferred(t)) });
+    slots.set(i, { category: cat, preferred: list.some((c) => categoryAt(c, i) === cat && isPreferred(c.types[i] as SqlType)) });
   }
-  const kept = list.filter((c) => [...slots].every(([i, s]) => {
-    const t = c.types[i] as SqlType;
-    return category(t) === s.category && (!s.preferred || isPreferred(t));
-  }));
+  const kept = list.filter((c) => [...slots].every(([i, s]) => categoryAt(c, i) === s.category && (!s.preferred || isPreferred(c.types[i] as SqlType))));
   return kept.length > 0 ? kept : list;
 }
+
+const categoryAt = (c: Candidate<Signature>, i: number): Category => (isPseudo(c.patterns[i] as ArgPattern) ? 'P' : category(c.types[i] as SqlType));
 
 /** The result type of a signature's pattern. */
 export function resultOf(pattern: ArgPattern, element: SqlType | null): SqlType {
