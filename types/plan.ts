@@ -52,6 +52,8 @@ export interface SourceNode extends NodeBase {
   readonly splitWatermark: boolean;
   /** Set for a stream without connector: its log in the table store. */
   readonly logId: number | null;
+  /** With logId: types of the stored rows (declared columns that are not generated); fields find theirs by `ordinal`. */
+  readonly logTypes?: readonly SqlType[];
 }
 
 export interface SourceField {

@@ -74,6 +74,7 @@ function source(l: Lowering, scan: ScanRel, relation: StreamRelation, needed: Re
     op: 'source', relationId: relation.id, relationName: relation.name, connector: relation.connector ?? '', options: relation.options, fields,
     watermark: withMark && mark !== null ? { timeExpr: positional(mark.timeExpr, layout), watermarkExpr: positional(mark.watermarkExpr, layout) } : null,
     splitWatermark: withMark, logId: relation.connector === null ? relation.id : null,
+    ...(relation.connector === null ? { logTypes: relation.columns.filter((c) => c.generatedSql === null).map((c) => c.type) } : {}),
   }, [], { layout: withMark && mark !== null ? [...layout, mark.id] : layout, key: null, appendOnly: true, dist: null });
 }
 

@@ -4,7 +4,7 @@
  *   watermark = min over the splits that hold it back: those that gave rows within idle_source_timeout (0: all), and every known but
  *               unread split; it never falls. A split that appears or wakes begins with the feed's watermark.
  *
- * Positions are taken right after each batch, so that a barrier never has to wait for a `next` that is under way.
+ * Positions are read right after each `next`, before the following one, so that a barrier never waits for a `next` that is under way.
  */
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
@@ -82,10 +82,7 @@ export class ConnectorFeed implements Feed {
     await this.#reader.open(this.#positions);
   }
 
-  next(): Batch | 'idle' | 'end' | Promise<Batch | 'idle' | 'end'> {
-    const got = this.#reader.next();
-    return got instanceof Promise ? got.then(item => this.#take(item)) : this.#take(got);
-  }
+  next(): SplitBatch | 'idle' | 'end' | Promise<SplitBatch | 'idle' | 'end'> { return this.#reader.next(); }
 
   untilBarrier(): null {
     this.#raiseWatermark();
@@ -117,7 +114,8 @@ export class ConnectorFeed implements Feed {
 
   async close(): Promise<void> { await this.#reader.close(); }
 
-  #take(item: SplitBatch | 'idle' | 'end'): Batch | 'idle' | 'end' {
+  take(raw: unknown): Batch | 'idle' | 'end' {
+    const item = raw as SplitBatch | 'idle' | 'end';
     if (item === 'end') {
       this.#positions = this.#reader.positions();
       this.watermarkUs = Infinity;

@@ -20,8 +20,10 @@ export interface Feed {
   /** False while a table's rows are still being read for the first time. */
   readonly backfilled: boolean;
   open(state: Json | undefined): Promise<void>;
-  next(): Batch | 'idle' | 'end' | Promise<Batch | 'idle' | 'end'>;
-  /** The rest of what belongs before a barrier with this log position. Waits for a pending next() itself. */
+  /** What comes next, not yet taken: positions move only in `take`, so that a barrier in between does not count it. */
+  next(): unknown;
+  take(raw: unknown): Batch | 'idle' | 'end';
+  /** The rest of what belongs before a barrier with this log position; null = nothing, at once. May run while a `next` is under way. */
   untilBarrier(logPosition: number): AsyncIterable<Batch> | null;
   snapshot(): Json;
   /** The checkpoint with this snapshot completed. */
