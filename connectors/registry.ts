@@ -1,11 +1,12 @@
 /** The connectors of this server: the one list that the composition root and the workers take. */
 import type { Connectors } from '../runtime/connector.js';
 import { blackholeSink } from './blackhole.js';
+import { fileSink } from './file/sink.js';
 import { fileSource } from './file/source.js';
 import { nexmarkSource } from './nexmark/source.js';
 import { printSink } from './print.js';
 
 export const connectors: Connectors = {
   sources: [fileSource, nexmarkSource],
-  sinks: [blackholeSink, printSink],
+  sinks: [blackholeSink, fileSink, printSink],
 };
