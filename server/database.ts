@@ -5,13 +5,16 @@
  * Writers take `writeLock`: a statement's reads (keys that exist, rows to update) and its commit are one step, so that
  * constraints hold without row locks. Readers never wait for it.
  */
+import path from 'node:path';
 import type { Engine, JobStatus, CheckpointRow } from '../runtime/engine.js';
 import { createEngine } from '../runtime/jobs/engine.js';
 import type { Connectors } from '../runtime/connector.js';
-import { CatalogStore } from '../storage/catalogstore.js';
-import { DataDir } from '../storage/datadir.js';
+import { openDataDirectory, type DataDirectory } from '../storage/datadir.js';
+import { realFiles } from '../storage/filesystem.js';
+import { levelDb } from '../storage/leveldb.js';
 import type { TableReader, TableWriter } from '../storage/tablestore.js';
-import { openTableReader, openTableWriter } from '../storage/tables/store.js';
+import { openTableReader } from '../storage/tables/reader.js';
+import { openTableWriter } from '../storage/tables/writer.js';
 import type { Option } from '../planner/parse/statement.js';
 import { SqlError } from '../types/error.js';
 import { Settings } from '../types/settings.js';
@@ -53,18 +56,16 @@ export class Database {
   readonly startedMs = Date.now();
   /** Nothing was in the data directory before. */
   readonly isNew: boolean;
-  readonly #dataDir: DataDir;
-  readonly #store: CatalogStore;
+  readonly #directory: DataDirectory;
   readonly #trim: NodeJS.Timeout;
   #statusWrites: Promise<void> = Promise.resolve();
   #closing = false;
 
   private constructor(parts: {
-    options: DatabaseOptions; dataDir: DataDir; store: CatalogStore; catalog: Catalog; tables: TableWriter; reader: TableReader; engine: Engine; settings: Settings; isNew: boolean;
+    options: DatabaseOptions; directory: DataDirectory; catalog: Catalog; tables: TableWriter; reader: TableReader; engine: Engine; settings: Settings; isNew: boolean;
   }) {
     this.options = parts.options;
-    this.#dataDir = parts.dataDir;
-    this.#store = parts.store;
+    this.#directory = parts.directory;
     this.catalog = parts.catalog;
     this.tables = parts.tables;
     this.reader = parts.reader;
@@ -76,12 +77,12 @@ export class Database {
   }
 
   static async open(options: DatabaseOptions): Promise<Database> {
-    const dataDir = await DataDir.open(options.dataDir);
-    const store = await CatalogStore.open(dataDir.catalogPath);
-    const system = systemTables();
-    const catalog = await Catalog.open(store, system.map(systemRelation));
-    const tables = await openTableWriter(dataDir.tablesPath);
-    const reader = await openTableReader(dataDir.tablesPath);
+    const isNew = (await realFiles.size(path.join(options.dataDir, 'version'))) === null;
+    const directory = await openDataDirectory(options.dataDir, realFiles, levelDb);
+    const catalog = Catalog.open(directory.catalog, systemTables().map(systemRelation));
+    const tablesKv = await levelDb.open(directory.tablesPath);
+    const tables = await openTableWriter(tablesKv);
+    const reader = openTableReader(tablesKv);
     const settings = new Settings(new Settings(null));
     for (const [name, value] of Object.entries(options.settings)) settings.set(name, value);
     for (const [name, value] of Object.entries(catalog.systemSettings())) settings.set(name, String(value));
@@ -89,13 +90,13 @@ export class Database {
     let database: Database | null = null;
     const engine = await createEngine({
       dataDir: options.dataDir, workers: options.workers, memoryLimit: options.memoryLimit, connectorsModule: options.connectorsModule, log: options.log,
-      history: store, lastSeq: () => tables.lastSeq,
+      history: directory.catalog, lastSeq: () => tables.lastSeq,
       events: {
         status: (jobId, status, failure) => database?.jobStatus(jobId, status, failure),
         checkpoint: (jobId, row) => { for (const listener of database?.listeners ?? []) listener({ ...row, jobId }); },
       },
     });
-    database = new Database({ options, dataDir, store, catalog, tables, reader, engine, settings, isNew: dataDir.isNew });
+    database = new Database({ options, directory, catalog, tables, reader, engine, settings, isNew });
     tables.onCommit(seq => engine.logAdvanced(seq));
     for (const job of catalog.jobs()) {
       await engine.startJob({ jobId: job.jobId, name: job.name, plan: job.plan, settings: job.settings, status: job.status, createdMs: job.createdMs });
@@ -145,10 +146,9 @@ export class Database {
     this.#closing = true;
     await this.engine.close();
     await this.#statusWrites;
-    await this.reader.close();
+    // Writer and reader share one Kv, which the writer closes.
     await this.tables.close();
-    await this.#store.close();
-    await this.#dataDir.close();
+    await this.#directory.close();
   }
 }
 

@@ -3,7 +3,7 @@
  * Ids are those of Postgres' oids: from 16384 for relations, never reused. System relations are looked up beside the stored ones.
  */
 import type { PlannerCatalog, Relation, SystemRelation } from '../../planner/catalog.js';
-import type { CatalogStore } from '../../storage/catalogstore.js';
+import type { CatalogStore, DocumentChange } from '../../storage/catalogstore.js';
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
 import type { StoredJob, StoredRelation } from './relation.js';
@@ -38,14 +38,14 @@ export class Catalog implements PlannerCatalog {
     this.#system = new Map(system.map(r => [`${r.schema}.${r.name}`, r]));
   }
 
-  static async open(store: CatalogStore, system: readonly SystemRelation[]): Promise<Catalog> {
+  static open(store: CatalogStore, system: readonly SystemRelation[]): Catalog {
     const catalog = new Catalog(store, system);
-    for (const { value } of await store.list('relation')) catalog.#put(value as unknown as StoredRelation);
-    for (const { value } of await store.list('job')) {
+    for (const { value } of store.all('relation')) catalog.#put(value as unknown as StoredRelation);
+    for (const { value } of store.all('job')) {
       const job = value as unknown as StoredJob;
       catalog.#jobs.set(job.jobId, job);
     }
-    const settings = await store.get('settings', 0);
+    const settings = store.get('settings', 0);
     if (settings !== undefined) catalog.#settings = settings as Record<string, Json>;
     return catalog;
   }
@@ -57,11 +57,11 @@ export class Catalog implements PlannerCatalog {
     this.#byName.set(`${relation.schema}.${relation.name}`, relation);
   }
 
-  async allocateId(): Promise<number> { return this.#store.allocateId('relation'); }
+  async allocateId(): Promise<number> { return this.#store.allocateId('oid'); }
   async allocateJobId(): Promise<number> { return this.#store.allocateId('job'); }
 
   async change(change: CatalogChange): Promise<void> {
-    const documents: { kind: string; id: number; value: Json | null }[] = [];
+    const documents: DocumentChange[] = [];
     for (const r of change.putRelations ?? []) documents.push({ kind: 'relation', id: r.id, value: r as unknown as Json });
     for (const id of change.dropRelations ?? []) documents.push({ kind: 'relation', id, value: null });
     for (const j of change.putJobs ?? []) documents.push({ kind: 'job', id: j.jobId, value: j as unknown as Json });
