@@ -34,7 +34,10 @@ export function bindCall(env: Env, call: FuncCall): Expr {
   if (named !== undefined && 'NamedArgExpr' in named) throw ctx.unsupported('a named argument', named.NamedArgExpr.location);
   if (aggregatesNamed(name).length > 0) return bindAggregate(env, name, call, at);
   const notAggregate = (what: string) => ctx.error('42809', `${what} specified, but ${name} is not an aggregate function`, at);
-  if (call.agg_star === true) throw notAggregate(`${name}(*)`);
+  if (call.agg_star === true) {
+    if (resolveOverload(functionsNamed(name), [], false).kind === 'none') throw functionError(env, names.join('.'), [], { kind: 'none' }, at);
+    throw notAggregate(`${name}(*)`);
+  }
   if (call.agg_distinct === true) throw notAggregate('DISTINCT');
   if (call.agg_order !== undefined) throw notAggregate('ORDER BY');
   if (call.agg_filter !== undefined) throw notAggregate('FILTER');

@@ -69,7 +69,7 @@ export function aliased(env: Env, rel: Rel, name: string, columns: readonly Scop
     throw env.ctx.error('42P10', `table "${alias?.aliasname ?? name}" has ${columns.length} columns available but ${renames.length} columns specified`, undefined);
   }
   const named = columns.map((c, i) => ({ name: renames[i] ?? c.name, id: c.id }));
-  return { rel, items: [{ alias: alias?.aliasname ?? name, columns: named, primaryKey }], columns: named };
+  return { rel, items: [{ alias: alias?.aliasname ?? name, columns: named, primaryKey, relation: name }], columns: named };
 }
 
 function rangeVar(env: Env, v: RangeVar): FromItem {

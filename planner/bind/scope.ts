@@ -18,6 +18,8 @@ export interface ScopeItem {
   readonly columns: readonly ScopeColumn[];
   /** Columns of the primary key of a plain table: GROUP BY them covers the others. */
   readonly primaryKey: readonly ColId[] | null;
+  /** Name of the relation behind the alias, for HINTs. */
+  readonly relation?: string;
 }
 
 export interface Cte { readonly name: string; readonly ast: CommonTableExpr; readonly ctes: CteScope; uses: number }
@@ -116,6 +118,10 @@ function missingColumn(env: Env, name: string, location: number | undefined): Sq
 function missingQualified(env: Env, table: string, name: string, location: number | undefined): SqlError {
   const item = findItem(env, table);
   if (item === null) {
+    for (let e: Env | null = env; e !== null; e = e.scope.parent) {
+      const hidden = e.scope.items.find((i) => i.relation === table);
+      if (hidden !== undefined) return env.ctx.error('42P01', `invalid reference to FROM-clause entry for table "${table}"`, location, { hint: `Perhaps you meant to reference the table alias "${hidden.alias}".` });
+    }
     const aliases: string[] = [];
     for (let e: Env | null = env; e !== null; e = e.scope.parent) aliases.push(...e.scope.items.map((i) => i.alias));
     const near = nearest(table, aliases);

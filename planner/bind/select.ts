@@ -5,11 +5,11 @@
 import type { Node, SelectStmt } from 'libpg-query';
 import type { Expr } from '../../types/expr.js';
 import { INT8, type SqlType } from '../../types/sqltype.js';
-import { coerce, known } from './coerce.js';
+import { coerce, coerceBoolean, known } from './coerce.js';
 import { columnName } from './colname.js';
 import type { BindContext } from './context.js';
 import { bindExpr } from './expr.js';
-import { column, isVolatile, locationOf, sameExpr } from './exprs.js';
+import { column, conjuncts, isVolatile, locationOf, sameExpr } from './exprs.js';
 import { bindCte, bindFrom } from './from.js';
 import { containsColumn, Grouping } from './grouping.js';
 import { requireEquality } from './operator.js';
@@ -67,7 +67,7 @@ function windowLocation(nodes: readonly Node[]): number | undefined {
 export function withCtes(q: QueryEnv, stmt: Pick<SelectStmt, 'withClause'>): QueryEnv {
   const clause = stmt.withClause;
   if (clause === undefined) return q;
-  if (clause.recursive === true) throw q.ctx.unsupported('WITH RECURSIVE', clause.location);
+  if (clause.recursive === true) throw q.ctx.unsupported('WITH RECURSIVE', clause.location ?? 0);
   let ctes = q.ctes;
   for (const node of clause.ctes ?? []) {
     if (!('CommonTableExpr' in node)) continue;
@@ -128,14 +128,8 @@ function rewriteAround(grouping: Grouping, e: Expr, setIds: ReadonlySet<number>)
   return grouping.rewrite(e);
 }
 
-function bindHaving(env: Env, node: Node): Expr[] {
-  const e = bindExpr(env, node);
-  const b = e.type.kind === 'bool' ? e : coerceHaving(env, e);
-  return b.node === 'and' ? [...b.args] : [b];
-}
-function coerceHaving(env: Env, e: Expr): Expr {
-  if (e.type.kind === 'unknown') return coerce(env.ctx, e, { kind: 'bool' }, 'implicit');
-  throw env.ctx.error('42804', `argument of HAVING must be type boolean, not type ${e.type.kind}`, locationOf(e));
+function bindHaving(env: Env, node: Node): readonly Expr[] {
+  return conjuncts(coerceBoolean(env.ctx, bindExpr(env, node), 'HAVING'));
 }
 
 function bindTargets(env: Env, list: readonly Node[], keepUnknown: boolean): Target[] {
@@ -205,7 +199,7 @@ function bindGroupKey(env: Env, node: Node, targets: readonly Target[], calls: r
   const inFrom = fields.length === 1 && scope.columns.some((c) => c.name === fields[0]);
   const picked = ordinal ?? (inFrom ? null : byAlias(env, node, targets, 'GROUP BY'));
   if (picked !== null) {
-    const at = 'A_Const' in node ? node.A_Const.location : 'ColumnRef' in node ? node.ColumnRef.location : undefined;
+    const at = locationOf(picked);
     if (containsColumn(picked, new Set(calls.map((c) => c.id)))) throw ctx.error('42803', 'aggregate functions are not allowed in GROUP BY', at);
     if (containsColumn(picked, new Set(sets.map((s) => s.id)))) throw ctx.unsupported('a set-returning function in GROUP BY', at, 'Write it in FROM.');
     return picked;

@@ -1,0 +1,93 @@
+/** Bind errors: PostgreSQL's code, message and position where it has the same error; ours (0A000 and HINTs) from a table. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { PGlite } from '@electric-sql/pglite';
+import { SqlError } from '../../types/error.js';
+import { loadParser, parseQuery } from '../parse/parser.js';
+import { planQuery } from '../plan/planquery.js';
+import { TestCatalog } from '../testcatalog.js';
+
+const K = 'a integer, b integer, t text, d date, n numeric, ok boolean, ia integer[], j json';
+const U = 'a integer, c text';
+
+const SAME_AS_POSTGRES: readonly string[] = [
+  'SELECT nope FROM k', 'SELECT k.nope FROM k', 'SELECT z.a FROM k', 'SELECT é.a FROM k', "SELECT 'é', nope FROM k", 'SELECT * FROM missing', 'SELECT * FROM public.missing', 'SELECT a FROM k, u',
+  'SELECT a FROM k k1, k k2', 'SELECT 1 FROM k, k', 'SELECT *', 'SELECT z.* FROM k', 'SELECT a, count(*) FROM k', 'SELECT a + b FROM k GROUP BY a', 'SELECT k.t FROM k GROUP BY k.a HAVING count(*) > 1',
+  'SELECT a FROM k GROUP BY a ORDER BY b', 'SELECT a FROM k WHERE count(*) > 1', 'SELECT sum(count(*)) FROM k', 'SELECT a FROM k GROUP BY count(*)', 'SELECT count(*) FROM k GROUP BY 1', 'SELECT a FROM k GROUP BY 3',
+  'SELECT a FROM k ORDER BY 2', "SELECT a FROM k ORDER BY 'x'", 'SELECT DISTINCT a FROM k ORDER BY b', 'SELECT a + t FROM k', 'SELECT t + 1 FROM k', 'SELECT -t FROM k', 'SELECT a = t FROM k', 'SELECT d + d FROM k',
+  'SELECT lower(a) FROM k', 'SELECT lower(1, 2)', 'SELECT nosuch(1)', 'SELECT a FROM k WHERE a', 'SELECT a FROM k WHERE t', 'SELECT a FROM k HAVING a', 'SELECT NOT a FROM k', 'SELECT ok AND a FROM k',
+  "SELECT 'x'::integer", "SELECT integer 'x'", "SELECT a + 'x' FROM k", "SELECT a = 'x' FROM k", "SELECT '2020-99-01'::date", "SELECT d < 'nope' FROM k", "SELECT a IN (1, 'x') FROM k", 'SELECT a IN (1, t) FROM k',
+  'SELECT d::integer FROM k', 'SELECT ok::date FROM k', 'SELECT x::nosuchtype FROM k', 'SELECT a::nosuchtype FROM k', 'SELECT 1::numeric(2000)', 'SELECT 1::varchar(0)',
+  "SELECT CASE WHEN ok THEN 1 ELSE t END FROM k", "SELECT CASE WHEN a THEN 1 END FROM k", 'SELECT coalesce(a, t) FROM k', 'SELECT ARRAY[a, t] FROM k', 'SELECT ARRAY[]', 'SELECT 1 UNION SELECT t FROM k',
+  'SELECT 1 UNION SELECT 1, 2', 'SELECT a FROM k UNION SELECT a FROM k ORDER BY b', 'VALUES (1), (1, 2)', "VALUES (1), ('x')", 'SELECT * FROM k JOIN u USING (zz)', 'SELECT * FROM k JOIN u USING (c)', 'SELECT * FROM k JOIN u ON k.a',
+  'SELECT a FROM k LIMIT -1', 'SELECT a FROM k OFFSET -1', 'SELECT (SELECT a, b FROM k)', 'SELECT a IN (SELECT a, b FROM k) FROM k', 'SELECT * FROM (SELECT 1) AS s(a, b)', 'WITH q AS (SELECT 1), q AS (SELECT 2) SELECT 1',
+  'WITH q AS (SELECT zz FROM k) SELECT 1', 'SELECT count(*) FILTER (WHERE a) FROM k', 'SELECT lower(DISTINCT t) FROM k', 'SELECT lower(*) FROM k', 'SELECT count() FROM k', 'SELECT sum(t) FROM k', 'SELECT j = j FROM k',
+  'SELECT DISTINCT j FROM k', 'SELECT j FROM k GROUP BY j', 'SELECT a[1] FROM k', 'SELECT row_number() FROM k', 'SELECT a FROM k WHERE generate_series(1, 2) = 1', 'SELECT a, a FROM k ORDER BY a, 9',
+  'SELECT a AS x, b AS x FROM k ORDER BY x', 'SELECT max(a, b) FROM k', 'SELECT ia || t FROM k', 'SELECT (1, 2) = (1, 2, 3)', 'SELECT 1 = ANY(1)', 'SELECT a FROM k k2 WHERE k.a = 1',
+];
+
+interface Ours { readonly sql: string; readonly code: string; readonly message: string; readonly at?: string; readonly hint?: string; readonly mode?: 'job' }
+const OURS: readonly Ours[] = [
+  { sql: 'SELECT * FROM bids', code: '42P01', message: 'relation "bids" does not exist', at: 'bids', hint: 'Perhaps you meant "bid".' },
+  { sql: 'SELECT pric FROM bid', code: '42703', message: 'column "pric" does not exist', at: 'pric', hint: 'Perhaps you meant to reference the column "bid.price".', mode: 'job' },
+  { sql: 'SELECT lenght(t) FROM k', code: '42883', message: 'function lenght(text) does not exist', at: 'lenght', hint: 'Perhaps you meant the function "length".' },
+  { sql: 'SELECT * FROM bid', code: '0A000', message: '"bid" is an unbounded stream: a query over it that ends is not supported', at: 'bid', hint: 'Use SELECT … EMIT CHANGES, or CREATE MATERIALIZED VIEW v AS SELECT ….' },
+  { sql: 'SELECT a FROM k LIMIT 3', code: '0A000', message: 'LIMIT in a continuous query is not supported', at: '3', mode: 'job' },
+  { sql: 'SELECT a, (SELECT max(b) FROM k) FROM k', code: '0A000', message: 'a subquery in this place of a continuous query is not supported', at: '(SELECT', mode: 'job' },
+  { sql: 'SELECT DISTINCT ON (a) a, b FROM k', code: '0A000', message: 'DISTINCT ON is not supported' },
+  { sql: 'SELECT rank() OVER (ORDER BY a) FROM k', code: '0A000', message: 'a window function (rank … OVER) is not supported', at: 'rank' },
+  { sql: 'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a) FROM k', code: '0A000', message: 'an ordered-set aggregate (percentile_cont … WITHIN GROUP) is not supported', at: 'percentile_cont' },
+  { sql: 'WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r', code: '0A000', message: 'WITH RECURSIVE is not supported', at: 'WITH' },
+  { sql: 'SELECT a FROM k FOR UPDATE', code: '0A000', message: 'a row-locking clause (FOR UPDATE, FOR SHARE) is not supported' },
+  { sql: 'SELECT * FROM k TABLESAMPLE system (1)', code: '0A000', message: 'TABLESAMPLE is not supported', at: 'system' },
+  { sql: 'SELECT k FROM k', code: '0A000', message: 'a whole-row reference is not supported', at: 'k FROM' },
+  { sql: 'SELECT a, count(*) FROM k GROUP BY ROLLUP (a)', code: '0A000', message: 'GROUPING SETS, ROLLUP and CUBE is not supported', at: 'ROLLUP' },
+  { sql: "SELECT t COLLATE \"de_DE\" FROM k", code: '0A000', message: 'collation "de_DE" is not supported', at: 'COLLATE' },
+  { sql: "SELECT * FROM SESSION(bid, ts, INTERVAL '1 minute')", code: '0A000', message: 'window function SESSION is not supported', at: 'SESSION', mode: 'job' },
+  { sql: "SELECT * FROM TUMBLE(bid, price, INTERVAL '1 minute')", code: '42804', message: 'the time column of TUMBLE must be a timestamp, not bigint', at: 'price', mode: 'job' },
+  { sql: "SELECT * FROM TUMBLE(bid, ts, INTERVAL '0 minute')", code: '22023', message: 'size and slide of TUMBLE must be greater than zero', at: 'TUMBLE', mode: 'job' },
+  { sql: "SELECT * FROM TUMBLE(bids, ts, INTERVAL '1 minute')", code: '42P01', message: 'relation "bids" does not exist', at: 'bids', hint: 'Perhaps you meant "bid".', mode: 'job' },
+  { sql: 'SELECT sum(price) FROM bid EMIT ON WINDOW CLOSE', code: '0A000', message: 'EMIT ON WINDOW CLOSE is not supported for this query', hint: 'Group by window_start or window_end of TUMBLE or HOP over a stream with WATERMARK FOR its time column.', mode: 'job' },
+  { sql: 'SELECT a.x FROM v1 a JOIN v2 b ON a.x = b.x', code: '0A000', message: 'a continuous query over materialized views of different jobs is not supported', hint: 'Put a derived stream between them: CREATE STREAM s AS SELECT … FROM one of the views.', mode: 'job' },
+];
+
+let db: PGlite;
+let catalog: TestCatalog;
+before(async () => {
+  await loadParser();
+  db = await PGlite.create();
+  await db.exec(`CREATE TABLE k (${K}); CREATE TABLE u (${U});`);
+  catalog = new TestCatalog().table('k', K, null).table('u', U, null).stream('bid', 'auction bigint, price bigint, ts timestamp', { watermark: ['ts', "ts - INTERVAL '1 second'"] })
+    .materialized('v1', 'SELECT a AS x FROM k', 1).materialized('v2', 'SELECT a AS x FROM k', 2);
+});
+after(async () => { await db.close(); });
+
+function bindError(sql: string, job: boolean): SqlError {
+  try {
+    planQuery(parseQuery(sql), catalog, job ? { kind: 'job', firstNodeId: 1, relationId: 9, relationName: 'v' } : { kind: 'batch' }, []);
+  } catch (e) {
+    if (e instanceof SqlError) return e;
+    throw e;
+  }
+  throw new Error(`no error: ${sql}`);
+}
+
+for (const sql of SAME_AS_POSTGRES) {
+  test(`error as PostgreSQL's: ${sql}`, async () => {
+    let expected: { code?: string; message?: string; position?: string } | null = null;
+    try { await db.query(sql); } catch (e) { expected = e as { code?: string; message?: string; position?: string }; }
+    if (expected === null) throw new Error('PostgreSQL accepts it');
+    const mine = bindError(sql, false);
+    const shown = (x: { code?: string; message?: string }, position: number | undefined) => `${x.code ?? ''} ${x.message ?? ''} at ${position ?? 'nowhere'}`;
+    assert.equal(shown(mine, mine.position), shown(expected, expected.position === undefined ? undefined : Number(expected.position)));
+  });
+}
+
+for (const o of OURS) {
+  test(`our error: ${o.sql}`, () => {
+    const e = bindError(o.sql, o.mode === 'job');
+    assert.equal(`${e.code} ${e.message}`, `${o.code} ${o.message}`);
+    if (o.at !== undefined) assert.equal(e.position, o.sql.indexOf(o.at) + 1);
+    if (o.hint !== undefined) assert.equal(e.hint, o.hint);
+  });
+}
