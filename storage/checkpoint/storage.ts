@@ -97,7 +97,9 @@ export class CheckpointStorage {
       };
       return source.covers === undefined ? ref : { ...ref, covers: source.covers };
     } catch (e) {
-      await this.#files.unlink(temporary).catch(() => undefined); // the first error is the one to report
+      // The first error is the one to report; a leftover goes at the next start.
+      await this.#files.unlink(temporary).catch(() => undefined);
+      await this.#files.unlink(path).catch(() => undefined);
       throw e;
     }
   }
