@@ -7,7 +7,10 @@ import type { WindowNode } from '../../types/plan.js';
 import type { Batch, F64Vector } from '../batch.js';
 import { SqlError } from '../../types/error.js';
 import type { Operator, OperatorContext } from '../operator.js';
-import { gather } from '../vectors.js';
+import { gather, slice } from '../vectors.js';
+
+/** Rows that one emitted batch may have: hops of many slides multiply rows. */
+const OUTPUT_ROWS_MAX = 32768;
 
 export class WindowOperator implements Operator {
   readonly node: WindowNode;
@@ -21,6 +24,12 @@ export class WindowOperator implements Operator {
   }
 
   process(batch: Batch): void {
+    const step = Math.max(1, Math.floor(OUTPUT_ROWS_MAX / Math.ceil(this.node.sizeUs / this.node.slideUs)));
+    if (batch.length <= step) this.#part(batch);
+    else for (let from = 0; from < batch.length; from += step) this.#part(slice(batch, from, Math.min(from + step, batch.length)));
+  }
+
+  #part(batch: Batch): void {
     const { timeColumn, sizeUs, slideUs, offsetUs, lateColumn } = this.node;
     const times = doubles(batch, timeColumn);
     const marks = lateColumn === null ? null : doubles(batch, lateColumn);
