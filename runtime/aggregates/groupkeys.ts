@@ -1,0 +1,100 @@
+/**
+ * Group keys outside of a batch: the list of groups touched in an epoch, the key of one group in memory, and key bytes back to columns.
+ */
+import type { SqlType } from '../../types/sqltype.js';
+import { equalityIsIdentity } from '../../types/encoding/equality.js';
+import { hashBytes } from '../../types/encoding/hash.js';
+import { ByteReader, isBigAhead, readBigInt } from '../../types/encoding/identity.js';
+import { layoutOf } from '../../types/encoding/kinds.js';
+import type { BatchBuilder } from '../batchbuilder.js';
+import type { KeyBatch } from '../keys.js';
+
+const NULL_LOW = 0x4e554c4c;
+const NULL_HIGH = 0x7ff80000;
+
+/** A growing KeyBatch: keys copied one by one. Positions are stable until `clear`. */
+export class KeyList implements KeyBatch {
+  length = 0;
+  data = new Uint8Array(1024);
+  start = new Int32Array(64);
+  end = new Int32Array(64);
+  hash = new Int32Array(64);
+  readonly anyNull = null;
+  #used = 0;
+
+  push(data: Uint8Array, from: number, to: number, hash: number): number {
+    const k = this.length++;
+    if (k === this.start.length) {
+      this.start = doubled(this.start);
+      this.end = doubled(this.end);
+      this.hash = doubled(this.hash);
+    }
+    const n = to - from;
+    if (this.#used + n > this.data.length) {
+      const grown = new Uint8Array(Math.max(this.data.length * 2, this.#used + n));
+      grown.set(this.data.subarray(0, this.#used));
+      this.data = grown;
+    }
+    const bytes = this.data;
+    let p = this.#used;
+    this.start[k] = p;
+    for (let i = from; i < to; i++) bytes[p++] = data[i];
+    this.end[k] = this.#used = p;
+    this.hash[k] = hash;
+    return k;
+  }
+
+  /** Whether entry k is row i's key of `keys`. */
+  equals(k: number, keys: KeyBatch, i: number): boolean {
+    if (this.hash[k] !== keys.hash[i]) return false;
+    const from = this.start[k];
+    const n = this.end[k] - from;
+    if (keys.end[i] - keys.start[i] !== n) return false;
+    const at = keys.start[i];
+    for (let p = 0; p < n; p++) if (this.data[from + p] !== keys.data[at + p]) return false;
+    return true;
+  }
+
+  clear(): void {
+    this.length = 0;
+    this.#used = 0;
+    // A burst's arrays are not kept for ever.
+    if (this.data.length > 1 << 22) { this.data = new Uint8Array(1024); this.start = new Int32Array(64); this.end = new Int32Array(64); this.hash = new Int32Array(64); }
+  }
+}
+
+function doubled(a: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
+  const grown = new Int32Array(a.length * 2);
+  grown.set(a);
+  return grown;
+}
+
+/** The KeyBatch of no key columns: one row, no bytes. */
+export function emptyKey(): KeyBatch {
+  return { length: 1, data: new Uint8Array(0), start: new Int32Array(1), end: new Int32Array(1), hash: Int32Array.of(hashBytes(new Uint8Array(0), 0, 0)), anyNull: null };
+}
+
+/** True when the columns can be read back from their equality encoding. */
+export const keysReadable = (types: readonly SqlType[]): boolean => types.every(equalityIsIdentity);
+
+/** Appends the key's values to the builder's first columns (the row is not ended). Only for keysReadable types. */
+export function appendKey(builder: BatchBuilder, types: readonly SqlType[], r: ByteReader): void {
+  const row = builder.length;
+  for (let c = 0; c < types.length; c++) {
+    const column = builder.columns[c];
+    const layout = layoutOf(types[c]);
+    if (layout === 'bool') {
+      const v = r.u8();
+      if (v === 2) column.appendNull(row);
+      else column.appendBool(row, v === 1);
+    } else if (layout === 'bytes') {
+      const n = r.i32();
+      if (n < 0) column.appendNull(row);
+      else { column.appendSpan(row, r.data, r.pos, r.pos + n); r.pos += n; }
+    } else if (r.view.getUint32(r.pos + 4, true) === NULL_HIGH && r.view.getUint32(r.pos, true) === NULL_LOW) {
+      column.appendNull(row);
+      r.pos += 8;
+    } else if (isBigAhead(r)) column.appendBigInt(row, readBigInt(r));
+    else column.appendNumber(row, r.f64());
+  }
+}
