@@ -46,7 +46,7 @@ export class LevelColdStore implements ColdStore {
   }
 
   async getMany(tableId: number, keyGroups: readonly number[], keys: readonly Uint8Array[]): Promise<(ColdValue | undefined)[]> {
-    const found: (ColdValue | undefined)[] = new Array<ColdValue | undefined>(keys.length).fill(undefined);
+    const found: (ColdValue | undefined)[] = Array.from({ length: keys.length });
     if (this.#hasScratch(tableId)) {
       const values = await this.#kv.getMany(keys.map((key, k) => entryKey(tableId + SCRATCH, keyGroups[k], key)));
       for (let k = 0; k < keys.length; k++) {
