@@ -41,7 +41,7 @@ function sendNumeric(n: Numeric): Buffer {
   if (n.kind !== 'finite') {
     const b = Buffer.alloc(8);
     b.writeUInt16BE(n.kind === 'nan' ? 0xc000 : n.kind === 'inf' ? 0xd000 : 0xf000, 4);
-    if (n.kind !== 'nan') b.writeUInt16BE(0, 6);
+    if (n.kind !== 'nan') b.writeUInt16BE(0x20, 6);
     return b;
   }
   // Align the decimal point to a border of four digits.

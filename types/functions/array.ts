@@ -79,8 +79,11 @@ function toText(types: readonly SqlType[]): BoundEvaluate {
 
 /** Array of NULLs or values in given dimensions. */
 function fill(v: Datum, dims: SqlArray, lower: SqlArray | null): SqlArray {
-  if (dims.elems.includes(null) || lower?.elems.includes(null) === true) throw new SqlError('22004', 'dimension values cannot be null');
-  if (dims.ndims > 1 || (lower !== null && (lower.ndims > 1 || lower.elems.length !== dims.elems.length))) throw new SqlError('2202E', 'wrong number of array subscripts');
+  for (const a of lower === null ? [dims] : [dims, lower]) {
+    if (a.ndims > 1) throw new SqlError('2202E', 'wrong number of array subscripts', { detail: 'Dimension array must be one dimensional.' });
+    if (a.elems.includes(null)) throw new SqlError('22004', 'dimension values cannot be null');
+  }
+  if (lower !== null && lower.elems.length !== dims.elems.length) throw new SqlError('2202E', 'wrong number of array subscripts', { detail: 'Low bound array has different size than dimensions array.' });
   const sizes = dims.elems.map(Number);
   const count = sizes.reduce((a, b) => a * b, sizes.length === 0 ? 0 : 1);
   if (count > ARRAY_ELEMENTS_MAX || sizes.some((n) => n < 0)) throw new SqlError('54000', `array size exceeds the maximum allowed (${ARRAY_ELEMENTS_MAX})`);

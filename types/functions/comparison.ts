@@ -3,6 +3,7 @@
  * timestamps), arrays by element type; greatest and least.
  */
 import { TIMESTAMP_DAYS_END } from '../calendar.js';
+import { US_PER_DAY } from '../interval.js';
 import { dateToTimestamp } from '../datetime.js';
 import type { Comparator } from '../compare.js';
 import { compareNumbers, comparatorOf } from '../compare.js';
@@ -38,11 +39,11 @@ function zoned(left: string, right: string, a: (v: Ts, ctx: EvalContext) => Ts, 
 const same = (v: Ts): Ts => v;
 const asDate = (v: Ts): Ts => (v === Infinity || v === -Infinity ? v : clampDate(Number(v)));
 const local = (v: Ts, ctx: EvalContext): Ts => fromLocal(v, timeZoneByName(ctx.timeZone));
-const localDate = (v: Ts, ctx: EvalContext): Ts => local(asDate(v), ctx);
+const localDate = (v: Ts, ctx: EvalContext): Ts => (v >= TIMESTAMP_DAYS_END ? asDate(v) : local(asDate(v), ctx));
 
-/** A date past the timestamps' range still compares: as an infinity. */
+/** A date past the timestamps' range still compares: rounded to a double, larger than every timestamp. */
 function clampDate(days: number): Ts {
-  return days >= TIMESTAMP_DAYS_END ? Infinity : dateToTimestamp(days);
+  return days >= TIMESTAMP_DAYS_END ? days * US_PER_DAY : dateToTimestamp(days);
 }
 
 function extreme(name: string, keep: (c: number) => boolean): FunctionDef {

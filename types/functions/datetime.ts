@@ -43,7 +43,7 @@ function dateMinus(a: number, b: number): number {
 }
 
 function dateTime(d: number, us: number): Ts {
-  return Number.isFinite(d) ? joinTimestamp(d, us) : d;
+  return Number.isFinite(d) ? addUs(dateToTimestamp(d), us) : d;
 }
 
 const operators: readonly FunctionDef[] = [
@@ -77,18 +77,25 @@ const operators: readonly FunctionDef[] = [
   fn('/(interval,float8)', 'interval', (i: Interval, f: number) => i.div(f)),
 ];
 
+/** date_part('epoch', …) as PostgreSQL computes it: in doubles. Null for other units. */
+function epochSeconds(unit: string, v: Datum): number | null {
+  if (unit.toLowerCase() !== 'epoch') return null;
+  if (v instanceof Interval) return v.us / US_PER_SECOND + 31557600 * Math.trunc(v.months / 12) + 2592000 * (v.months % 12) + 86400 * v.days;
+  return Number(v) / US_PER_SECOND;
+}
+
 /** extract gives numeric, date_part the same as double. */
 function extraction(kind: string, f: (unit: string, v: never, ctx: EvalContext) => Numeric | null, context: boolean): FunctionDef[] {
   if (context) {
     return [
       contextFn(`extract(text,${kind})`, 'numeric', (ctx: EvalContext, unit: string, v: never) => f(unit, v, ctx)),
-      contextFn(`date_part(text,${kind})`, 'float8', (ctx: EvalContext, unit: string, v: never) => f(unit, v, ctx)?.toNumber() ?? null),
+      contextFn(`date_part(text,${kind})`, 'float8', (ctx: EvalContext, unit: string, v: never) => epochSeconds(unit, v) ?? f(unit, v, ctx)?.toNumber() ?? null),
     ];
   }
   const none: EvalContext = { nowUs: 0, timeZone: 'UTC', user: '', database: '', outer: [], catalog: null, random: () => 0 };
   return [
     fn(`extract(text,${kind})`, 'numeric', (unit: string, v: never) => f(unit, v, none)),
-    fn(`date_part(text,${kind})`, 'float8', (unit: string, v: never) => f(unit, v, none)?.toNumber() ?? null),
+    fn(`date_part(text,${kind})`, 'float8', (unit: string, v: never) => epochSeconds(unit, v) ?? f(unit, v, none)?.toNumber() ?? null),
   ];
 }
 

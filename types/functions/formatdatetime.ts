@@ -296,12 +296,16 @@ class TemplateReader {
     }
   }
 
-  #number(width: number, name: string, tight: boolean, signed = false): number {
+  #number(width: number, name: string, tight: boolean): number {
     const rest = this.#text.slice(this.#at);
+    const hint = 'If your source string is not fixed-width, try using the "FM" modifier.';
+    if (tight && rest.length < width) {
+      throw new SqlError('22007', `source string too short for "${name}" formatting field`, { detail: `Field requires ${width} characters, but only ${rest.length} remain.`, hint });
+    }
     const m = /^[+-]?\d+/.exec(tight ? rest.slice(0, width) : rest);
-    if (m !== null && tight && m[0].length < width && rest.length >= width && !signed) {
+    if (m !== null && tight && m[0].length < width) {
       throw new SqlError('22007', `invalid value "${rest.slice(0, width)}" for "${name}"`, {
-        detail: `Field requires ${width} characters, but only ${m[0].length} could be parsed.`, hint: 'If your source string is not fixed-width, try using the "FM" modifier.',
+        detail: `Field requires ${width} characters, but only ${m[0].length} could be parsed.`, hint,
       });
     }
     if (m === null) {
@@ -389,7 +393,7 @@ class TemplateReader {
   /** Fewer than four digits: nearest to 2020, as adjust_partial_year_to_2020. */
   #shortYear(width: number, n: Node, tight: boolean): number {
     const start = this.#at;
-    const v = this.#number(width, n.key ?? '', tight, true);
+    const v = this.#number(width, n.key ?? '', tight);
     const digits = this.#at - start;
     if (width === 4 || digits > 3) {
       this.r.yearDigits = 4;

@@ -148,7 +148,7 @@ export function floatToChar(value: number, format: string, digits: number): stri
   const t = templates.get(format);
   if (t.roman !== null && Number.isFinite(value)) return roman(Numeric.fromNumber(roundEven(value)), t);
   if (t.roman !== null || t.eeee) return numberToChar(Numeric.fromNumber(value, digits), format);
-  if (!Number.isFinite(value)) return special(Numeric.fromNumber(value), t, t.pre + t.multi, 0);
+  if (!Number.isFinite(value)) return special(Numeric.fromNumber(value), t, t.pre + t.multi, Math.max(0, Math.min(t.post, digits - (value !== value ? 3 : 8))));
   const v = t.v ? value * 10 ** t.multi : value;
   const size = Math.abs(v);
   const integerDigits = size < 1 ? 1 : Math.floor(Math.log10(size)) + 1;
@@ -324,22 +324,22 @@ export function toNumber(text: string, format: string): Numeric {
       at++;
     } else if (peek() === '+') at++;
   };
+  // A 9, a 0 or a point takes one character; what is neither digit nor point is passed over.
+  const take = (): void => {
+    if (/\d/.test(peek())) digits += peek();
+    else if (peek() === '.' && t.decimal && !fraction) {
+      digits += '.';
+      fraction = true;
+    }
+    if (at < text.length) at++;
+  };
   for (const n of t.nodes) {
     switch (n.kind) {
       case '9': case '0':
         if (digits === '') signs();
-        // Each 9 or 0 takes one character; what is no digit is passed over.
-        if (peek() === '.' && t.decimal && !fraction) break;
-        if (/\d/.test(peek())) digits += peek();
-        at++;
+        take();
         break;
-      case '.':
-        if (peek() === '.') {
-          digits += '.';
-          fraction = true;
-          at++;
-        }
-        break;
+      case '.': take(); break;
       case ',': if (peek() === ',') at++; break;
       case 'text': at++; break;
       case 'quoted': for (let i = 0; i < n.text.length; i++) if (!/[\d.,+-]/.test(peek())) at++; break;

@@ -281,11 +281,16 @@ function setPath(n: JsonNode, path: readonly string[], o: SetOptions, depth = 0)
 
 function change(j: Json, path: SqlArray, o: SetOptions): Json {
   if (!isArray(j.root) && !(j.root instanceof JsonObject)) throw new SqlError('22023', 'cannot set path in scalar');
+  if (isEmpty(j.root) && !o.create) return j;
   const p = path.elems.map((e, i) => {
     if (e === null) throw new SqlError('22004', `path element at position ${i + 1} is null`);
     return String(e);
   });
   return p.length === 0 ? j : Json.ofNode(setPath(j.root, p, o));
+}
+
+function isEmpty(n: JsonNode): boolean {
+  return isArray(n) ? n.length === 0 : n instanceof JsonObject && n.keys.length === 0;
 }
 
 function hasKey(j: Json, key: Datum): boolean {

@@ -78,6 +78,7 @@ function replace(s: string, pattern: string, replacement: string, flags: string,
 /** All matches from a character position. */
 export function matchesOf(s: string, pattern: string, flags: string, start = 1): RegExpExecArray[] {
   const re = regex(pattern, flags);
+  if (start > 1 && start > charLength(s) + 1) return [];
   re.lastIndex = charSlice(s, 0, start - 1).length;
   const out: RegExpExecArray[] = [];
   for (let m = re.exec(s); m !== null; m = re.exec(s)) {
@@ -107,25 +108,31 @@ function nthMatch(s: string, pattern: string, start: number, n: number, flags: s
 }
 
 function substr(s: string, pattern: string, start: number, n: number, flags: string, group: number): string | null {
-  noGlobal(flags, 'regexp_substr()', '');
+  positive('start', start);
+  positive('n', n);
   positive('subexpr', group, 0);
-  return nthMatch(s, pattern, start, n, flags)?.[group] ?? null;
+  noGlobal(flags, 'regexp_substr()', '');
+  const m = nthMatch(s, pattern, start, n, flags);
+  // Without groups the whole match stands for group 1.
+  return m?.[m.length === 1 && group === 1 ? 0 : group] ?? null;
 }
 
 function instr(s: string, pattern: string, start: number, n: number, end: number, flags: string, group: number): number {
-  noGlobal(flags, 'regexp_instr()', '');
+  positive('start', start);
+  positive('n', n);
   if (end !== 0 && end !== 1) throw new SqlError('22023', `invalid value for parameter "endoption": ${end}`);
   positive('subexpr', group, 0);
+  noGlobal(flags, 'regexp_instr()', '');
   const m = nthMatch(s, pattern, start, n, flags);
-  const text = m?.[group];
+  const text = m?.[m.length === 1 && group === 1 ? 0 : group];
   if (m === undefined || text === undefined) return 0;
   const at = group === 0 ? m.index : m.index + m[0].indexOf(text);
   return charLength(s.slice(0, end === 1 ? at + text.length : at)) + 1;
 }
 
 /** Pieces between matches; an empty match at an end splits nothing. */
-export function splitByRegex(s: string, pattern: string, flags: string): string[] {
-  noGlobal(flags, 'regexp_split_to_table()', '');
+export function splitByRegex(s: string, pattern: string, flags: string, name = 'regexp_split_to_table()'): string[] {
+  noGlobal(flags, name, '');
   const out: string[] = [];
   let at = 0;
   for (const m of matchesOf(s, pattern, flags)) {
@@ -196,7 +203,7 @@ export const matchFunctions: readonly FunctionDef[] = [
   fn('regexp_instr(text,text,int4,int4,int4,text)', 'int4', (s: string, p: string, start: number, n: number, e: number, f: string) => instr(s, p, start, n, e, f, 0)),
   fn('regexp_instr(text,text,int4,int4,int4,text,int4)', 'int4', instr),
   fn('regexp_split_to_array(text,text)', 'text[]', (s: string, p: string) => SqlArray.of(splitByRegex(s, p, ''))),
-  fn('regexp_split_to_array(text,text,text)', 'text[]', (s: string, p: string, f: string) => SqlArray.of(splitByRegex(s, p, f))),
+  fn('regexp_split_to_array(text,text,text)', 'text[]', (s: string, p: string, f: string) => SqlArray.of(splitByRegex(s, p, f, 'regexp_split_to_array()'))),
   fn('substring(text,text)', 'text', substringRegex),
   fn('substring(text,text,text)', 'text', substringSimilar),
 ];

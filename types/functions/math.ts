@@ -99,11 +99,11 @@ function floatBucket(v: number, low: number, high: number, count: number): numbe
   if (low === high) throw new SqlError('2201G', 'lower bound cannot equal upper bound');
   if (low < high) {
     if (v < low) return 0;
-    if (v >= high) return count + 1;
+    if (v >= high) return bounded(count + 1, 2147483647, 'integer');
     return Math.min(Math.floor((count * (v - low)) / (high - low)), count - 1) + 1;
   }
   if (v > low) return 0;
-  if (v <= high) return count + 1;
+  if (v <= high) return bounded(count + 1, 2147483647, 'integer');
   return Math.min(Math.floor((count * (low - v)) / (low - high)), count - 1) + 1;
 }
 

@@ -9,11 +9,13 @@ import { PGlite } from '@electric-sql/pglite';
 import { SqlError } from '../error.js';
 import type { SqlType } from '../sqltype.js';
 import { formatDatum, parseDatum } from '../textio.js';
-import { formatType } from '../typeinfo.js';
+import { receiveDatum, sendDatum } from '../binaryio.js';
+import { formatType, typeByName } from '../typeinfo.js';
 import type { Datum } from '../value.js';
 import type { ArgPattern, FunctionDef } from './catalogue.js';
 import type { EvalContext } from './evalcontext.js';
-import { allFunctions, castFor } from './registry.js';
+import { pattern } from './define.js';
+import { allFunctions, castFor, setFunctionById } from './registry.js';
 
 const NOW = Date.UTC(2024, 4, 6, 7, 8, 9) * 1000;
 const ctx: EvalContext = { nowUs: NOW, timeZone: 'America/New_York', user: 'postgres', database: 'postgres', outer: [], catalog: null, random: () => 0.5 };
@@ -204,7 +206,7 @@ function castCases(): Case[] {
           label: `cast ${from} to ${to} ${text}`, sql: `${literal(text)}::${typeSql(source)}::${typeSql(target)}`,
           ours: () => {
             try {
-              if (cast === null) return '!42846';
+              if (cast === null) return `!42846 cannot cast type ${formatType(source)} to ${formatType(target)}`;
               return show(target, cast.evaluate(parseDatum(source, text, ctx), target, true, ctx, source));
             } catch (e) {
               return errorText(e);
@@ -255,11 +257,107 @@ function inputCases(): Case[] {
   return out;
 }
 
+/** Casts with a type modifier, from a literal. */
+const TYPMODS: readonly (readonly [string, readonly string[]])[] = [
+  ['varchar(3)', ['abc', 'abcd', 'ab   ', '😀😀😀😀', '']], ['char(4)', ['abc', 'abcde', '']], ['numeric(5,2)', ['1.005', '999.995', '-12.345', '1000', 'NaN', 'Infinity']], ['numeric(3)', ['1.5', '999.4', '1000']],
+  ['numeric(3,-2)', ['12345', '149', '99950']], ['numeric(2,4)', ['0.00123', '0.01']], ['timestamp(3)', ['2024-01-01 00:00:00.1235', '1969-12-31 23:59:59.9995']], ['timestamptz(0)', ['2024-01-01 00:00:00.5+00']], ['time(2)', ['23:59:59.999']],
+  ['interval(1)', ['1.25 s', '-1.25 s']], ['interval day', ['1 mon 2 days 03:04:05', '5', '90']], ['interval year to month', ['13 months 4 days', '7']], ['interval hour to minute', ['1:2:3', '5']], ['interval second(2)', ['1.555', '1 day 1.555']],
+];
+
+function typmodCases(): Case[] {
+  const fields: Readonly<Record<string, number>> = { day: 8, 'year to month': 6, 'hour to minute': 3072, second: 4096 };
+  const out: Case[] = [];
+  for (const [name, texts] of TYPMODS) {
+    const m = /^(\w+)(?: (\w+(?: to \w+)?))?(?:\((-?\d+)(?:,(-?\d+))?\))?$/.exec(name);
+    const mods = [m?.[3], m?.[4]].filter((x) => x !== undefined).map(Number);
+    const base = m?.[1] === 'char' ? 'bpchar' : m?.[1] ?? '';
+    const t = typeByName([base], base === 'interval' ? [fields[m?.[2] ?? ''] ?? 0x7fff, ...mods] : mods);
+    if (t === null) throw new Error(`no type ${name}`);
+    const cast = castFor({ kind: 'unknown' }, t);
+    for (const s of texts) {
+      out.push({ label: `typmod ${name} ${s}`, sql: `CAST(${literal(s)} AS ${name})`, ours: () => { try { return show(t, cast?.evaluate(s, t, true, ctx, { kind: 'unknown' }) ?? null); } catch (e) { return errorText(e); } } });
+    }
+    out.push({ label: `format_type ${name}`, sql: `(SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'typmods'::regclass AND attname = ${literal(name)})`, ours: () => formatType(t) });
+  }
+  return out;
+}
+
+/** The binary form of every pool value, as the type's send function gives it; and read back. */
+function binaryCases(): Case[] {
+  const out: Case[] = [];
+  const add = (t: SqlType, text: string, send: string): void => {
+    out.push({
+      label: `binary ${formatType(t)} ${text}`, sql: `encode(${send}(${literal(text)}::${typeSql(t)}), 'hex') || ' ' || (${literal(text)}::${typeSql(t)})::text`,
+      ours: () => {
+        const bytes = sendDatum(t, parseDatum(t, text, ctx), ctx);
+        const back = receiveDatum(t, bytes, ctx);
+        return `${bytes.toString('hex')} ${t.kind === 'bool' ? String(back) : formatDatum(t, back, ctx)}`;
+      },
+    });
+  };
+  const names: Readonly<Record<string, string>> = { date: 'date_send', time: 'time_send', timestamp: 'timestamp_send', timestamptz: 'timestamptz_send', interval: 'interval_send', numeric: 'numeric_send', json: 'json_send', jsonb: 'jsonb_send', uuid: 'uuid_send' };
+  for (const kind of CAST_KINDS) if (kind !== 'bpchar') for (const s of POOL[kind]) add({ kind } as SqlType, s, names[kind] ?? `${kind}send`);
+  for (const s of ARRAYS['int4']) add({ kind: 'array', elem: { kind: 'int4' } }, s, 'array_send');
+  for (const s of ARRAYS['text']) add({ kind: 'array', elem: { kind: 'text' } }, s, 'array_send');
+  return out;
+}
+
+/** Set-returning functions as [SQL call, id, argument types and texts]. */
+const SETS: readonly (readonly [string, readonly (readonly [string, string | null])[]])[] = [
+  ['generate_series(int4,int4)', [['int4', '1'], ['int4', '5']]], ['generate_series(int4,int4,int4)', [['int4', '10'], ['int4', '1'], ['int4', '-3']]], ['generate_series(int4,int4,int4)', [['int4', '1'], ['int4', '2'], ['int4', '0']]],
+  ['generate_series(int8,int8)', [['int8', '9223372036854775806'], ['int8', '9223372036854775807']]], ['generate_series(numeric,numeric,numeric)', [['numeric', '0.1'], ['numeric', '0.55'], ['numeric', '0.20']]],
+  ['generate_series(timestamp,timestamp,interval)', [['timestamp', '2024-01-31'], ['timestamp', '2024-06-01'], ['interval', '1 mon']]],
+  ['generate_series(timestamptz,timestamptz,interval)', [['timestamptz', '2024-03-09 12:00-05'], ['timestamptz', '2024-03-11 12:00-04'], ['interval', '1 day']]],
+  ['unnest(anyarray…)', [['int4[]', '{{1,2},{3,NULL}}']]], ['generate_subscripts(anyarray,int4)', [['int4[]', '[0:1]={5,6}'], ['int4', '1']]],
+  ['jsonb_array_elements(jsonb)', [['jsonb', '[1,"a",null,{"b":[]}]']]], ['jsonb_array_elements_text(jsonb)', [['jsonb', '[1,"a",null,{"b":[]}]']]], ['jsonb_object_keys(jsonb)', [['jsonb', '{"bb":1,"a":2}']]],
+  ['json_array_elements(json)', [['json', '[1,"a",null,{"b":[]}]']]], ['json_object_keys(json)', [['json', '{"bb":1,"a":2,"a":3}']]], ['jsonb_array_elements(jsonb)', [['jsonb', '{"a":1}']]], ['jsonb_object_keys(jsonb)', [['jsonb', '[1]']]], ['jsonb_object_keys(jsonb)', [['jsonb', '1']]],
+  ['jsonb_array_elements(jsonb)', [['jsonb', '1']]], ['json_array_elements(json)', [['json', '{"a":1}']]], ['jsonb_each_text(jsonb)', [['jsonb', '[1]']]], ['json_array_elements_text(json)', [['json', '5']]], ['json_object_keys(json)', [['json', '5']]], ['json_each(json)', [['json', '5']]],
+  ['jsonb_each(jsonb)', [['jsonb', '{"b":[1],"a":null}']]], ['jsonb_each_text(jsonb)', [['jsonb', '{"b":[1, 2],"a":null}']]], ['json_each_text(json)', [['json', '{"b":[1,2],"a":"x"}']]],
+  ['regexp_matches(text,text,text)', [['text', 'foobarbequebaz'], ['text', 'b(.)(.)'], ['text', 'g']]], ['regexp_matches(text,text)', [['text', 'abc'], ['text', 'x']]], ['regexp_split_to_table(text,text)', [['text', 'a1b22c'], ['text', '\\d+']]],
+  ['string_to_table(text,text)', [['text', 'a,b,,c'], ['text', ',']]], ['string_to_table(text,text,text)', [['text', 'a,b,,c'], ['text', ','], ['text', '']]],
+];
+
+function setCases(): Case[] {
+  return SETS.map(([id, args]) => {
+    const def = setFunctionById(id);
+    if (def === null) throw new Error(`no set function ${id}`);
+    const types = args.map(([t]) => patternOf(t));
+    const call = `pg_catalog."${def.name}"(${args.map(([t, s]) => `${s === null ? 'NULL' : literal(s)}::${t}`).join(', ')})`;
+    return {
+      label: `set ${id} ${JSON.stringify(args.map((a) => a[1]))}`, sql: `(SELECT string_agg(coalesce(r::text, ''), ' | ') FROM ${call} r)`,
+      ours: () => {
+        try {
+          const columns = def.columns(types);
+          const rows = [...def.evaluate(ctx, args.map(([, s], i) => (s === null ? null : parseDatum(types[i], s, ctx))), types)];
+          return rows.length === 0 ? '~null' : rows.map((r) => rowText(columns.map((c) => c.type), r)).join(' | ');
+        } catch (e) {
+          return errorText(e);
+        }
+      },
+    };
+  });
+}
+
+function patternOf(name: string): SqlType {
+  const p = pattern(name);
+  if (!isConcrete(p)) throw new Error(name);
+  return p;
+}
+
+function rowText(types: readonly SqlType[], row: readonly Datum[]): string {
+  const texts = row.map((v, i) => (v === null ? '' : formatDatum(types[i], v, ctx)));
+  if (row.length === 1) return texts[0];
+  return `(${texts.map((s, i) => (row[i] !== null && (s === '' || /[(),"\\\s]/.test(s)) ? `"${s.replace(/["\\]/g, '$&$&')}"` : s)).join(',')})`;
+}
+
 const TRY = `CREATE FUNCTION try_eval(q text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE r text; BEGIN
   EXECUTE 'SELECT CASE WHEN v IS NULL THEN ''~null'' ELSE format(''%s'', v) END FROM (SELECT ' || q || ' AS v OFFSET 0) s' INTO r;
   RETURN r;
 EXCEPTION WHEN OTHERS THEN RETURN '!' || SQLSTATE || ' ' || SQLERRM; END $$`;
+
+/** Same SQLSTATE, other words: orders of checks and numbers in messages that are not worth following. */
+const OTHER_WORDS = /^jsonb?_object\(text\[\],|^make_date\(.*"-44"|^to_timestamp\(float8\)|"-?infinity","-?infinity"|01\/02\/99|^convert_from/;
 
 /** Deliberate differences, and what PostgreSQL 17 and 18 added to the version that we follow. */
 function known(label: string, ours: string, theirs: string): boolean {
@@ -269,15 +367,18 @@ function known(label: string, ours: string, theirs: string): boolean {
   if (/^cast jsonb to \w+ null/.test(label) && theirs === '~null') return true;
   if (/^(extract|date_part)\(text,interval\) \["week"/.test(label)) return true;
   if (label.includes('timezone_hour","infinity') || label.includes('timezone_hour","-infinity')) return true;
+  // Timestamps end in 294247 here; strides past 64 bits; odd corners of to_char and to_timestamp that later versions changed.
+  if (/294246-01-31/.test(label) && /out of range/.test(ours + theirs)) return true;
+  if (/^to_char\((int4|int8),text\).*99V9/.test(label) || /^to_char.*EEEE/.test(label) || /678.*SSTZH/.test(label) || /\(text,interval\) \["quarter","-1 mon/.test(label)) return true;
   // Microseconds of an interval are a number here: 285 years.
-  return /interval out of range/.test(ours) && /^-?\d{7}:/.test(theirs);
+  return /interval out of range/.test(ours) && /^-?\d{7,}:/.test(theirs);
 }
 
 async function compare(cases: readonly Case[]): Promise<string[]> {
   const db = await PGlite.create();
   const wrong: string[] = [];
   try {
-    await db.exec(`SET TimeZone = 'America/New_York'; ${TRY}`);
+    await db.exec(`SET TimeZone = 'America/New_York'; ${TRY}; CREATE TABLE typmods (${TYPMODS.map(([n]) => `"${n}" ${n}`).join(', ')})`);
     for (let i = 0; i < cases.length; i += 2000) {
       const part = cases.slice(i, i + 2000);
       const { rows } = await db.query<{ r: string }>('SELECT try_eval(q) AS r FROM unnest($1::text[]) WITH ORDINALITY u(q, n) ORDER BY n', [part.map((c) => c.sql)]);
@@ -287,10 +388,7 @@ async function compare(cases: readonly Case[]): Promise<string[]> {
         if (theirs.startsWith('!42883')) return;
         const ours = c.ours();
         if (ours === theirs || known(c.label, ours, theirs)) return;
-        // A NULL input of a strict function never reaches it; errors compare by SQLSTATE, messages where they are short.
-        if (ours.startsWith('!') && theirs.startsWith('!') && ours.slice(1, 6) === theirs.slice(1, 6)) {
-          if (process.env['ORACLE_MESSAGES'] === undefined) return;
-        }
+        if (ours.slice(0, 6) === theirs.slice(0, 6) && ours.startsWith('!') && OTHER_WORDS.test(c.label)) return;
         wrong.push(`${c.label} || postgres ${theirs} || ours ${ours}`);
       });
     }
@@ -300,12 +398,12 @@ async function compare(cases: readonly Case[]): Promise<string[]> {
   return wrong;
 }
 
-const LIMIT = Number(process.env['ORACLE_LIMIT'] ?? '60');
+const LIMIT = Number(process.env['ORACLE_LIMIT'] ?? '100');
 
 test('functions, operators, casts and input of the catalogue give what PostgreSQL gives', async () => {
   const only = process.env['ORACLE_ONLY'];
   const cases = [
-    ...inputCases(), ...castCases(),
+    ...inputCases(), ...castCases(), ...typmodCases(), ...binaryCases(), ...setCases(),
     ...allFunctions().filter((d) => !skipped(d)).flatMap((d) => casesOf(d, LIMIT)),
   ].filter((c) => only === undefined || new RegExp(only).test(c.label));
   const wrong = await compare(cases);

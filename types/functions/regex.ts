@@ -82,6 +82,9 @@ function escapeClass(ch: string): string {
   return ch.replace(/[\\\]^[\-&|~!#$%*+,.:;<=>?@`{}()/]/g, (c) => ('\\^$.*+?()[]{}|/-'.includes(c) ? `\\${c}` : c));
 }
 
+/** \b of JavaScript knows ASCII words only. */
+const WORD_BORDER = '(?:(?<![\\p{L}\\p{N}_])(?=[\\p{L}\\p{N}_])|(?<=[\\p{L}\\p{N}_])(?![\\p{L}\\p{N}_]))';
+
 function escapeSequence(p: string, at: number, inClass: boolean): { text: string; end: number } {
   const e = p[at + 1];
   if (e === undefined) throw invalidRegex('invalid escape \\ sequence');
@@ -97,8 +100,8 @@ function escapeSequence(p: string, at: number, inClass: boolean): { text: string
     case 'e': return plain('\\x1b');
     case 'm': return plain('(?<![\\p{L}\\p{N}_])(?=[\\p{L}\\p{N}_])');
     case 'M': return plain('(?<=[\\p{L}\\p{N}_])(?![\\p{L}\\p{N}_])');
-    case 'y': return plain('\\b');
-    case 'Y': return plain('\\B');
+    case 'y': return plain(WORD_BORDER);
+    case 'Y': return plain(`(?!${WORD_BORDER})`);
     case 'A': return plain('(?<![^])');
     case 'Z': return plain('(?![^])');
     case 'c': return { text: `\\c${p[at + 2] ?? 'A'}`, end: at + 3 };

@@ -117,8 +117,9 @@ function elements(v: Datum, name: string): readonly (Json['root'])[] {
 }
 
 function fields(v: Datum, name: string): JsonObject {
-  const root = json(v).root;
+  const { root, binary } = json(v);
   if (root instanceof JsonObject) return root;
+  if (!binary && name.includes('each')) throw new SqlError('22023', isArray(root) ? 'cannot deconstruct an array as an object' : 'cannot deconstruct a scalar');
   throw new SqlError('22023', `cannot call ${name} on ${isArray(root) && !name.includes('each') ? 'an array' : isArray(root) ? 'a non-object' : name.includes('each') ? 'a non-object' : 'a scalar'}`);
 }
 
