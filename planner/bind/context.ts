@@ -53,9 +53,9 @@ export class BindContext {
     return unsupported(feature, location === undefined ? undefined : this.position(location), hint);
   }
 
-  newColumn(name: string, type: SqlType, marks: { rowtime?: ColId | null; closeUs?: number | null } = {}): ColInfo {
+  newColumn(name: string, type: SqlType, marks: { rowtime?: ColId | null } = {}): ColInfo {
     if (this.cols.length >= COLUMNS_MAX) throw new SqlError('54001', 'the query is too complex', { detail: `It has more than ${COLUMNS_MAX} columns in all its subqueries and views.` });
-    const info: ColInfo = { id: this.cols.length, name, type, rowtime: marks.rowtime ?? null, closeUs: marks.closeUs ?? null };
+    const info: ColInfo = { id: this.cols.length, name, type, rowtime: marks.rowtime ?? null };
     this.cols.push(info);
     return info;
   }

@@ -25,7 +25,7 @@ export class Grouping {
     if (known !== undefined) return known;
     const { ctx } = this.#env;
     const from = expr.node === 'column' ? ctx.info(expr.index) : null;
-    const item: Item = { id: ctx.newColumn(from?.name ?? 'key', expr.type, { closeUs: from?.closeUs ?? null }).id, expr };
+    const item: Item = { id: ctx.newColumn(from?.name ?? 'key', expr.type).id, expr };
     this.keys.push(item);
     return item;
   }

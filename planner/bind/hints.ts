@@ -1,6 +1,7 @@
 /** HINT "Perhaps you meant …": the name nearest to a misspelt one, by edit distance, when it is near enough to be meant. */
 export function nearest(name: string, candidates: Iterable<string>): string | null {
-  const limit = Math.max(1, Math.floor(name.length / 3));
+  if (name.length < 3) return null;
+  const limit = Math.floor(name.length / 3);
   let best: string | null = null;
   let bestDistance = limit + 1;
   for (const c of candidates) {

@@ -17,8 +17,6 @@ export interface ColInfo {
   readonly type: SqlType;
   /** Event time: id of the hidden column with the row's split watermark; null = an ordinary column. */
   readonly rowtime: ColId | null;
-  /** A window's edge: the window is over when the watermark reaches value + closeUs. null = none. */
-  readonly closeUs: number | null;
 }
 
 export type Rel =
@@ -99,20 +97,24 @@ export function outputIds(rel: Rel): ColId[] {
   }
 }
 
-/** Makes column `id`, which some relation below puts out, a column of `rel` as well. False where an aggregate or join side hides it. */
-export function threadColumn(rel: Rel, id: ColId, type: SqlType): boolean {
+/**
+ * Makes column `id`, which some relation below puts out, a column of `rel` as well. False where an aggregate hides it, and for
+ * `rowOnly` also at joins: a joined row may come out long after its own time.
+ */
+export function threadColumn(rel: Rel, id: ColId, type: SqlType, rowOnly: boolean): boolean {
   switch (rel.rel) {
     case 'scan': case 'rows': return outputIds(rel).includes(id);
     case 'filter': case 'sort': case 'limit': case 'window': case 'unnest':
-      return outputIds(rel).includes(id) || threadColumn(rel.input, id, type);
+      return threadColumn(rel.input, id, type, rowOnly) || (!rowOnly && outputIds(rel).includes(id));
     case 'project':
-      if (rel.items.some((i) => i.id === id)) return true;
-      if (!threadColumn(rel.input, id, type)) return false;
+      if (rel.items.some((i) => i.id === id)) return !rowOnly || threadColumn(rel.input, id, type, rowOnly);
+      if (!threadColumn(rel.input, id, type, rowOnly)) return false;
       rel.items.push({ id, expr: { node: 'column', index: id, type } });
       return true;
     case 'join':
-      if (threadColumn(rel.left, id, type)) return true;
-      return rel.kind !== 'semi' && rel.kind !== 'anti' && threadColumn(rel.right, id, type);
+      if (rowOnly) return false;
+      if (threadColumn(rel.left, id, type, rowOnly)) return true;
+      return rel.kind !== 'semi' && rel.kind !== 'anti' && threadColumn(rel.right, id, type, rowOnly);
     case 'aggregate': case 'union': return outputIds(rel).includes(id);
   }
 }

@@ -217,7 +217,7 @@ function project(env: Env, stmt: SelectStmt, input: Rel, targets: readonly Targe
   const items: Item[] = [];
   const columns: ScopeColumn[] = targets.map((t) => {
     const info = t.expr.node === 'column' ? ctx.info(t.expr.index) : null;
-    const id = ctx.newColumn(t.name, t.expr.type, { rowtime: info?.rowtime ?? null, closeUs: info?.closeUs ?? null }).id;
+    const id = ctx.newColumn(t.name, t.expr.type, { rowtime: info?.rowtime ?? null }).id;
     items.push({ id, expr: t.expr });
     return { name: t.name, id };
   });
@@ -254,7 +254,7 @@ function project(env: Env, stmt: SelectStmt, input: Rel, targets: readonly Targe
 export function distinctRel(ctx: BindContext, input: Rel, columns: readonly ScopeColumn[]): { rel: Rel; columns: ScopeColumn[] } {
   const keys = columns.map((c): Item => {
     const info = ctx.info(c.id);
-    return { id: ctx.newColumn(c.name, info.type, { closeUs: info.closeUs }).id, expr: column(c.id, info.type) };
+    return { id: ctx.newColumn(c.name, info.type).id, expr: column(c.id, info.type) };
   });
   return { rel: { rel: 'aggregate', input, keys, calls: [] }, columns: columns.map((c, i) => ({ name: c.name, id: keys[i]?.id ?? c.id })) };
 }
@@ -306,7 +306,7 @@ export function coerceOutput(ctx: BindContext, bound: BoundQuery, types: readonl
     const from = source.find((s) => s.id === c.id)?.expr;
     const raw = from !== undefined && from.type.kind === 'unknown' ? from : column(c.id, info.type);
     const expr = convert(raw, type, i);
-    const id = ctx.newColumn(c.name, expr.type, expr.node === 'column' ? { rowtime: info.rowtime, closeUs: info.closeUs } : {}).id;
+    const id = ctx.newColumn(c.name, expr.type, expr.node === 'column' ? { rowtime: info.rowtime } : {}).id;
     items.push({ id, expr });
     return { name: c.name, id };
   });

@@ -66,9 +66,7 @@ function unionAll(q: QueryEnv, sides: readonly BoundQuery[], types: readonly Sql
   const names = (sides[0] as BoundQuery).columns.map((c) => c.name);
   const cols = names.map((name, i) => {
     const from = sides.map((s) => s.columns[i]?.id ?? -1);
-    const closes = from.map((f) => ctx.info(f).closeUs);
-    const same = closes.every((c) => c === closes[0]) ? closes[0] ?? null : null;
-    return { id: ctx.newColumn(name, types[i] as SqlType, { closeUs: same }).id, from };
+    return { id: ctx.newColumn(name, types[i] as SqlType).id, from };
   });
   return { rel: { rel: 'union', inputs: sides.map((s) => s.rel), cols }, columns: names.map((name, i) => ({ name, id: cols[i]?.id ?? -1 })), volatile: false };
 }

@@ -45,10 +45,9 @@ export function bindWindow(env: Env, name: string, call: FuncCall): WindowSource
   if (sizeUs <= 0 || slideUs <= 0) throw ctx.error('22023', `size and slide of ${upper} must be greater than zero`, at);
   if (sizeUs / slideUs > OVERLAP_MAX) throw ctx.error('22023', `${upper} would put every row into more than ${OVERLAP_MAX} windows`, at);
   const info = ctx.info(time);
-  const late = info.rowtime !== null && threadColumn(source.rel, info.rowtime, ctx.info(info.rowtime).type) ? info.rowtime : null;
-  const mark = (closeUs: number) => (late === null ? {} : { closeUs });
-  const start = ctx.newColumn('window_start', info.type, mark(sizeUs)).id;
-  const end = ctx.newColumn('window_end', info.type, mark(0)).id;
+  const late = info.rowtime !== null && threadColumn(source.rel, info.rowtime, ctx.info(info.rowtime).type, true) ? info.rowtime : null;
+  const start = ctx.newColumn('window_start', info.type).id;
+  const end = ctx.newColumn('window_end', info.type).id;
   const rel: Rel = { rel: 'window', input: source.rel, time, start, end, sizeUs, slideUs, offsetUs, late };
   return { rel, name: source.name, columns: [...source.columns, { name: 'window_start', id: start }, { name: 'window_end', id: end }] };
 }

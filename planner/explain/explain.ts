@@ -5,9 +5,8 @@
 import { unreachable } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
 import type { AggregateNode, JoinNode, Plan, PlanNode, SourceNode } from '../../types/plan.js';
-import { draftExprs } from '../plan/builder.js';
+import { draftExprs, isNondeterministic } from '../plan/builder.js';
 import { some } from '../bind/exprs.js';
-import { functionById } from '../bind/functions.js';
 import { columnText, exprText, nameOf } from './exprtext.js';
 
 export function explain(plan: Plan): string[] {
@@ -49,23 +48,21 @@ function marks(node: PlanNode): string {
     if (node.key !== null) out.push(`key (${names(node, node.key)})`);
     if (node.appendOnly) out.push('append-only');
   }
-  if (draftExprs(node).some((e) => some(e, isNondeterministic))) out.push('nondeterministic');
+  if (draftExprs(node).some(isNondeterministic)) out.push('nondeterministic');
   return out.length === 0 ? '' : ` · ${out.join(' · ')}`;
 }
 
-const CLOCK = /^(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday)\(/;
-const isNondeterministic = (e: Expr): boolean => e.node === 'call' && (CLOCK.test(e.fn) || functionById(e.fn)?.volatility === 'volatile');
-
 const nameAt = (node: PlanNode | undefined, index: number): string => columnText(node?.columns[index]?.name ?? `#${index}`);
 const names = (node: PlanNode | undefined, indexes: readonly number[]): string => indexes.map((i) => nameAt(node, i)).join(', ');
+const allNames = (node: PlanNode): string => (node.columns.length === 0 ? 'no columns' : names(node, node.columns.map((_, i) => i)));
 const over = (node: PlanNode | undefined) => (index: number): string => nameAt(node, index);
 
 function title(node: PlanNode, inputs: readonly PlanNode[]): string {
   const [input] = inputs;
   switch (node.op) {
-    case 'source': return `Source ${columnText(node.relationName)} (${node.connector === '' ? 'log' : node.connector}): ${names(node, node.columns.map((_, i) => i))}`;
-    case 'table': return `Table ${columnText(node.tableName)}: ${names(node, node.columns.map((_, i) => i))}`;
-    case 'view': return `View ${columnText(node.relationName)}: ${names(node, node.columns.map((_, i) => i))}`;
+    case 'source': return `Source ${columnText(node.relationName)} (${node.connector === '' ? 'log' : node.connector}): ${allNames(node)}`;
+    case 'table': return `Table ${columnText(node.tableName)}: ${allNames(node)}`;
+    case 'view': return `View ${columnText(node.relationName)}: ${allNames(node)}`;
     case 'rows': return node.system === null ? `Rows (${node.rows.length})` : `System ${node.system}`;
     case 'calc': return 'Calc';
     case 'window': return `${node.sizeUs === node.slideUs ? 'Tumble' : 'Hop'} ${nameAt(input, node.timeColumn)} size ${duration(node.sizeUs)}${node.sizeUs === node.slideUs ? '' : ` slide ${duration(node.slideUs)}`}${node.offsetUs === 0 ? '' : ` offset ${duration(node.offsetUs)}`}${node.lateColumn === null ? '' : ' · drops late rows'}`;

@@ -6,7 +6,7 @@ import { SqlError } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
 import type { AggregateCall, AggregateNode } from '../../types/plan.js';
 import { sameExpr } from '../bind/exprs.js';
-import type { AggregateRel, ColId, Item } from '../bind/rel.js';
+import type { AggregateRel, ColId, Item, Rel } from '../bind/rel.js';
 import { positionOf, type Edge } from './builder.js';
 import { hashed, narrow, single, type Lowering } from './lower.js';
 
@@ -54,10 +54,35 @@ function argumentId(l: Lowering, expr: Expr, name: string): ColId {
 function closing(l: Lowering, rel: AggregateRel): AggregateNode['closes'] {
   let best: { keyIndex: number; addUs: number } | null = null;
   rel.keys.forEach((k, keyIndex) => {
-    const closeUs = k.expr.node === 'column' ? l.ctx.info(k.expr.index).closeUs : null;
+    const closeUs = k.expr.node === 'column' ? closesAt(l, rel.input, k.expr.index) : null;
     if (closeUs !== null && (best === null || closeUs < best.addUs)) best = { keyIndex, addUs: closeUs };
   });
   return best === null ? null : { ...(best as { keyIndex: number; addUs: number }), emitOnClose: l.emitOnClose };
+}
+
+/**
+ * µs after which a window is over, counted from the value of column `id`, when that is the edge of a window whose rows all come before the
+ * watermark passes it; else null. Joins may put rows out long after; an aggregate that follows every epoch puts them out after the watermark.
+ */
+function closesAt(l: Lowering, rel: Rel, id: ColId): number | null {
+  switch (rel.rel) {
+    case 'window':
+      if (id !== rel.start && id !== rel.end) return closesAt(l, rel.input, id);
+      return rel.late === null ? null : id === rel.start ? rel.sizeUs : 0;
+    case 'filter': case 'sort': case 'unnest': return closesAt(l, rel.input, id);
+    case 'project': return throughItem(l, rel.input, rel.items.find((i) => i.id === id));
+    case 'aggregate': return l.emitOnClose ? throughItem(l, rel.input, rel.keys.find((i) => i.id === id)) : null;
+    case 'union': {
+      const from = rel.cols.find((c) => c.id === id)?.from ?? [];
+      const all = rel.inputs.map((input, k) => closesAt(l, input, from[k] ?? -1));
+      return all.every((x) => x === all[0]) ? all[0] ?? null : null;
+    }
+    case 'scan': case 'rows': case 'join': case 'limit': return null;
+  }
+}
+
+function throughItem(l: Lowering, input: Rel, item: Item | undefined): number | null {
+  return item?.expr.node === 'column' ? closesAt(l, input, item.expr.index) : null;
 }
 
 function notClosing(appendOnly: boolean): SqlError {

@@ -8,7 +8,7 @@ import type { BindContext } from '../bind/context.js';
 import { mapChildren, some } from '../bind/exprs.js';
 import { functionById } from '../bind/functions.js';
 import type { ColId } from '../bind/rel.js';
-import { assert } from '../../types/error.js';
+import { assert, unsupported } from '../../types/error.js';
 
 /** How rows are spread over subtasks: by hash of columns, all in one, or unknown. */
 export type Distribution = readonly ColId[] | 'single' | null;
@@ -37,6 +37,7 @@ export class PlanBuilder {
   }
 
   add(draft: NodeDraft, inputs: readonly Edge[], facts: Omit<Edge, 'node'>): Edge {
+    if (this.#ctx.job && inputs.some((i) => !i.appendOnly)) refuseNondeterministic(draft);
     const columns = facts.layout.map((id) => { const c = this.#ctx.info(id); return { name: c.name, type: c.type }; });
     const positions = facts.key?.map((id) => facts.layout.indexOf(id)) ?? null;
     const base: Omit<NodeBase, 'id'> = {
@@ -54,6 +55,17 @@ export class PlanBuilder {
 
   plan(root: Edge): Plan {
     return { version: PLAN_VERSION, nodes: this.#nodes, roots: [root.node] };
+  }
+}
+
+const CLOCK = /^(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday)\(/;
+/** random(), now(): another value when the same row comes again. */
+export const isNondeterministic = (e: Expr): boolean => some(e, (x) => x.node === 'call' && (CLOCK.test(x.fn) || functionById(x.fn)?.volatility === 'volatile'));
+
+/** A row taken back must give the same values as when it came, or the two never meet. */
+function refuseNondeterministic(draft: NodeDraft): void {
+  if (draftExprs(draft).some(isNondeterministic)) {
+    throw unsupported('a function whose result changes (now, random, …) over rows that change, in a continuous query', undefined, 'Over append-only input, such as a stream, it can be used.');
   }
 }
 

@@ -1,4 +1,4 @@
-/** Golden EXPLAIN texts of nexmark.fixture.ts; UPDATE_GOLDEN=1 with nexmark.test.ts prints new ones. */
+/** Golden EXPLAIN texts; UPDATE_GOLDEN=1 with nexmark.test.ts prints new ones. */
 export const GOLDEN: Readonly<Record<string, string>> = {
   q0: `Materialize v (auction, bidder, price, date_time, extra) · append-only
   Calc

@@ -104,7 +104,7 @@ function planJob(ctx: BindContext, bound: BoundQuery, mode: Extract<PlanMode, { 
 function hiddenKey(ctx: BindContext, rel: Rel, key: readonly ColId[] | null, visible: readonly ColId[]): ColId[] | null {
   if (key === null) return null;
   const hidden = [...new Set(key)].filter((id) => !visible.includes(id));
-  for (const id of hidden) if (!threadColumn(rel, id, ctx.info(id).type)) return null;
+  for (const id of hidden) if (!threadColumn(rel, id, ctx.info(id).type, false)) return null;
   return hidden;
 }
 

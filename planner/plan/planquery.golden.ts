@@ -1,0 +1,295 @@
+/** Golden EXPLAIN texts; UPDATE_GOLDEN=1 with planquery.test.ts prints new ones. */
+export const GOLDEN: Readonly<Record<string, string>> = {
+  [`job: SELECT t FROM k`]: `Materialize v (t) hidden (a) · key (a)
+  Exchange hash (a)
+    Calc
+        project: t, a
+      Table k: a, t`,
+  [`job: SELECT count(*) FROM k`]: `Materialize v (count) · key ()
+  Aggregate · key ()
+      calls: count(*)
+    Exchange single
+      Table k: no columns`,
+  [`job: SELECT k.t, h.y FROM k LEFT JOIN h ON k.b = h.x`]: `Materialize v (t, y) hidden (a, _row_id) · key (a, _row_id)
+  Exchange hash (a, _row_id)
+    Calc
+        project: t, y, a, _row_id
+      Hash left join on b = x · key (a, _row_id)
+        Exchange hash (b)
+          Table k: a, b, t
+        Exchange hash (x)
+          Table h: x, y, _row_id`,
+  [`job: SELECT k.t, h.y FROM k, h WHERE k.b = h.x AND h.y = 'q'`]: `Materialize v (t, y) hidden (a, _row_id) · key (a, _row_id)
+  Exchange hash (a, _row_id)
+    Calc
+        project: t, y, a, _row_id
+      Hash inner join on b = x · key (a, _row_id)
+        Exchange hash (b)
+          Table k: a, b, t
+        Exchange hash (x)
+          Calc
+              filter: y = 'q'
+              project: y, _row_id, x
+            Table h: x, y, _row_id`,
+  [`job: SELECT k.t FROM k LEFT JOIN h ON k.b = h.x WHERE h.y = 'q'`]: `Materialize v (t) hidden (a, _row_id) · key (a, _row_id)
+  Exchange hash (a, _row_id)
+    Calc
+        project: t, a, _row_id
+      Hash inner join on b = x · key (a, _row_id)
+        Exchange hash (b)
+          Table k: a, b, t
+        Exchange hash (x)
+          Calc
+              filter: y = 'q'
+              project: _row_id, x
+            Table h: x, y, _row_id`,
+  [`job: SELECT a FROM k WHERE EXISTS (SELECT 1 FROM h WHERE h.x = k.b AND h.y = 'z')`]: `Materialize v (a) · key (a)
+  Exchange hash (a)
+    Calc
+        project: a
+      Hash semi join on b = x · key (a)
+        Exchange hash (b)
+          Table k: a, b
+        Exchange hash (x)
+          Calc
+              filter: y = 'z'
+              project: x
+            Table h: x, y`,
+  [`job: SELECT a FROM k WHERE NOT EXISTS (SELECT 1 FROM h WHERE h.x = k.b)`]: `Materialize v (a) · key (a)
+  Exchange hash (a)
+    Calc
+        project: a
+      Hash anti join on b = x · key (a)
+        Exchange hash (b)
+          Table k: a, b
+        Exchange hash (x)
+          Table h: x`,
+  [`job: SELECT a FROM k WHERE b IN (SELECT x FROM h)`]: `Materialize v (a) · key (a)
+  Exchange hash (a)
+    Calc
+        project: a
+      Hash semi join on b = x · key (a)
+        Exchange hash (b)
+          Table k: a, b
+        Exchange hash (x)
+          Table h: x`,
+  [`job: SELECT window_start, sum(v) FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start EMIT ON WINDOW CLOSE`]: `Materialize v (window_start, sum) · key (window_start) · append-only
+  Aggregate by (window_start) · emits on window close · key (window_start) · append-only
+      calls: sum(v)
+    Exchange hash (window_start)
+      Calc
+          project: window_start, v
+        Tumble ts size 1min · drops late rows
+          Source s (file): v, ts, split_watermark
+              watermark: ts - '00:00:01'::interval`,
+  [`job: SELECT window_end, m, count(*) FROM (SELECT window_end, id, max(v) m FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY 1, 2) q GROUP BY 1, 2 EMIT ON WINDOW CLOSE`]: `Materialize v (window_end, m, count) · key (window_end, m) · append-only
+  Aggregate by (window_end, m) · emits on window close · key (window_end, m) · append-only
+      calls: count(*)
+    Exchange hash (window_end, m)
+      Calc
+          project: window_end, max AS m
+        Aggregate by (window_end, id) · emits on window close · key (window_end, id) · append-only
+            calls: max(v)
+          Exchange hash (window_end, id)
+            Calc
+                project: window_end, id, v
+              Tumble ts size 1min · drops late rows
+                Source s (file): id, v, ts, split_watermark
+                    watermark: ts - '00:00:01'::interval`,
+  [`job: SELECT window_start, count(*) FROM TUMBLE(s, ts, INTERVAL '1 minute') w JOIN f ON w.id = f.id GROUP BY window_start`]: `Materialize v (window_start, count) · key (window_start)
+  Aggregate by (window_start) · key (window_start)
+      calls: count(*)
+    Exchange hash (window_start)
+      Calc
+          project: window_start
+        Hash inner join on id = id · append-only
+          Exchange hash (id)
+            Calc
+                project: window_start, id
+              Tumble ts size 1min · drops late rows
+                Source s (file): id, ts, split_watermark
+                    watermark: ts - '00:00:01'::interval
+          Exchange hash (id)
+            Source f (file): id`,
+  [`job: SELECT window_start, count(*) FROM TUMBLE(f, ts, INTERVAL '1 minute') GROUP BY window_start`]: `Materialize v (window_start, count) · key (window_start)
+  Aggregate by (window_start) · key (window_start)
+      calls: count(*)
+    Exchange hash (window_start)
+      Calc
+          project: window_start
+        Tumble ts size 1min
+          Source f (file): ts`,
+  [`job: SELECT DISTINCT id FROM s`]: `Materialize v (id) · key (id) · append-only
+  Distinct by (id) · key (id) · append-only
+    Exchange hash (id)
+      Source s (file): id`,
+  [`job: SELECT id FROM s UNION SELECT a FROM k`]: `Materialize v (id) · key (id)
+  Distinct by (id) · key (id)
+    Exchange hash (id)
+      Union all
+        Source s (file): id
+        Calc
+            project: a::bigint AS id
+          Table k: a`,
+  [`job: SELECT b FROM k EXCEPT SELECT x FROM h`]: `Materialize v (b) · key (b)
+  Calc
+      filter: rows > 0 AND rows = 0
+      project: b
+    Aggregate by (b) · key (b)
+        calls: count(*) filter (side), count(*) filter (filter)
+      Exchange hash (b)
+        Calc
+            project: b, side, NOT side AS filter
+          Union all
+            Calc
+                project: b, true AS side
+              Table k: b
+            Calc
+                project: x AS b, false AS side
+              Table h: x`,
+  [`job: SELECT b, n + 1 AS n FROM mv ORDER BY n`]: `Materialize v (b, n) · key (b)
+  Exchange hash (b)
+    Calc
+        project: b, n + 1 AS n
+      View mv: b, n`,
+  [`job: SELECT now() AS at, id FROM s`]: `Materialize v (at, id) · append-only
+  Calc · nondeterministic
+      project: now() AS at, id
+    Source s (file): id`,
+  [`job: SELECT * FROM k CROSS JOIN h`]: `Materialize v (a, b, t, x, y) hidden (_row_id) · key (a, _row_id)
+  Nested inner join · key (a, _row_id)
+    Exchange single
+      Table k: a, b, t
+    Exchange single
+      Table h: x, y, _row_id`,
+  [`job: SELECT k.a, h.x FROM k FULL JOIN h ON k.a = h.x`]: `Materialize v (a, x) hidden (_row_id) · key (a, _row_id)
+  Exchange hash (a, _row_id)
+    Hash full join on a = x · key (a, _row_id)
+      Exchange hash (a)
+        Table k: a
+      Exchange hash (x)
+        Table h: x, _row_id`,
+  [`job: SELECT id, u FROM s, unnest(ARRAY[1,2]) u WHERE id > 5 AND u = 2`]: `Materialize v (id, u) · append-only
+  Calc
+      filter: unnest = 2
+      project: id, unnest AS u
+    Unnest unnest(ARRAY[1, 2])
+      Calc
+          filter: id > 5
+          project: id
+        Source s (file): id`,
+  [`job: SELECT b, c FROM (SELECT b, count(*) AS c FROM k GROUP BY b) q WHERE b > 3 AND c > 1`]: `Materialize v (b, c) · key (b)
+  Calc
+      filter: count > 1
+      project: b, count AS c
+    Aggregate by (b) · key (b)
+        calls: count(*)
+      Exchange hash (b)
+        Calc
+            filter: b > 3
+            project: b
+          Table k: b`,
+  [`job: WITH q AS (SELECT b, count(*) AS c FROM k GROUP BY b) SELECT x.b, y.c FROM q x JOIN q y ON x.b = y.c`]: `Materialize v (b, c) hidden (b) · key (b, b)
+  Exchange hash (b, b)
+    Calc
+        project: b, c, b
+      Hash inner join on key = c · key (b, b)
+        Exchange hash (key)
+          Calc
+              project: b, b::bigint AS key
+            Aggregate by (b) · key (b) [node 3]
+                calls: count(*)
+              Exchange hash (b)
+                Table k: b
+        Exchange hash (count)
+          (node 3, see above)`,
+  [`batch: SELECT a, $1::int + 1, b = $2 FROM k WHERE t = $3 ORDER BY b DESC LIMIT 5 OFFSET $4`]: `Output (a, "?column?", "?column?")
+  Calc
+      project: a, "?column?", "?column?"
+    Limit by parameters
+      Sort by sort desc
+        Calc
+            filter: t = $3
+            project: a, $1 + 1 AS "?column?", b = $2 AS "?column?", b AS sort
+          Table k: a, b, t`,
+  [`batch: SELECT a FROM k ORDER BY t LIMIT 5`]: `Output (a)
+  Calc
+      project: a
+    Limit 5
+      Sort by sort top 5
+        Table k: a, t`,
+  [`batch: SELECT b, count(*), (SELECT max(x) FROM h WHERE h.x = k.b) FROM k GROUP BY b HAVING count(*) > 1 ORDER BY 2`]: `Output (b, count, max)
+  Sort by count
+    Calc
+        filter: count > 1
+        project: b, count, scalar(subplan) AS max
+        subplan (scalar)
+          Output (max)
+            Aggregate · key () · append-only
+                calls: max(x)
+              Calc
+                  filter: x = outer.0
+                  project: x
+                Table h: x
+      Aggregate by (b) · key (b) · append-only
+          calls: count(*)
+        Table k: b`,
+  [`batch: SELECT 1 + 2, lower('ABC'), 1/0`]: `Output ("?column?", lower, "?column?")
+  Calc
+      project: 3 AS "?column?", 'abc' AS lower, 1 / 0 AS "?column?"
+    Rows (1)`,
+  [`batch: SELECT random() r, generate_series(1,3)`]: `Output (r, generate_series)
+  Calc · nondeterministic
+      project: random() AS r, generate_series
+    Unnest generate_series(1, 3)
+      Rows (1)`,
+  [`batch: SELECT * FROM k WHERE a NOT IN (SELECT x FROM h)`]: `Output (a, b, t)
+  Calc
+      filter: NOT (a = any(subplan))
+      project: a, b, t
+      subplan (any)
+        Output (x)
+          Table h: x
+    Table k: a, b, t`,
+  [`batch: SELECT x FROM (SELECT random() AS x FROM k) q WHERE x > 0.5 AND x < 0.9`]: `Output (x)
+  Calc
+      filter: x > '0.5'::double precision AND x < '0.9'::double precision
+      project: x
+    Calc · nondeterministic
+        project: random() AS x
+      Table k: no columns`,
+  [`batch: SELECT n FROM mv WHERE b = 3`]: `Output (n)
+  Calc
+      filter: b = 3
+      project: n
+    View mv: b, n`,
+  [`write: INSERT INTO k VALUES (1, 2, 'x'), ($1, DEFAULT, $2)`]: `Output (a, b, t)
+  Rows (2)`,
+  [`write: INSERT INTO h (x) VALUES (1)`]: `Output (x, y)
+  Calc
+      project: x, 'abc' AS y
+    Rows (1)`,
+  [`write: INSERT INTO h SELECT a, t FROM k`]: `Output (x, y)
+  Table k: a, t`,
+  [`write: INSERT INTO h DEFAULT VALUES`]: `Output (x, y)
+  Calc
+      project: NULL AS x, 'abc' AS y
+    Rows (1)`,
+  [`write: UPDATE k SET b = b + 1, t = 'q' WHERE a = $1`]: `Output (a, b, t, a, b, t)
+  Calc
+      filter: a = $1
+      project: a, b, t, a, b + 1 AS b, 'q' AS t
+    Table k: a, b, t`,
+  [`write: UPDATE h SET y = DEFAULT`]: `Output (x, y, _row_id, x, y, _row_id)
+  Calc
+      project: x, y, _row_id, x, 'abc' AS y, _row_id
+    Table h: x, y, _row_id`,
+  [`write: DELETE FROM h USING k WHERE h.x = k.a`]: `Output (x, y, _row_id)
+  Hash semi join on x = a · key (_row_id) · append-only
+    Table h: x, y, _row_id
+    Table k: a`,
+  [`write: DELETE FROM h WHERE x IN (SELECT a FROM k)`]: `Output (x, y, _row_id)
+  Hash semi join on x = a · key (_row_id) · append-only
+    Table h: x, y, _row_id
+    Table k: a`,
+};
