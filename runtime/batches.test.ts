@@ -103,6 +103,14 @@ test('equal keys hash equally whatever the form of the vector', () => {
   assert.deepEqual([...wide.hash.subarray(0, 2)], hashes);
 });
 
+test('an encoder serves batches of changing vector forms', () => {
+  const encode = keyEncoder([INT8], [0]);
+  const key = (v: Datum): string => { const k = encode(batchFromDatums([INT8], [[v], [1]])); return Buffer.from(k.data.subarray(k.start[1], k.end[1])).toString('hex'); };
+  const one = key(0);
+  assert.equal(key(9223372036854775807n), one);
+  assert.equal(key(7), one);
+});
+
 test('a column widens when a value does not fit its form', () => {
   const types = [INT8, NUMERIC, TIMESTAMP];
   const b = new BatchBuilder(types);

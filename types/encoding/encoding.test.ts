@@ -9,7 +9,7 @@ import { formatType } from '../typeinfo.js';
 import type { Datum } from '../value.js';
 import { ByteWriter, utf8Text } from './bytes.js';
 import { writeEquality } from './equality.js';
-import { HASH_VERSION, hashBytes } from './hash.js';
+import { HASH_VERSION, hashBytes, hashWords } from './hash.js';
 import { ByteReader, readIdentity, writeIdentity } from './identity.js';
 import { encodeOrderKey, writeOrder } from './order.js';
 import { RowCodec } from './row.js';
@@ -143,4 +143,11 @@ test('text of any length and script passes the byte writer and reader', () => {
     assert.equal(r.text(), s);
     assert.equal(utf8Text(Buffer.from(s), 0, Buffer.byteLength(s)), s);
   }
+});
+
+test('hashing by words is hashing by bytes', () => {
+  const r = seeded(16);
+  const words = Int32Array.from({ length: 64 }, () => r(4294967296) | 0);
+  const bytes = new Uint8Array(words.buffer);
+  for (let at = 0; at < 32; at++) for (const n of [0, 1, 2, 4, 7]) assert.equal(hashWords(words, at, n), hashBytes(bytes, at * 4, (at + n) * 4));
 });
