@@ -152,7 +152,7 @@ export function numericLn(v: Numeric): Numeric {
 
 export function numericLog(base: Numeric, v: Numeric): Numeric {
   if (base.kind === 'nan' || v.kind === 'nan') return Numeric.NAN;
-  if (v.sign() < 0) requirePositive(v);
+  if ((v.kind !== 'finite' || base.kind !== 'finite') && v.sign() < 0) requirePositive(v);
   requirePositive(base);
   requirePositive(v);
   if (base.kind === 'inf') return v.kind === 'inf' ? Numeric.NAN : Numeric.ZERO;

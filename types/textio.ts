@@ -92,18 +92,24 @@ export function formatFloat8(v: number): string {
  */
 function shortestStrict(v: number): string {
   const s = v.toExponential();
-  const [mantissa, exponent] = s.split('e');
-  const digits = mantissa.replace('.', '');
-  const shift = Number(exponent) - (digits.length - (digits.startsWith('-') ? 2 : 1));
-  if (shift < 0 || shift > 40) return s;
-  const diff = BigInt(digits) * 10n ** BigInt(shift) - BigInt(v);
-  const next = BigInt(v) + 2n * diff;
-  if (diff === 0n || BigInt(Number(next)) !== next) return s;
-  for (let p = digits.length; p < 17; p++) {
+  if (!isFloat8Border(s, v)) return s;
+  for (let p = 1; p < 17; p++) {
     const longer = v.toExponential(p);
-    if (Number(longer) === v) return longer;
+    if (Number(longer) === v && !isFloat8Border(longer, v)) return longer;
   }
   return s;
+}
+
+/** Does the decimal lie halfway between v and a neighbour? */
+function isFloat8Border(decimal: string, v: number): boolean {
+  const [mantissa, exponent] = decimal.split('e');
+  const digits = mantissa.replace('.', '');
+  const shift = Number(exponent) - (mantissa.includes('.') ? mantissa.length - mantissa.indexOf('.') - 1 : 0);
+  // Halfway points are multiples of a large power of two: no short decimal is one beyond 10^40.
+  if (shift < 0 || shift > 40) return false;
+  const diff = BigInt(digits) * 10n ** BigInt(shift) - BigInt(v);
+  const neighbour = BigInt(v) + 2n * diff;
+  return diff !== 0n && BigInt(Number(neighbour)) === neighbour;
 }
 
 function layoutFloat(exponential: string, exponentFrom: number): string {
@@ -123,6 +129,16 @@ function layoutFloat(exponential: string, exponentFrom: number): string {
   return negative ? `-${body}` : body;
 }
 
+/** toExponential with an exact tie to the even digit (JavaScript takes the larger one). */
+function evenTie(v: number, precision: number): string {
+  const s = v.toExponential(precision);
+  const [mantissa, exponent] = s.split('e');
+  const exact = v.toExponential(40);
+  const cut = exact.indexOf('.') + precision + 1;
+  if (precision === 0 || !/^50*e/.test(exact.slice(cut)) || Number(mantissa.at(-1)) % 2 === 0) return s;
+  return `${exact.slice(0, cut)}e${exponent}`;
+}
+
 /** Halfway between two float4: PostgreSQL's shortest text lies strictly inside the value's interval. */
 function isFloat4Border(c: number): boolean {
   const v = new Float32Array([c]);
@@ -139,7 +155,7 @@ export function formatFloat4(v: number): string {
   if (v === -Infinity) return '-Infinity';
   if (v === 0) return Object.is(v, -0) ? '-0' : '0';
   for (let precision = 0; precision < 9; precision++) {
-    const s = v.toExponential(precision);
+    const s = evenTie(v, precision);
     const c = Number(s);
     if (Math.fround(c) === v && !isFloat4Border(c)) return layoutFloat(s.replace(/(\.\d*?)0+e/, '$1e').replace('.e', 'e'), 6);
   }

@@ -15,7 +15,7 @@ import type { Datum } from '../value.js';
 import type { ArgPattern, FunctionDef } from './catalogue.js';
 import type { EvalContext } from './evalcontext.js';
 import { pattern } from './define.js';
-import { allFunctions, castFor, setFunctionById } from './registry.js';
+import { allFunctions, castFor, functionById, setFunctionById } from './registry.js';
 
 const NOW = Date.UTC(2024, 4, 6, 7, 8, 9) * 1000;
 const ctx: EvalContext = { nowUs: NOW, timeZone: 'America/New_York', user: 'postgres', database: 'postgres', outer: [], catalog: null, random: () => 0.5 };
@@ -350,6 +350,58 @@ function rowText(types: readonly SqlType[], row: readonly Datum[]): string {
   return `(${texts.map((s, i) => (row[i] !== null && (s === '' || /[(),"\\\s]/.test(s)) ? `"${s.replace(/["\\]/g, '$&$&')}"` : s)).join(',')})`;
 }
 
+/** xorshift32: the same cases on every run of a seed. */
+function randomOf(seed: number): (below: number) => number {
+  let x = seed;
+  return (below) => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) % below;
+  };
+}
+
+/** Random values through the operators whose exactness is easily lost. */
+function randomCases(count: number, seed: number): Case[] {
+  const random = randomOf(seed);
+  const digits = (n: number): string => Array.from({ length: n }, () => random(10)).join('');
+  const number = (): string => `${random(2) === 0 ? '-' : ''}${digits(1 + random(random(5) === 0 ? 30 : 9))}${random(3) === 0 ? '' : `.${digits(1 + random(random(5) === 0 ? 25 : 5))}`}`;
+  const make: Readonly<Record<string, () => string>> = {
+    numeric: number,
+    int8: () => `${random(2) === 0 ? '-' : ''}${digits(1 + random(18))}`,
+    float8: () => `${number()}e${random(60) - 30}`,
+    float4: () => `${random(2) === 0 ? '-' : ''}${digits(1)}.${digits(1 + random(8))}e${random(40) - 20}`,
+    timestamp: () => `${1 + random(9998)}-${1 + random(12)}-${1 + random(28)} ${random(24)}:${random(60)}:${random(60)}.${digits(6)}`.replace(/^(\d{1,3})-/, (_, y: string) => `${y.padStart(4, '0')}-`),
+    timestamptz: () => `${1900 + random(180)}-${1 + random(12)}-${1 + random(28)} ${random(24)}:${random(60)}:${random(60)}.${digits(6)}${random(2) === 0 ? '' : '+01'}`,
+    interval: () => `${random(40) - 20} mons ${random(100) - 50} days ${random(2) === 0 ? '-' : ''}${random(100)}:${random(60)}:${random(60)}.${digits(3)}`,
+    text: () => ['day', 'month', 'quarter', 'week', 'year', 'hour', 'isoyear', 'doy', 'epoch', 'century', 'julian'][random(11)],
+    int4: () => String(random(14) - 3),
+  };
+  const ids = ['+(numeric,numeric)', '-(numeric,numeric)', '*(numeric,numeric)', '/(numeric,numeric)', '%(numeric,numeric)', '<(numeric,numeric)', 'round(numeric,int4)', 'trunc(numeric,int4)', 'sqrt(numeric)', 'ln(numeric)', 'ceil(numeric)', 'power(numeric,numeric)', 'div(numeric,numeric)',
+    '+(int8,int8)', '*(int8,int8)', '/(int8,int8)', '%(int8,int8)', '&(int8,int8)', '#(int8,int8)', '+(float8,float8)', '*(float8,float8)', '/(float4,float4)', '*(float4,float4)', 'age(timestamp,timestamp)', '-(timestamp,timestamp)', '+(timestamp,interval)', '+(timestamptz,interval)',
+    '-(timestamptz,timestamptz)', 'date_trunc(text,timestamp)', 'date_trunc(text,timestamptz)', 'extract(text,timestamp)', 'extract(text,timestamptz)', 'justify_interval(interval)', '+(interval,interval)', '<(interval,interval)', '*(interval,float8)', '/(interval,float8)', 'age(timestamptz,timestamptz)'];
+  const out: Case[] = [];
+  for (const id of ids) {
+    const def = functionById(id);
+    if (def === null) throw new Error(`no ${id}`);
+    const types = def.args.filter(isConcrete);
+    const result = def.result;
+    if (!isConcrete(result)) throw new Error(id);
+    for (let i = 0; i < count; i++) {
+      const texts = types.map((t, k) => (id.includes('interval,float8') && k === 1 ? `${random(20)}.${digits(2)}` : id.startsWith('power') && k === 1 ? `${random(12)}.${random(2)}` : make[t.kind]()));
+      out.push({ label: `${id} ${JSON.stringify(texts)}`, sql: callSql(def, texts.map((s, k) => `${literal(s)}::${typeSql(types[k])}`)), ours: () => call(def, types, result, texts) });
+    }
+  }
+  for (const kind of ['float4', 'float8', 'numeric', 'timestamp', 'timestamptz', 'interval', 'int8']) {
+    const t = { kind } as SqlType;
+    for (let i = 0; i < count; i++) {
+      const s = make[kind]();
+      out.push({ label: `input ${kind} ${s}`, sql: `${literal(s)}::${typeSql(t)}`, ours: () => { try { return show(t, parseDatum(t, s, ctx)); } catch (e) { return errorText(e); } } });
+    }
+  }
+  return out;
+}
+
 const TRY = `CREATE FUNCTION try_eval(q text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE r text; BEGIN
   EXECUTE 'SELECT CASE WHEN v IS NULL THEN ''~null'' ELSE format(''%s'', v) END FROM (SELECT ' || q || ' AS v OFFSET 0) s' INTO r;
@@ -408,4 +460,11 @@ test('functions, operators, casts and input of the catalogue give what PostgreSQ
   ].filter((c) => only === undefined || new RegExp(only).test(c.label));
   const wrong = await compare(cases);
 assert.equal(wrong.length, 0, `${wrong.length} of ${cases.length} differ\n${wrong.slice(0, Number(process.env['ORACLE_SHOW'] ?? '40')).join('\n')}`);
+});
+
+test('random values through exact arithmetic, dates and text forms give what PostgreSQL gives', async () => {
+  const seed = Number(process.env['ORACLE_SEED'] ?? '20240506');
+  const cases = randomCases(LIMIT, seed);
+  const wrong = await compare(cases);
+  assert.equal(wrong.length, 0, `seed ${seed}: ${wrong.length} of ${cases.length} differ\n${wrong.slice(0, Number(process.env['ORACLE_SHOW'] ?? '40')).join('\n')}`);
 });
