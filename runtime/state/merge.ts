@@ -42,19 +42,26 @@ export class EntryMerger {
     }
   }
 
-  /** The merged entries; their count is in `writer.entries` afterwards. */
-  finish(writer: EntryWriter): EntryBlock[] {
+  /** The merged entries, block by block (a large merge must not hold its thread); their count is in `writer.entries` after the last. */
+  *finish(counter: { entries: number }): Generator<EntryBlock> {
+    let ready: EntryBlock[] = [];
+    const writer = new EntryWriter((block) => { ready.push(block); });
     for (const [tableId, table] of this.#tables) {
       writer.table(tableId);
-      table.forEachResident((slot) => {
+      for (let slot = table.nextResident(0); slot >= 0; slot = table.nextResident(slot + 1)) {
         const bytes = table.page(slot).bytes;
         const at = table.offset(slot);
         const keyStart = table.keyOffset(slot);
         const deleted = bytes[at] === 1;
         writer.entry((bytes[at + 1] << 8) | bytes[at + 2], bytes, keyStart, keyStart + table.keyLength(slot), deleted ? -1 : at + HEAD, deleted ? -1 : at + table.length(slot));
-      });
+        if (ready.length > 0) {
+          yield* ready;
+          ready = [];
+        }
+      }
     }
     writer.finish();
-    return writer.blocks;
+    yield* ready;
+    counter.entries += writer.entries;
   }
 }

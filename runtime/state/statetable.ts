@@ -283,6 +283,12 @@ export class HashStateTable implements StateTable {
     }
   }
 
+  /** The first live slot in memory from `slot` on, or -1. */
+  nextResident(slot: Slot): Slot {
+    for (let s = slot; s < this.#slotCount; s++) if ((this.#words[(s << WORDS_SHIFT) + FLAGS] & (LIVE | TOMBSTONE)) === LIVE) return s;
+    return -1;
+  }
+
   openReader(): SnapshotReader {
     const reader = new TableReaderState(this, this.#slotCount, (r) => this.#closeReader(r));
     if (this.#cold !== null && !this.allResident) {

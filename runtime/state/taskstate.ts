@@ -30,18 +30,22 @@ import type { GroupTable, StateTable } from './table.js';
 
 /** Named limit: operations of one LevelDB batch of an apply; building one blocks the task's thread for about a millisecond. */
 const APPLY_OPERATIONS = 250;
-/** Completed deltas wait for LevelDB until they have this many bytes (or an eighth of the memory share) … */
-const APPLY_BYTES_MAX = 32 * 1024 * 1024;
+/** Completed deltas wait for LevelDB (a hot key is then written once for all of them) until they have this many bytes, or a quarter of the memory share … */
+const APPLY_BYTES_MAX = 64 * 1024 * 1024;
 /** … or this many checkpoints … */
 const APPLY_CHECKPOINTS_MAX = 16;
 /** … or this age. */
-const APPLY_DELAY_MS = 5000;
+const APPLY_DELAY_MS = 30000;
 /** Named limit: bytes of frozen blocks kept for their apply; larger ones are read back from their file. */
 const KEEP_BLOCKS_BYTES = 16 * 1024 * 1024;
 /** Named limit: files of a checkpoint of one task before they are merged. */
 export const CHAIN_FILES_MAX = 20;
+/** Deltas are at most this many times their base before a new base is written, whatever the number of files. */
+const DELTA_SHARE_MAX = 8;
 /** Deltas below this are not worth a new base. */
 const BASE_BYTES_MIN = 256 * 1024;
+/** Named limit: bytes of delta files merged in memory. */
+const MERGE_BYTES_MAX = 128 * 1024 * 1024;
 /** Bytes spilled at once. */
 const SPILL_BYTES = 1024 * 1024;
 
@@ -241,7 +245,7 @@ export class TaskState {
     let bytes = 0;
     for (const p of this.#pending) bytes += p.bytes;
     if (bytes > KEEP_BLOCKS_BYTES && frozen.ref !== null) frozen.blocks = null;
-    if (bytes > Math.min(APPLY_BYTES_MAX, this.#o.memoryBytes / 8) || this.#pending.length >= APPLY_CHECKPOINTS_MAX || frozen.scratch !== null
+    if (bytes > Math.min(APPLY_BYTES_MAX, this.#o.memoryBytes / 4) || this.#pending.length >= APPLY_CHECKPOINTS_MAX || frozen.scratch !== null
       || this.#now() - this.#pending[0].completedMs >= APPLY_DELAY_MS) this.#queueApply();
   }
 
@@ -312,7 +316,7 @@ export class TaskState {
         else merger.add(block);
       }
     }
-    if (merger !== null) yield* merger.finish(new EntryWriter());
+    if (merger !== null) yield* merger.finish({ entries: 0 });
   }
 
   /** Writes entries between stamps; `keep` filters (a restore of other key groups). */
@@ -376,8 +380,8 @@ export class TaskState {
     const baseBytes = part[0].bytes;
     let deltaBytes = 0;
     for (const ref of part.slice(1)) deltaBytes += ref.bytes;
-    if (part.length <= CHAIN_FILES_MAX && deltaBytes <= Math.max(baseBytes, BASE_BYTES_MIN)) return;
-    const newBase = deltaBytes * 2 >= baseBytes;
+    if (part.length <= CHAIN_FILES_MAX && deltaBytes <= Math.max(baseBytes * DELTA_SHARE_MAX, BASE_BYTES_MIN)) return;
+    const newBase = deltaBytes > Math.max(baseBytes, BASE_BYTES_MIN);
     const { kv } = this.#o;
     if (newBase && kv === null) {
       this.#fullNext = true;
@@ -390,21 +394,26 @@ export class TaskState {
       .finally(() => { this.#compaction = null; });
   }
 
-  /** The base and one delta instead of all. */
+  /**
+   * The newest deltas become one: from the first that is not much larger than all after it, so that a byte is rewritten a logarithmic
+   * number of times.
+   */
   async #mergeDeltas(part: readonly FileRef[]): Promise<readonly FileRef[]> {
-    const deltas = part.slice(1);
+    let first = part.length - 1;
+    let bytes = part[first].bytes;
+    while (first > 1 && (part[first - 1].bytes <= bytes * 2 || first + 3 > part.length) && bytes + part[first - 1].bytes <= MERGE_BYTES_MAX) bytes += part[--first].bytes;
+    const deltas = part.slice(first);
     const checkpoint = this.#appliedCheckpoint;
     const tableSizes = this.#appliedSizes;
     const merger = new EntryMerger();
     for (const ref of deltas) for await (const block of this.#o.storage.readStateFile(ref)) merger.add(block);
-    const writer = new EntryWriter();
-    const blocks = merger.finish(writer);
+    const counter = { entries: 0 };
     const merged = await this.#o.storage.writeStateFile({
-      header: this.#header('delta', checkpoint, part[0].checkpoint), state: deltas[deltas.length - 1].state,
+      header: this.#header('delta', checkpoint, part[first - 1].checkpoint), state: deltas[deltas.length - 1].state,
       covers: deltas.flatMap((ref) => [ref.state, ...(ref.covers ?? [])]),
-      blocks, end: () => ({ entries: writer.entries, tableSizes }),
+      blocks: merger.finish(counter), end: () => ({ entries: counter.entries, tableSizes }),
     });
-    return [part[0], merged];
+    return [...part.slice(0, first), merged];
   }
 
   async #writeBase(kv: Kv, snapshot: KvSnapshot, state: string): Promise<FileRef> {
@@ -606,22 +615,45 @@ export class TaskState {
     if (first < 0) return false;
     this.#appliedState = stamp.status === 'applying' ? stamp.from : stamp.state;
     this.#appliedSizes = stamp.tableSizes;
-    for (let k = first; k < files.length; k++) await this.#applyFile(kv, files[k], null);
+    await this.#applyFiles(kv, files.slice(first), null);
     if (first === files.length) this.#appliedState = files[first - 1].state;
     return true;
   }
 
-  async #applyFile(kv: Kv, ref: FileRef, keep: ((c: BlockCursor) => boolean) | null): Promise<void> {
+  /** Deltas are merged first, as far as memory allows: a hot key is in all of them. */
+  async #applyFiles(kv: Kv, files: readonly FileRef[], keep: ((c: BlockCursor) => boolean) | null): Promise<void> {
+    for (let at = 0; at < files.length;) {
+      let end = at + 1;
+      let bytes = files[at].bytes;
+      while (files[at].kind === 'delta' && end < files.length && files[end].kind === 'delta' && bytes + files[end].bytes <= MERGE_BYTES_MAX) bytes += files[end++].bytes;
+      await this.#applyRun(kv, files.slice(at, end), keep);
+      at = end;
+    }
+  }
+
+  async #applyRun(kv: Kv, run: readonly FileRef[], keep: ((c: BlockCursor) => boolean) | null): Promise<void> {
+    const { storage } = this.#o;
+    const last = run[run.length - 1];
     let sizes = this.#appliedSizes;
-    const blocks = this.#o.storage.readStateFile(ref, (end) => { sizes = end.tableSizes; });
+    async function* blocks(): AsyncGenerator<EntryBlock> {
+      const merger = run.length > 1 ? new EntryMerger() : null;
+      for (const ref of run) {
+        for await (const block of storage.readStateFile(ref, (end) => { sizes = end.tableSizes; })) {
+          if (merger === null) yield block;
+          else merger.add(block);
+        }
+      }
+      if (merger !== null) yield* merger.finish({ entries: 0 });
+    }
     // The sizes come with the file's end, the stamp `applied` after it.
-    await this.#applyBlocks(kv, blocks, { checkpoint: ref.checkpoint, state: ref.state, get tableSizes() { return sizes; } }, keep);
+    await this.#applyBlocks(kv, blocks(), { checkpoint: last.checkpoint, state: last.state, get tableSizes() { return sizes; } }, keep);
     this.#appliedSizes = sizes;
   }
 
   async #rebuild(kv: Kv, files: readonly FileRef[]): Promise<void> {
     await this.#wipe(kv);
-    for (const ref of files) await this.#applyFile(kv, ref, (c) => this.#isOwn(c.tableId, c.keyGroup));
+    this.#appliedState = '';
+    await this.#applyFiles(kv, files, (c) => this.#isOwn(c.tableId, c.keyGroup));
   }
 
   /** Loads entries until the memory share is nearly full; the rest stays in LevelDB. */
