@@ -46,7 +46,12 @@ interface Inputs {
   readonly distinct: DistinctSet | null;
   readonly fixed: FixedAccumulator[];
   readonly groups: GroupAccumulator[];
+  filtered: Int32Array;
+  /** Of the batch in hand. */
+  selection: Selection;
 }
+
+const NO_ROWS: Selection = { rows: new Int32Array(0), count: 0, weights: null };
 
 type Result = { readonly fixed: FixedAccumulator } | { readonly group: GroupAccumulator };
 
@@ -84,7 +89,6 @@ export class AggregateOperator implements Operator {
   #at = new Int32Array(0);
   #pages: Float64Array[] = [];
   #all = new Int32Array(0);
-  #filtered = new Int32Array(0);
   readonly #oneKey = { length: 1, data: new Uint8Array(0), start: new Int32Array(1), end: new Int32Array(1), hash: new Int32Array(1), anyNull: null };
 
   constructor(node: AggregateNode, context: OperatorContext, input: readonly Column[]) {
@@ -130,7 +134,7 @@ export class AggregateOperator implements Operator {
     for (const known of this.#inputs) {
       if (known.filter === filter && (distinct === null ? known.distinct === null : known.distinct !== null && known.distinct.args.join() === distinct.join())) return known;
     }
-    const made: Inputs = { filter, distinct: distinct === null ? null : new DistinctSet(nextTable(), this.#types, distinct), fixed: [], groups: [] };
+    const made: Inputs = { filter, distinct: distinct === null ? null : new DistinctSet(nextTable(), this.#types, distinct), fixed: [], groups: [], filtered: new Int32Array(0), selection: NO_ROWS };
     this.#inputs.push(made);
     return made;
   }
@@ -156,39 +160,41 @@ export class AggregateOperator implements Operator {
     const n = batch.length;
     this.#room(n);
     this.#findGroups(batch, keys, n);
+    const weights = batch.weights;
+    // What may move records (group tables share the task's pages) comes before anybody looks into cells.
+    const everything: Selection = { rows: this.#all, count: n, weights };
+    for (const inputs of this.#inputs) {
+      inputs.selection = inputs.filter === null ? everything : this.#filter(batch, inputs, inputs.filter);
+      if (inputs.distinct !== null) inputs.selection = inputs.distinct.changes(batch, inputs.selection, keys);
+      for (const a of inputs.groups) a.update(batch, inputs.selection, keys);
+    }
+    const table = this.#table;
     const pages = this.#pages;
     const at = this.#at;
     const slots = this.#slots;
-    const weights = batch.weights;
     for (let i = 0; i < n; i++) {
-      const page = this.#table.page(slots[i]).f64;
-      const p = this.#table.offset(slots[i]) >>> 3;
+      const page = table.page(slots[i]).f64;
+      const p = table.offset(slots[i]) >>> 3;
       pages[i] = page;
       at[i] = p;
       page[p] += weights === null ? 1 : weights[i];
     }
     const cells = { pages, at };
-    const everything: Selection = { rows: this.#all, count: n, weights };
-    for (const inputs of this.#inputs) {
-      let selection = inputs.filter === null ? everything : this.#filter(batch, inputs.filter);
-      if (inputs.distinct !== null) selection = inputs.distinct.changes(batch, selection, keys);
-      for (const a of inputs.fixed) a.update(batch, selection, cells);
-      for (const a of inputs.groups) a.update(batch, selection, keys);
-    }
+    for (const inputs of this.#inputs) for (const a of inputs.fixed) a.update(batch, inputs.selection, cells);
   }
 
   #room(n: number): void {
     if (this.#slots.length >= n) return;
     this.#slots = new Int32Array(n);
     this.#at = new Int32Array(n);
-    this.#filtered = new Int32Array(n);
     this.#pages = new Array<Float64Array>(n).fill(new Float64Array(0));
     this.#all = Int32Array.from({ length: n }, (_, i) => i);
   }
 
-  #filter(batch: Batch, column: number): Selection {
+  #filter(batch: Batch, inputs: Inputs, column: number): Selection {
     const v = batch.columns[column];
-    const rows = this.#filtered;
+    if (inputs.filtered.length < batch.length) inputs.filtered = new Int32Array(batch.length);
+    const rows = inputs.filtered;
     let count = 0;
     for (let i = 0; i < batch.length; i++) {
       if (isNullAt(v, i)) continue;
@@ -267,7 +273,11 @@ export class AggregateOperator implements Operator {
     for (let c = 0; c < this.#results.length; c++) {
       const result = this.#results[c];
       if ('fixed' in result) result.fixed.emit(page.f64, at + result.fixed.first, builder.columns[width + c], row);
-      else result.group.emit(keys, i, builder.columns[width + c], row);
+    }
+    // Afterwards: reading a group table may bring nodes into memory.
+    for (let c = 0; c < this.#results.length; c++) {
+      const result = this.#results[c];
+      if ('group' in result) result.group.emit(keys, i, builder.columns[width + c], row);
     }
     builder.endRow(1);
   }
