@@ -23,7 +23,7 @@ export interface WorkerData {
 /** A barrier on its way, with what is to be opened exactly at it: the same epoch in every task of the job. */
 export interface Injected {
   readonly barrier: Barrier;
-  readonly pins: readonly { readonly pinId: number; readonly nodeId: number }[];
+  readonly pins: readonly PinSpec[];
   readonly taps: readonly SubscribeSpec[];
 }
 
@@ -88,10 +88,13 @@ export interface QuerySpec {
   readonly user: string;
   readonly timeZone: string;
   readonly nowUs: number;
-  /** Pinned reads of the plan's view nodes: node id of the view node → pins in workers. */
-  readonly pins: readonly { readonly viewNodeId: number; readonly parts: readonly Pin[] }[];
+  /** Pinned reads of the view nodes, in the order of `viewNodesOf`; one part a task that keeps rows of the view. */
+  readonly pins: readonly (readonly Pin[])[];
+  /** The table log's end when the query began. */
+  readonly logPosition: number;
 }
 
+export interface PinSpec { readonly pinId: number; readonly nodeId: number; readonly fields: readonly number[] }
 export interface Pin { readonly worker: number; readonly pinId: number }
 
 export interface SubscribeSpec { readonly nodeId: number; readonly subscriptionId: number; readonly snapshot: boolean }
@@ -116,7 +119,7 @@ export type WorkerMethods = {
   aborted(arg: { jobId: number; attempt: number; checkpointId: number }): void;
   stop(arg: { jobId: number; attempt: number }): void;
   /** Opens readers at the last barrier of the only task, or of a job that is only read. Ids are the caller's. */
-  pin(arg: { jobId: number; attempt: number; pins: readonly { pinId: number; nodeId: number }[] }): void;
+  pin(arg: { jobId: number; attempt: number; pins: readonly PinSpec[] }): void;
   readChunk(arg: { pinId: number }): WireBatch | null;
   unpin(arg: { pinId: number }): void;
   query(spec: QuerySpec): void;

@@ -191,11 +191,15 @@ export class StreamLogFeed implements Feed {
   readonly #reader: TableReader;
   readonly #builder: BatchBuilder;
   readonly #time: EventTime;
+  readonly #reads: boolean;
   #seq = 0;
   #read = false;
 
-  constructor(node: SourceNode, logId: number, reader: TableReader, session: EvalContext) {
+  /** `reads`: false on all subtasks but one, which give nothing and hold no watermark back. */
+  constructor(node: SourceNode, logId: number, reader: TableReader, session: EvalContext, reads: boolean) {
     this.nodeId = node.id;
+    this.#reads = reads;
+    if (!reads) this.watermarkUs = Infinity;
     this.#node = node;
     this.#logId = logId;
     this.#reader = reader;
@@ -212,7 +216,7 @@ export class StreamLogFeed implements Feed {
     if (state === undefined) return;
     const s = state as unknown as StreamState;
     this.#seq = s.seq;
-    this.watermarkUs = watermarkOf(s.watermark);
+    if (this.#reads) this.watermarkUs = watermarkOf(s.watermark);
     this.rows = s.rows;
     this.#time.nullEventTimes = s.nullEventTimes;
   }
@@ -221,6 +225,7 @@ export class StreamLogFeed implements Feed {
   take(): 'idle' { return 'idle'; }
 
   async *untilBarrier(logPosition: number): AsyncIterable<Batch> {
+    if (!this.#reads) this.#seq = Math.max(this.#seq, logPosition);
     while (this.#seq < logPosition) {
       const { records, next } = await this.#reader.log(new Set([this.#logId]), this.#seq, logPosition, LOG_BYTES_MAX);
       for (const record of records) {

@@ -1,0 +1,170 @@
+/**
+ * The part of one job that runs in this worker: its tasks, the channels between them and to other workers, and the job's LevelDB.
+ */
+import path from 'node:path';
+import type { Json } from '../../types/connect.js';
+import type { Env } from '../../types/env.js';
+import { assert } from '../../types/error.js';
+import type { Column } from '../../types/sqltype.js';
+import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { realFiles } from '../../storage/filesystem.js';
+import type { Kv } from '../../storage/kv.js';
+import { levelDb } from '../../storage/leveldb.js';
+import type { TableReader } from '../../storage/tablestore.js';
+import type { Connectors } from '../connector.js';
+import type { DeadLetterInfo } from '../engine.js';
+import type { DeploySpec, Injected, PinSpec, TaskInfos } from '../protocol.js';
+import { TaskState } from '../state/taskstate.js';
+import { buildTask, type TaskHost } from './builder.js';
+import { localChannel, portIn, portOut, type ChannelIn, type ChannelOut } from './channel.js';
+import { channelKey, channelPairs, cutPlan, firstKeyGroup, normalisePlan, taskName, workerOf, type Edge, type Fragment } from './fragment.js';
+import { Task, type TaskEvents } from './task.js';
+
+export interface DeployHost {
+  readonly worker: number;
+  readonly workers: number;
+  readonly dataDir: string;
+  readonly connectors: Connectors;
+  readonly tables: TableReader;
+  readonly env: Env;
+  readonly events: TaskEvents;
+  wantCheckpoint(arg: { jobId: number; attempt: number }): void;
+  deadLetter(row: DeadLetterInfo): void;
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, Json>>): void;
+}
+
+interface Ends { readonly out: Map<string, ChannelOut>; readonly in: Map<string, ChannelIn>; readonly close: (() => void)[] }
+
+export class JobPart {
+  readonly spec: DeploySpec;
+  readonly tasks: Task[] = [];
+  readonly #kv: Kv | null;
+  readonly #ends: Ends = { out: new Map(), in: new Map(), close: [] };
+
+  private constructor(spec: DeploySpec, kv: Kv | null) {
+    this.spec = spec;
+    this.#kv = kv;
+  }
+
+  static async deploy(spec: DeploySpec, host: DeployHost): Promise<JobPart> {
+    const kv = spec.settings.state_backend === 'memory' ? null : await levelDb.open(path.join(host.dataDir, 'jobs', String(spec.jobId)));
+    const part = new JobPart(spec, kv);
+    try {
+      const fragments = cutPlan(spec.plan, spec.settings.parallelism);
+      if (!spec.readOnly) part.#connect(fragments, host);
+      for (const t of spec.tasks) await part.#create(fragments[t.fragment], t.subtask, host);
+      return part;
+    } catch (e) {
+      await part.close();
+      throw e;
+    }
+  }
+
+  start(): void { for (const task of this.tasks) task.start(); }
+  inject(injected: Injected): void { for (const task of this.tasks) task.inject(injected); }
+
+  /** Opens readers at what the tasks hold now: for jobs that only are read. */
+  pin(pins: readonly PinSpec[], events: Pick<TaskEvents, 'pinned'>): void {
+    for (const task of this.tasks) {
+      for (const pin of pins) {
+        const view = task.parts.built.views.get(pin.nodeId);
+        if (view !== undefined) events.pinned(pin, view);
+      }
+    }
+  }
+
+  infos(): TaskInfos[] { return this.tasks.map(t => t.infos()); }
+
+  async close(): Promise<void> {
+    await Promise.all(this.tasks.map(t => t.close()));
+    for (const close of this.#ends.close) close();
+    await this.#kv?.close();
+  }
+
+  /** Channels that begin or end here; a port was made by the main thread for each that goes to another worker. */
+  #connect(fragments: readonly Fragment[], host: DeployHost): void {
+    const ports = new Map(this.spec.ports.map(p => [p.key, p.port]));
+    const columns = columnsOf(this.spec);
+    for (const fragment of fragments) {
+      for (const edge of fragment.outbound) {
+        const types = (columns.get(edge.from) ?? []).map(c => c.type);
+        for (const { from, to } of channelPairs(edge, fragments)) {
+          const sends = workerOf(this.spec.jobId, from, host.workers) === host.worker;
+          const receives = workerOf(this.spec.jobId, to, host.workers) === host.worker;
+          const key = channelKey(edge, from, to);
+          if (sends && receives) {
+            const channel = localChannel(key);
+            this.#ends.out.set(key, channel.out);
+            this.#ends.in.set(key, channel.in);
+            continue;
+          }
+          if (!sends && !receives) continue;
+          const port = ports.get(key);
+          assert(port !== undefined, `no port for channel ${key}`);
+          if (sends) this.#ends.out.set(key, portOut(key, port, types));
+          else {
+            const receiver = portIn(key, port, types);
+            this.#ends.in.set(key, receiver.in);
+            this.#ends.close.push(receiver.close);
+          }
+        }
+      }
+    }
+  }
+
+  async #create(fragment: Fragment, subtask: number, host: DeployHost): Promise<void> {
+    const { spec } = this;
+    const maxParallelism = spec.settings.max_parallelism;
+    const name = taskName(fragment.id, subtask);
+    const state = await TaskState.restore({
+      task: name, nodeIds: fragment.nodes.map(n => n.id), maxParallelism,
+      keyGroupFirst: firstKeyGroup(subtask, fragment.parallelism, maxParallelism), keyGroupLast: firstKeyGroup(subtask + 1, fragment.parallelism, maxParallelism) - 1,
+      kv: this.#kv, storage: new CheckpointStorage(realFiles, spec.checkpointRoot, spec.jobId), memoryBytes: spec.stateMemory,
+      onDirtyLimit: () => { host.wantCheckpoint({ jobId: spec.jobId, attempt: spec.attempt }); },
+      onBackgroundError: e => { host.log('error', 'state could not be applied', { job: spec.name, task: name, error: String(e) }); },
+      now: () => host.env.now(),
+    }, spec.restore);
+    let task: Task | null = null;
+    const taskHost: TaskHost = {
+      jobId: spec.jobId, subtask, settings: spec.settings, connectors: host.connectors, tables: host.tables, env: host.env,
+      wake: feed => { task?.wakeFeed(feed); }, deadLetter: host.deadLetter, log: host.log,
+    };
+    const used: ChannelOut[] = [];
+    const outs = (edge: Edge): readonly ChannelOut[] => {
+      const pairs = channelPairs(edge, this.#fragments()).filter(p => p.from === subtask);
+      const channels = pairs.map(p => this.#end(this.#ends.out, channelKey(edge, p.from, p.to)));
+      used.push(...channels);
+      return channels;
+    };
+    const outbound = spec.readOnly ? { ...fragment, outbound: [], inbound: [] } : fragment;
+    const built = buildTask(outbound, columnsOf(spec), taskHost, state, outs, () => {
+      assert(task !== null, 'no task yet');
+      return task.passing();
+    }, spec.readOnly, spec.nowUs);
+    const inbound = outbound.inbound.flatMap(edge => channelPairs(edge, this.#fragments()).filter(p => p.to === subtask)
+      .map(p => ({ edge, channel: this.#end(this.#ends.in, channelKey(edge, p.from, p.to)) })));
+    const operators: Record<string, Json> = {};
+    for (const t of spec.restore?.tasks ?? []) if (t.subtask === subtask) Object.assign(operators, t.operators);
+    task = new Task({
+      jobId: spec.jobId, attempt: spec.attempt, fragment: outbound, subtask, worker: host.worker, maxParallelism,
+      exactlyOnce: spec.settings.checkpoint_mode === 'exactly_once', state, built, inbound, outbound: used,
+      restored: spec.restore === null ? null : { checkpointId: spec.restore.checkpointId, operators },
+      freshNodes: new Set(spec.freshNodes), events: host.events, now: () => host.env.now(),
+    });
+    this.tasks.push(task);
+    if (!spec.readOnly) await task.open();
+  }
+
+  #fragmentsOfPlan: readonly Fragment[] | null = null;
+  #fragments(): readonly Fragment[] { return this.#fragmentsOfPlan ??= cutPlan(this.spec.plan, this.spec.settings.parallelism); }
+
+  #end<T>(ends: ReadonlyMap<string, T>, key: string): T {
+    const end = ends.get(key);
+    assert(end !== undefined, `no channel ${key}`);
+    return end;
+  }
+}
+
+function columnsOf(spec: DeploySpec): ReadonlyMap<number, readonly Column[]> {
+  return new Map(normalisePlan(spec.plan).nodes.map(n => [n.id, n.columns]));
+}

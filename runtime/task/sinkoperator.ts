@@ -1,0 +1,109 @@
+/**
+ * Sink: hands each epoch's changes to a connector's SinkWriter. Append-only edges are written as they come; others are gathered and
+ * consolidated by stream key at the barrier. At a checkpoint barrier `snapshot` waits for the writes and prepares; the next batch waits for
+ * it (backpressure: `prefetch` gives the write under way). `committed` runs when the checkpoint completed.
+ */
+import type { Json } from '../../types/connect.js';
+import { SqlError } from '../../types/error.js';
+import type { SinkNode } from '../../types/plan.js';
+import type { SqlType } from '../../types/sqltype.js';
+import type { Batch } from '../batch.js';
+import type { SinkConnector, SinkWriter, SourceContext } from '../connector.js';
+import type { SinkInfo } from '../engine.js';
+import type { Barrier, Operator } from '../operator.js';
+import { consolidate } from '../zset.js';
+
+export class SinkOperator implements Operator {
+  readonly node: SinkNode;
+  readonly #types: readonly SqlType[];
+  readonly #writer: SinkWriter;
+  readonly #subtask: number;
+  #changes: Batch[] = [];
+  #writing: Promise<void> | null = null;
+  #failure: { readonly error: unknown } | null = null;
+  #rows = 0;
+  #committed: number | null = null;
+
+  constructor(node: SinkNode, connector: SinkConnector, job: { jobId: number; subtask: number; parallelism: number }, context: Pick<SourceContext, 'log' | 'now'>) {
+    this.node = node;
+    this.#types = node.columns.map(c => c.type);
+    this.#subtask = job.subtask;
+    this.#writer = connector.create({ ...job, nodeId: node.id, relationName: node.relationName, options: node.options, columns: node.columns, key: node.key, appendOnly: node.appendOnly }, context);
+  }
+
+  async open(restored: Json | undefined, checkpointId: number): Promise<void> {
+    const state = restored as { rows: number; sink: Json } | undefined;
+    this.#rows = state?.rows ?? 0;
+    if (state !== undefined) this.#committed = checkpointId;
+    await this.#writer.open(state?.sink ?? null, checkpointId);
+  }
+
+  prefetch(): Promise<void> | null {
+    this.#check();
+    return this.#writing;
+  }
+
+  process(batch: Batch): void {
+    this.#rows += batch.length;
+    if (this.node.appendOnly) this.#write(batch);
+    else this.#changes.push(batch);
+  }
+
+  prefetchBarrier(): Promise<void> | null { return this.#writing; }
+
+  barrier(_barrier: Barrier): void {
+    const changes = this.#changes;
+    this.#changes = [];
+    for (const batch of consolidate(this.#types, changes, this.node.key, false)) this.#write(batch);
+  }
+
+  async snapshot(barrier: Barrier): Promise<Json> {
+    await this.#writing;
+    this.#check();
+    return { rows: this.#rows, sink: barrier.checkpoint === null ? null : await this.#writer.prepare(barrier.checkpoint.id) };
+  }
+
+  async committed(checkpointId: number): Promise<void> {
+    await this.#writer.commit(checkpointId);
+    this.#committed = checkpointId;
+  }
+
+  /** Resolves when everything given so far is written. */
+  async settled(): Promise<void> {
+    await this.#writing;
+    this.#check();
+  }
+
+  info(): Omit<SinkInfo, 'jobId'> {
+    return { relationName: this.node.relationName, operatorId: this.node.id, subtask: this.#subtask, connector: this.node.connector, rows: this.#rows, committedCheckpoint: this.#committed };
+  }
+
+  async closeWriter(): Promise<void> {
+    await this.#writing?.catch(() => undefined);
+    await this.#writer.close();
+  }
+
+  #write(batch: Batch): void {
+    const after = this.#writing;
+    if (after === null) {
+      const result = this.#writer.write(batch);
+      if (result instanceof Promise) this.#track(result);
+    } else this.#track(after.then(() => this.#writer.write(batch)));
+  }
+
+  #track(write: Promise<void>): void {
+    const tracked: Promise<void> = write.then(
+      () => { if (this.#writing === tracked) this.#writing = null; },
+      (error: unknown) => {
+        this.#failure ??= { error };
+        if (this.#writing === tracked) this.#writing = null;
+      });
+    this.#writing = tracked;
+  }
+
+  #check(): void {
+    if (this.#failure === null) return;
+    const { error } = this.#failure;
+    throw error instanceof Error ? error : new SqlError('58030', String(error));
+  }
+}
