@@ -149,8 +149,9 @@ class FieldReader {
       if (this.#month === null) throw this.#bad();
       const rest = parts.filter((_, i) => i !== word);
       // 1999-Jan-08, 08-Jan-1999, Jan-08-1999, 08-Jan-99
-      if (rest[0].length > 2) this.#setYear(rest[0]), this.#day = Number(rest[1]);
-      else this.#day = Number(rest[0]), this.#setYear(rest[1]);
+      const yearFirst = rest[0].length > 2;
+      this.#setYear(rest[yearFirst ? 0 : 1]);
+      this.#day = Number(rest[yearFirst ? 1 : 0]);
       return;
     }
     if (parts[0].length >= 3) {

@@ -129,11 +129,14 @@ function layoutFloat(exponential: string, exponentFrom: number): string {
   return negative ? `-${body}` : body;
 }
 
+/** Digits that show every float4 of everyday size exactly. */
+const EXACT_DIGITS = 40;
+
 /** toExponential with an exact tie to the even digit (JavaScript takes the larger one). */
 function evenTie(v: number, precision: number): string {
   const s = v.toExponential(precision);
   const [mantissa, exponent] = s.split('e');
-  const exact = v.toExponential(40);
+  const exact = v.toExponential(EXACT_DIGITS);
   const cut = exact.indexOf('.') + precision + 1;
   if (precision === 0 || !/^50*e/.test(exact.slice(cut)) || Number(mantissa.at(-1)) % 2 === 0) return s;
   return `${exact.slice(0, cut)}e${exponent}`;

@@ -88,7 +88,7 @@ function fill(v: Datum, dims: SqlArray, lower: SqlArray | null): SqlArray {
   const count = sizes.reduce((a, b) => a * b, sizes.length === 0 ? 0 : 1);
   if (count > ARRAY_ELEMENTS_MAX || sizes.some((n) => n < 0)) throw new SqlError('54000', `array size exceeds the maximum allowed (${ARRAY_ELEMENTS_MAX})`);
   if (count === 0) return SqlArray.EMPTY;
-  return new SqlArray(new Array<Datum>(count).fill(v), sizes, lower === null ? sizes.map(() => 1) : lower.elems.map(Number));
+  return new SqlArray(Array.from({ length: count }, () => v), sizes, lower === null ? sizes.map(() => 1) : lower.elems.map(Number));
 }
 
 function slice(a: SqlArray, bounds: readonly Datum[]): SqlArray {

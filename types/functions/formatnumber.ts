@@ -143,17 +143,20 @@ function scientific(v: Numeric, t: Template): string {
   return `${sign}${digits}e${exponent < 0 ? '-' : '+'}${e < 10 ? '0' : ''}${e}`;
 }
 
+/** Fraction digits within which exact ties of doubles show. */
+const FRACTION_DIGITS = 60;
+
 /** to_char(double, format): at most `digits` significant digits, exact ties to even, −0 kept: as C's printf. */
 export function floatToChar(value: number, format: string, digits: number): string {
   const t = templates.get(format);
   if (t.roman !== null && Number.isFinite(value)) return roman(Numeric.fromNumber(roundEven(value)), t);
   if (t.roman !== null || t.eeee) return numberToChar(Numeric.fromNumber(value, digits), format);
-  if (!Number.isFinite(value)) return special(Numeric.fromNumber(value), t, t.pre + t.multi, Math.max(0, Math.min(t.post, digits - (value !== value ? 3 : 8))));
+  if (!Number.isFinite(value) || !Number.isFinite(value * 10 ** t.multi)) return special(Numeric.fromNumber(value > 0 ? Infinity : value < 0 ? -Infinity : NaN), t, t.pre + t.multi, Math.max(0, Math.min(t.post, digits - (value !== value ? 3 : 8))));
   const v = t.v ? value * 10 ** t.multi : value;
   const size = Math.abs(v);
   const integerDigits = size < 1 ? 1 : Math.floor(Math.log10(size)) + 1;
   const post = Math.max(0, Math.min(t.post, digits - integerDigits));
-  const exact = size >= 1e21 ? Numeric.of(BigInt(size), 0) : Numeric.parse(size.toFixed(60));
+  const exact = size >= 1e21 ? Numeric.of(BigInt(size), 0) : Numeric.parse(size.toFixed(FRACTION_DIGITS));
   let rounded = exact.round(post);
   const half = Numeric.of(5, post + 1);
   if (rounded.sub(exact).equals(half) && (rounded.unscaled & 1n) === 1n) rounded = rounded.sub(Numeric.of(1, post));

@@ -82,22 +82,22 @@ function poolFor(def: FunctionDef, i: number): readonly string[] | null {
   if ((name === 'to_timestamp' || name === 'to_date') && kind === 'text') return SPECIAL[i === 0 ? 'to_timestamp:text' : 'to_timestamp'];
   if (['extract', 'date_part', 'date_trunc'].includes(name) && i === 0) return SPECIAL['unit'];
   if ((name === 'timezone' && i === 0 || name === 'date_trunc' && i === 2 || name === 'make_timestamptz' && i === 6) && kind === 'text') return SPECIAL['zone'];
-  if (/^!?~\*?$/.test(name) && i === 1 || /^regexp_/.test(name) && i === 1 || name === 'substring' && def.id === 'substring(text,text)' && i === 1) return SPECIAL['regex'];
-  if (/^regexp_replace/.test(name) && i === 2) return SPECIAL['replacement'];
-  if (/^regexp_/.test(name) && kind === 'text' && i > 1) return SPECIAL['regexflags'];
-  if (/^regexp_/.test(name) && kind === 'int4') return ['0', '1', '2', '3'];
+  if (/^!?~\*?$/.test(name) && i === 1 || name.startsWith('regexp_') && i === 1 || name === 'substring' && def.id === 'substring(text,text)' && i === 1) return SPECIAL['regex'];
+  if (name.startsWith('regexp_replace') && i === 2) return SPECIAL['replacement'];
+  if (name.startsWith('regexp_') && kind === 'text' && i > 1) return SPECIAL['regexflags'];
+  if (name.startsWith('regexp_') && kind === 'int4') return ['0', '1', '2', '3'];
   if ((/~~/.test(name) || /like/.test(name)) && i === 1) return SPECIAL['like'];
   if (name === 'encode' && i === 1 || name === 'decode' && i === 1) return SPECIAL['encoding'];
   if (name === 'decode') return SPECIAL['decodetext'];
   if (kind === 'array' && i === 1 && /^(#>|#>>|#-|jsonb_set|jsonb_insert)$/.test(name)) return SPECIAL['path'];
   if (/extract_path/.test(name) && i > 0) return ['a', 'b', '0', '2', 'c', '-1'];
-  if (['repeat', 'lpad', 'rpad', 'left', 'right', 'substring', 'substr', 'overlay', 'split_part', 'round', 'trunc', 'chr', 'factorial', 'power'].includes(name) && /^int/.test(kind)) return SPECIAL['smallint'];
+  if (['repeat', 'lpad', 'rpad', 'left', 'right', 'substring', 'substr', 'overlay', 'split_part', 'round', 'trunc', 'chr', 'factorial', 'power'].includes(name) && kind.startsWith('int')) return SPECIAL['smallint'];
   if (['split_part', 'string_to_array', 'array_to_string'].includes(name) && i > 0 && kind === 'text') return SPECIAL['sep'];
   if (name === 'pg_size_bytes') return SPECIAL['size'];
   if (name === 'normalize' && i === 1) return ['NFC', 'nfd'];
   if (name === 'convert_to' || name === 'convert_from') { if (i === 1) return ['UTF8']; }
   if (name === 'make_interval') return ['0', '1', '-3', ...(kind === 'float8' ? ['1.5'] : [])];
-  if (/^make_/.test(name)) return kind === 'float8' ? ['0', '59.5', '61'] : i === 0 ? ['2024', '-44', '12', '0'] : ['1', '2', '12', '29', '31'];
+  if (name.startsWith('make_')) return kind === 'float8' ? ['0', '59.5', '61'] : i === 0 ? ['2024', '-44', '12', '0'] : ['1', '2', '12', '29', '31'];
   if (name === 'factorial') return ['0', '5', '-1', '30'];
   if (name === 'similar_to_escape' && i === 1) return ['#', '\\'];
   if (name === 'like_escape' && i === 1) return ['#', '', 'ab'];
