@@ -14,6 +14,9 @@ import type { Batch, Vector } from './batch.js';
 
 const START_ROWS = 64;
 const START_BYTES = 1024;
+/** A column starts as large as its last batch was (batches of one edge are alike), up to here: growing copies every value about twice. */
+const START_ROWS_MAX = 4096;
+const START_BYTES_MAX = 1 << 18;
 
 class ColumnBuilder {
   readonly type: SqlType;
@@ -30,6 +33,8 @@ class ColumnBuilder {
   #datums: Datum[] = [];
   #nulls: Uint8Array | null = null;
   #capacity = 0;
+  #startRows = START_ROWS;
+  #startBytes = START_BYTES;
 
   constructor(type: SqlType) {
     this.type = type;
@@ -37,7 +42,10 @@ class ColumnBuilder {
     this.#form = firstForm(this.#layout);
   }
 
-  reset(): void {
+  /** `rows`: how many the finished batch had. */
+  reset(rows: number): void {
+    this.#startRows = Math.min(Math.max(rows, 1), START_ROWS_MAX);
+    this.#startBytes = Math.min(Math.max(this.#used, 16), START_BYTES_MAX);
     this.#form = firstForm(this.#layout);
     this.#f64 = new Float64Array(0);
     this.#i64 = new BigInt64Array(0);
@@ -53,7 +61,7 @@ class ColumnBuilder {
   }
 
   #grow(row: number): void {
-    const capacity = Math.max(START_ROWS, this.#capacity * 2, row + 1);
+    const capacity = Math.max(this.#startRows, this.#capacity * 2, row + 1);
     switch (this.#form) {
       case 'f64': case 'dec': { const a = new Float64Array(capacity); a.set(this.#f64); this.#f64 = a; break; }
       case 'i64': { const a = new BigInt64Array(capacity); a.set(this.#i64); this.#i64 = a; break; }
@@ -153,7 +161,7 @@ class ColumnBuilder {
 
   #room(n: number): void {
     if (this.#used + n <= this.#data.length) return;
-    const a = new Uint8Array(Math.max(START_BYTES, this.#data.length * 2, this.#used + n));
+    const a = new Uint8Array(Math.max(this.#startBytes, this.#data.length * 2, this.#used + n));
     a.set(this.#data.subarray(0, this.#used));
     this.#data = a;
   }
@@ -328,7 +336,7 @@ export class BatchBuilder {
     const length = this.#length;
     const columns = this.columns.map(c => c.finish());
     const weights = this.#weights;
-    for (const c of this.columns) c.reset();
+    for (const c of this.columns) c.reset(length);
     this.#length = 0;
     this.#weights = null;
     return { length, columns, weights };

@@ -184,7 +184,7 @@ function runKernel(compiled: Compiled, site: Site, batch: Batch, n: number, rows
       return { form: 'bool', values: out.values, nulls: out.some ? out.nulls : null };
     }
     case 'str': case 'datum': {
-      const out: { values: Datum[] } = { values: new Array<Datum>(n).fill(null) };
+      const out: { values: Datum[] } = { values: [] };
       compiled.kernel(batch.columns, n, rows, out, ctx, compiled.constants, helpers);
       return fromDatums(site.expr.type, out.values);
     }

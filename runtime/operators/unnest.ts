@@ -44,7 +44,7 @@ export class UnnestOperator implements Operator {
           this.#add([...row, ...out, ...(this.node.ordinality ? [ordinal] : [])], weight);
         }
       }
-      if (ordinal === 0 && this.node.outer) this.#add([...row, ...new Array<Datum>(width + (this.node.ordinality ? 1 : 0)).fill(null)], weight);
+      if (ordinal === 0 && this.node.outer) this.#add([...row, ...Array.from({ length: width + (this.node.ordinality ? 1 : 0) }, (): Datum => null)], weight);
     }
     if (this.#builder.length > 0) this.#context.emit(this.#builder.finish());
   }
