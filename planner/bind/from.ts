@@ -140,7 +140,6 @@ function joinFunction(env: Env, j: JoinExpr, left: FromItem, f: RangeFunction, k
 }
 
 function joinItems(env: Env, j: JoinExpr, left: FromItem, right: FromItem, kind: JoinKind): FromItem {
-  const { ctx } = env;
   const both = combine(env, left, right, kind, []);
   const names = j.isNatural === true
     ? left.columns.map((c) => c.name).filter((n) => right.columns.some((r) => r.name === n))

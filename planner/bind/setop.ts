@@ -100,7 +100,6 @@ function counted(q: QueryEnv, sides: readonly BoundQuery[], types: readonly SqlT
 }
 
 export function bindValues(q: QueryEnv, lists: readonly Node[]): BoundQuery {
-  const { ctx } = q;
   const env = plainEnv(q, 'VALUES');
   const rows = lists.map((l) => ('List' in l ? l.List.items ?? [] : []).map((n) => bindExpr(env, n)));
   return valuesOf(q, rows);

@@ -45,7 +45,7 @@ for (const list of SELECTS) {
     const { fields } = await db.query(`${sql} LIMIT 0`);
     let planned;
     try { planned = planQuery(parseQuery(sql), catalog, { kind: 'batch' }, []); } catch (e) {
-      if (e instanceof SqlError) throw new Error(`${e.message} at: ${sql.slice((e.position ?? 1) - 1, (e.position ?? 1) + 40)}`);
+      if (e instanceof SqlError) throw new Error(`${e.message} at: ${sql.slice((e.position ?? 1) - 1, (e.position ?? 1) + 40)}`, { cause: e });
       throw e;
     }
     assert.deepEqual(planned.columns.map((c) => `${c.name} ${typeOid(c.type)}`), fields.map((f) => `${f.name} ${f.dataTypeID}`));

@@ -30,7 +30,7 @@ import { bindWhere } from '../bind/where.js';
 import type { PlannerCatalog, StreamColumn, StreamRelation, TableColumn, TableRelation } from '../catalog.js';
 import type { Delete, Insert, Update } from '../parse/statement.js';
 import { positional } from './builder.js';
-import { batchPlan, newContext, paramTypes } from './planquery.js';
+import { batchPlan, bounded, newContext, paramTypes } from './planquery.js';
 
 export interface DmlPlan {
   readonly plan: Plan;
@@ -52,6 +52,10 @@ const visible = (t: Target): readonly TargetColumn[] => (t.kind === 'table' ? t.
 const physical = (t: Target): readonly TargetColumn[] => (t.kind === 'table' ? visible(t) : t.columns.filter((c) => c.generatedSql === null));
 
 export function planInsert(statement: Insert, target: Target, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
+  return bounded(() => insertPlan(statement, target, catalog, given));
+}
+
+function insertPlan(statement: Insert, target: Target, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
   const { ast } = statement;
   const ctx = newContext(catalog, false, given, statement.source);
   const q = withCtes({ ctx, parent: null, ctes: null, outer: [], keepUnknown: true }, ast);
@@ -165,6 +169,10 @@ function targetScope(ctx: BindContext, q: QueryEnv, target: TableRelation, alias
 }
 
 export function planUpdate(statement: Update, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
+  return bounded(() => updatePlan(statement, target, catalog, given));
+}
+
+function updatePlan(statement: Update, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
   const { ast } = statement;
   const ctx = newContext(catalog, false, given, statement.source);
   if (ast.fromClause !== undefined) throw ctx.unsupported('UPDATE … FROM', undefined, 'Use a subquery: SET column = (SELECT …) WHERE EXISTS (SELECT …).');
@@ -202,6 +210,10 @@ function assignments(ctx: BindContext, env: Env, target: TableRelation, list: re
 }
 
 export function planDelete(statement: Delete, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
+  return bounded(() => deletePlan(statement, target, catalog, given));
+}
+
+function deletePlan(statement: Delete, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
   const { ast } = statement;
   const ctx = newContext(catalog, false, given, statement.source);
   const q = withCtes({ ctx, parent: null, ctes: null, outer: [] }, ast);

@@ -79,6 +79,10 @@ test('a clock or random() over rows that change is refused in a continuous query
   for (const sql of ['SELECT now(), a FROM k', 'SELECT a FROM k WHERE random() < 0.5']) assert.throws(() => job(sql), (e) => e instanceof SqlError && e.code === '0A000');
 });
 
+test('an expression nested too deeply is 54001', () => {
+  assert.throws(() => batch(`SELECT ${'1 + '.repeat(30_000)}1`), (e) => e instanceof SqlError && e.code === '54001');
+});
+
 test('a job over a materialized view names the job it belongs to', () => {
   assert.deepEqual(job('SELECT b FROM mv').readsJobs, [7]);
 });

@@ -26,6 +26,20 @@ import { pushdown } from './pushdown.js';
 import { Demand } from './scan.js';
 
 export function planQuery(query: Query, catalog: PlannerCatalog, mode: PlanMode, given: readonly (SqlType | null)[], session?: Session): PlannedQuery {
+  return bounded(() => plan(query, catalog, mode, given, session));
+}
+
+/** Expressions nested past the stack (a + b + c + … of thousands) are the user's 54001. */
+export function bounded<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (e) {
+    if (e instanceof RangeError) throw new SqlError('54001', 'stack depth limit exceeded', { hint: 'The statement is nested too deeply.', cause: e });
+    throw e;
+  }
+}
+
+function plan(query: Query, catalog: PlannerCatalog, mode: PlanMode, given: readonly (SqlType | null)[], session: Session | undefined): PlannedQuery {
   if (query.asOf[0] !== undefined) throw unsupported('AS OF CHECKPOINT', query.asOf[0].position);
   const ctx = newContext(catalog, mode.kind === 'job', given, query.source, session);
   const bound = bindQuery({ ctx, parent: null, ctes: null, outer: [] }, query.ast);
