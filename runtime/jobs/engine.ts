@@ -1,0 +1,301 @@
+/**
+ * The engine: jobs by id, batch queries, and the pool under them. Messages from workers come in here and go to the job or query they name.
+ */
+import type { CatalogStore } from '../../storage/catalogstore.js';
+import { realFiles, type FileSystem } from '../../storage/filesystem.js';
+import type { Env } from '../../types/env.js';
+import { systemEnv } from '../../types/env.js';
+import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
+import type { Plan, RowsNode, ViewNode, PlanNode } from '../../types/plan.js';
+import type { JobSettings } from '../../types/settings.js';
+import type { Column, SqlType } from '../../types/sqltype.js';
+import type { Batch } from '../batch.js';
+import type { CheckpointRow, Engine, JobEvents, JobInfo, JobSpec, QueryOptions, QueryResult, SubscriptionEvent } from '../engine.js';
+import { WorkerPool } from '../pool.js';
+import type { MainMethods, Pin, QuerySpec, TaskInfos } from '../protocol.js';
+import { Transfer, type Handlers } from '../rpc.js';
+import { subplansOf } from '../subplan.js';
+import { fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
+import { History } from './history.js';
+import { Job, type JobDeps } from './job.js';
+import { Queue } from './subscriptions.js';
+
+export interface EngineLog {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface EngineOptions {
+  readonly dataDir: string;
+  readonly workers: number;
+  /** Bytes for the state of all jobs. */
+  readonly memoryLimit: number;
+  /** Module that exports `connectors`, imported by each worker. */
+  readonly connectorsModule: URL;
+  readonly log: EngineLog;
+  readonly history: CatalogStore;
+  /** Last committed sequence of the table log. */
+  readonly lastSeq: () => number;
+  readonly events: JobEvents;
+  readonly env?: Env;
+  readonly files?: FileSystem;
+}
+
+/** Batches of a query made ahead of the client. */
+const QUERY_AHEAD = 4;
+/** Ids of ephemeral jobs (EMIT CHANGES) begin here: they are in no catalog. */
+const EPHEMERAL_FIRST = 1_000_000_000;
+/** Jobs that memory_limit is shared among at least, so that the first one does not take all. */
+const FAIR_SHARES_MIN = 4;
+/** How long closing waits for the last checkpoints. */
+const CLOSE_CHECKPOINT_MS = 30_000;
+
+interface RunningQuery { readonly worker: number; readonly types: readonly SqlType[]; readonly queue: Queue<Batch>; readonly pins: readonly Pin[] }
+
+export async function createEngine(options: EngineOptions): Promise<Engine & { readonly pool: WorkerPool }> {
+  const history = await History.open(options.history, e => { options.log.error({ reason: toErrorData(e).message }, 'history not written'); });
+  return new LocalEngine(options, history);
+}
+
+class LocalEngine implements Engine {
+  readonly pool: WorkerPool;
+  readonly #options: EngineOptions;
+  readonly #env: Env;
+  readonly #files: FileSystem;
+  readonly #history: History;
+  readonly #jobs = new Map<number, Job>();
+  readonly #queries = new Map<number, RunningQuery>();
+  #ids = 1;
+  #ephemeral = EPHEMERAL_FIRST;
+  #nextWorker = 0;
+  #closed = false;
+
+  constructor(options: EngineOptions, history: History) {
+    this.#options = options;
+    this.#history = history;
+    this.#env = options.env ?? systemEnv;
+    this.#files = options.files ?? realFiles;
+    this.pool = new WorkerPool(options.workers, { dataDir: options.dataDir, workers: options.workers, connectorsModule: options.connectorsModule.href }, {
+      handlers: () => this.#handlers(),
+      lost: (worker, error) => { this.#workerLost(worker, error); },
+      noteError: e => { options.log.error({ reason: toErrorData(e).message, stack: toErrorData(e).stack }, 'a message could not be handled'); },
+    });
+  }
+
+  #handlers(): Handlers<MainMethods> {
+    const job = (ref: { readonly jobId: number }): Job | undefined => this.#jobs.get(ref.jobId);
+    return {
+      passed: p => { job(p)?.passed(p); },
+      acknowledged: a => { job(a)?.acknowledged(a); },
+      declined: d => { job(d)?.declined(d); },
+      taskFailed: f => { job(f)?.taskFailed(f, fromErrorData(f.error)); },
+      taskEnded: t => { job(t)?.taskEnded(t); },
+      active: a => { job(a)?.active(a.attempt); },
+      wantCheckpoint: w => { job(w)?.wantCheckpoint(w.attempt); },
+      queryBatch: ({ queryId, batch }) => { const q = this.#queries.get(queryId); q?.queue.push(fromTransferable(q.types, batch)); },
+      queryEnd: ({ queryId, error }) => { this.#endQuery(queryId, error === null ? null : fromErrorData(error)); },
+      remoteChunk: async pin => {
+        const chunk = await this.pool.rpc(pin.worker).call('readChunk', { pinId: pin.pinId });
+        return new Transfer(chunk, chunk === null ? [] : buffersOf(chunk));
+      },
+      subscriptionBatch: s => { this.#subscriptionJob(s.subscriptionId)?.subscriptionBatch(s.subscriptionId, s.epoch, s.snapshot, s.batch); },
+      subscriptionFailed: s => { this.#subscriptionJob(s.subscriptionId)?.subscriptionFailed(s.subscriptionId, fromErrorData(s.error)); },
+      deadLetter: d => { this.#history.deadLetter(d); },
+      log: ({ level, message, fields }) => { this.#options.log[level](fields, message); },
+    };
+  }
+
+  #subscriptionJob(id: number): Job | undefined {
+    for (const j of this.#jobs.values()) if (j.hasSubscription(id)) return j;
+    return undefined;
+  }
+
+  #workerLost(worker: number, error: SqlError): void {
+    if (this.#closed) return;
+    this.#options.log.error({ worker, reason: error.message }, 'a worker died');
+    for (const [id, q] of this.#queries) if (q.worker === worker) this.#endQuery(id, new SqlError('58000', 'the worker of this query died', { detail: error.message }));
+    for (const j of this.#jobs.values()) j.workerLost(worker, error);
+  }
+
+  #deps(): JobDeps {
+    const { events, log } = this.#options;
+    return {
+      pool: this.pool, files: this.#files, env: this.#env, history: this.#history, dataDir: this.#options.dataDir, lastSeq: this.#options.lastSeq,
+      fairShare: () => Math.floor(this.#options.memoryLimit / Math.max(FAIR_SHARES_MIN, this.#jobs.size)),
+      statusChanged: (job, status, failure) => { if (job.jobId < EPHEMERAL_FIRST) events.status(job.jobId, status, failure); },
+      checkpointEnded: (job, row) => { if (job.jobId < EPHEMERAL_FIRST) events.checkpoint(job.jobId, row); },
+      log: (level, message, fields) => { log[level](fields, message); },
+      nextId: () => this.#ids++,
+    };
+  }
+
+  #job(jobId: number): Job {
+    const job = this.#jobs.get(jobId);
+    if (job === undefined) throw new SqlError('42704', `job ${jobId} does not exist`);
+    return job;
+  }
+
+  async startJob(spec: JobSpec): Promise<void> {
+    const job = new Job(spec, this.#deps());
+    this.#jobs.set(spec.jobId, job);
+    await job.start();
+  }
+  async extendJob(jobId: number, plan: Plan): Promise<void> { await this.#job(jobId).replacePlan(plan, true); }
+  async shrinkJob(jobId: number, plan: Plan): Promise<void> { await this.#job(jobId).replacePlan(plan, false); }
+
+  async dropJob(jobId: number): Promise<void> {
+    const job = this.#jobs.get(jobId);
+    if (job === undefined) return;
+    await job.drop();
+    this.#jobs.delete(jobId);
+    await this.#files.removeDirectory(`${this.#options.dataDir}/jobs/${jobId}`);
+    await this.#history.drop(jobId);
+  }
+  async cancelJob(jobId: number): Promise<void> { await this.#job(jobId).cancel(); }
+
+  async caughtUp(jobId: number, logPosition: number, signal: AbortSignal): Promise<void> { await this.#job(jobId).reached(logPosition, signal); }
+
+  async flush(seq: number, jobIds: readonly number[], signal: AbortSignal): Promise<void> {
+    await Promise.all(jobIds.map(id => this.#jobs.get(id)).map(job => (job === undefined || !job.readsLog ? undefined : job.reached(seq, signal))));
+  }
+
+  async checkpoint(jobId: number | null, signal: AbortSignal): Promise<CheckpointRow[]> {
+    const jobs = jobId === null ? [...this.#jobs.values()].filter(j => j.status === 'running' && j.jobId < EPHEMERAL_FIRST) : [this.#job(jobId)];
+    return Promise.all(jobs.map(j => j.checkpoint(signal)));
+  }
+
+  logAdvanced(_seq: number): void { for (const j of this.#jobs.values()) j.logAdvanced(); }
+
+  // ---- batch queries ----
+
+  query(plan: Plan, options: QueryOptions): QueryResult {
+    const root = plan.nodes.find(n => n.id === plan.roots[0]);
+    if (root?.op !== 'output') throw new SqlError('XX000', 'internal error: a query without an output node');
+    const columns: readonly Column[] = root.columns.slice(0, root.visible);
+    let started: Promise<Queue<Batch>> | null = null;
+    const start = (): Promise<Queue<Batch>> => started ??= this.#startQuery(plan, options, columns.map(c => c.type));
+    return {
+      columns,
+      [Symbol.asyncIterator]: () => ({
+        next: async () => (await start()).next(),
+        return: async () => (started === null ? { done: true as const, value: undefined } : (await start()).return()),
+      }),
+    };
+  }
+
+  async #startQuery(plan: Plan, options: QueryOptions, types: readonly SqlType[]): Promise<Queue<Batch>> {
+    const queryId = this.#ids++;
+    const views = entriesOf(plan).filter((n): n is ViewNode => n.op === 'view');
+    const pins = await this.#pinViews(views, options.signal);
+    const worker = this.#nextWorker++ % this.pool.size;
+    const queue = new Queue<Batch>(() => { if (this.#queries.has(queryId)) this.pool.rpc(worker).notify('queryMore', { queryId }); }, () => {
+      if (this.#queries.has(queryId)) { this.pool.rpc(worker).notify('queryCancel', { queryId }); this.#endQuery(queryId, null); }
+    });
+    this.#queries.set(queryId, { worker, types, queue, pins: pins.flatMap(p => p.parts) });
+    const abort = (): void => { queue.fail(options.signal.reason instanceof Error ? options.signal.reason : new SqlError('57014', 'canceling statement due to user request')); };
+    if (options.signal.aborted) abort();
+    else options.signal.addEventListener('abort', abort, { once: true });
+    const transfer: ArrayBuffer[] = [];
+    const system: { name: string; batches: WireBatch[]; types: SqlType[] }[] = [];
+    const named = entriesOf(plan).filter((n): n is RowsNode => n.op === 'rows' && n.system !== null);
+    for (const [name, batches] of options.system) {
+      const node = named.find(n => n.system === name);
+      if (node === undefined) continue;
+      const nodeTypes = node.columns.map(c => c.type);
+      system.push({ name, types: nodeTypes, batches: batches.map(b => { const t = toTransferable(nodeTypes, b); transfer.push(...t.transfer); return t.wire; }) });
+    }
+    const spec: QuerySpec = { queryId, plan, system, catalog: options.catalog, user: options.user, timeZone: options.timeZone, nowUs: options.nowUs, pins: pins.map(p => ({ viewNodeId: p.viewNodeId, parts: p.parts })) };
+    const rpc = this.pool.rpc(worker);
+    rpc.notify('query', spec, transfer);
+    for (let k = 1; k < QUERY_AHEAD; k++) rpc.notify('queryMore', { queryId });
+    return queue;
+  }
+
+  /** One read of each job, so that its views are seen at one epoch. */
+  async #pinViews(views: readonly ViewNode[], signal: AbortSignal): Promise<{ viewNodeId: number; parts: readonly Pin[] }[]> {
+    const jobs = [...new Set(views.map(v => v.jobId))];
+    const found = await Promise.all(jobs.map(async jobId => {
+      const own = views.filter(v => v.jobId === jobId);
+      const parts = await this.#job(jobId).pin(own.map(v => ({ nodeId: v.nodeId, fields: v.fields })), signal);
+      return own.map((v, i) => ({ viewNodeId: v.id, parts: parts[i] }));
+    }));
+    return found.flat();
+  }
+
+  #endQuery(queryId: number, error: SqlError | null): void {
+    const q = this.#queries.get(queryId);
+    if (q === undefined) return;
+    this.#queries.delete(queryId);
+    for (const p of q.pins) this.pool.rpc(p.worker).notify('unpin', { pinId: p.pinId });
+    if (error === null) q.queue.end();
+    else q.queue.fail(error);
+  }
+
+  // ---- subscriptions ----
+
+  subscribe(jobId: number, nodeId: number, options: { snapshot: boolean; signal: AbortSignal }): AsyncIterable<SubscriptionEvent> {
+    return this.#job(jobId).subscribe(nodeId, options.snapshot, options.signal);
+  }
+
+  async *subscribePlan(plan: Plan, settings: JobSettings, signal: AbortSignal): AsyncGenerator<SubscriptionEvent> {
+    const jobId = this.#ephemeral++;
+    const root = plan.roots[0];
+    await this.startJob({ jobId, name: `subscription ${jobId - EPHEMERAL_FIRST}`, plan, settings: { ...settings, checkpoint_interval: 0, state_backend: 'memory', restart_strategy: 'none' }, status: 'created', createdMs: this.#env.now() });
+    try {
+      for await (const event of this.#job(jobId).subscribe(root, true, signal)) yield event;
+    } finally {
+      await this.dropJob(jobId);
+    }
+  }
+
+  neededLogSeq(): number { return Math.min(Infinity, ...[...this.#jobs.values()].map(j => j.neededSeq)); }
+
+  // ---- what there is to see ----
+
+  jobs(): JobInfo[] { return [...this.#jobs.values()].filter(j => j.jobId < EPHEMERAL_FIRST).map(j => j.info()); }
+
+  async #infos<K extends keyof TaskInfos>(kind: K): Promise<TaskInfos[K][number][]> {
+    const all = await Promise.all(Array.from({ length: this.pool.size }, (_, w) => this.pool.rpc(w).call('infos', null).catch(() => null)));
+    return all.flatMap((infos): TaskInfos[K][number][] => (infos === null ? [] : infos[kind])).filter(i => i.jobId < EPHEMERAL_FIRST);
+  }
+  operators(): Promise<TaskInfos['operators']> { return this.#infos('operators'); }
+  tasks(): Promise<TaskInfos['tasks']> { return this.#infos('tasks'); }
+  channels(): Promise<TaskInfos['channels']> { return this.#infos('channels'); }
+  sources(): Promise<TaskInfos['sources']> { return this.#infos('sources'); }
+  sinks(): Promise<TaskInfos['sinks']> { return this.#infos('sinks'); }
+  watermarks(): Promise<TaskInfos['watermarks']> { return this.#infos('watermarks'); }
+  stateTables(): Promise<TaskInfos['stateTables']> { return this.#infos('stateTables'); }
+  checkpoints(): ReturnType<Engine['checkpoints']> { return this.#history.checkpoints().filter(c => c.jobId < EPHEMERAL_FIRST); }
+  checkpointTasks(): ReturnType<Engine['checkpointTasks']> { return this.#history.checkpointTasks(); }
+  failures(): ReturnType<Engine['failures']> { return this.#history.failures(); }
+  deadLetters(): ReturnType<Engine['deadLetters']> { return this.#history.deadLetters(); }
+
+  async close(): Promise<void> {
+    const timeout = AbortSignal.timeout(CLOSE_CHECKPOINT_MS);
+    await Promise.all([...this.#jobs.values()].map(async j => {
+      if (j.status === 'running' && j.jobId < EPHEMERAL_FIRST) {
+        await j.checkpoint(timeout).catch((e: unknown) => { this.#options.log.warn({ job: j.name, reason: toErrorData(e).message }, 'no last checkpoint'); });
+      }
+      await j.stop().catch(() => undefined);
+    }));
+    this.#closed = true;
+    await this.pool.close();
+  }
+}
+
+/** Entry nodes of a plan and of the subplans in its expressions. */
+function entriesOf(plan: Plan): PlanNode[] { return [plan, ...subplansOf(plan)].flatMap(p => p.nodes); }
+
+function buffersOf(wire: WireBatch): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  const add = (a: { readonly buffer: ArrayBufferLike } | null): void => { if (a !== null) buffers.add(a.buffer as ArrayBuffer); };
+  for (const c of wire.columns) {
+    if (c.form === 'bytes') { add(c.data); add(c.start); add(c.end); add(c.nulls); }
+    else if (c.form === 'identity') add(c.data);
+    else { add(c.values); add(c.nulls); }
+  }
+  add(wire.weights);
+  return [...buffers];
+}

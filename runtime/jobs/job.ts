@@ -1,0 +1,573 @@
+/**
+ * One job on the main thread: deploys its tasks to the pool, injects barriers, publishes epochs, takes checkpoints through its coordinator,
+ * and starts again from the newest usable checkpoint when a task fails. Every deployment is an attempt; what comes from an older one is ignored.
+ *
+ * One barrier is in flight at a time. A barrier is asked for by the clock (barrier_interval after something went through the job), and at
+ * once by a checkpoint, a read (its readers are opened exactly at the barrier, in every task), a subscription, FLUSH and CREATE.
+ */
+import { MessageChannel } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
+import { CheckpointStorage, type StoredCheckpoint } from '../../storage/checkpoint/storage.js';
+import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
+import type { FileSystem } from '../../storage/filesystem.js';
+import type { Env, Timer } from '../../types/env.js';
+import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
+import type { MaterializeNode, Plan } from '../../types/plan.js';
+import type { CheckpointRow, JobInfo, JobSpec, JobStatus, SubscriptionEvent } from '../engine.js';
+import type { WorkerPool } from '../pool.js';
+import type { CheckpointAck, DeploySpec, EpochPassed, Injected, Pin, PinSpec, PortSpec, SubscribeSpec, TaskRef, TaskSpec } from '../protocol.js';
+import { channelKey, channelPairs, cutPlan, type Fragment, workerOf } from '../task/fragment.js';
+import { CheckpointCoordinator } from './coordinator.js';
+import type { History } from './history.js';
+import { isUserError, restartStrategy, type RestartStrategy } from './restart.js';
+import { SubscriptionBuffer } from './subscriptions.js';
+
+export interface JobDeps {
+  readonly pool: WorkerPool;
+  readonly files: FileSystem;
+  readonly env: Env;
+  readonly history: History;
+  readonly dataDir: string;
+  lastSeq(): number;
+  /** Bytes for the state of a job that names none. */
+  fairShare(): number;
+  statusChanged(job: Job, status: JobStatus, failure: SqlError | null): void;
+  checkpointEnded(job: Job, row: CheckpointRow): void;
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>): void;
+  nextId(): number;
+}
+
+/** A read of some views: what to open at the next barrier. */
+export interface ViewRead { readonly nodeId: number; readonly fields: readonly number[] }
+interface ReadWaiter { readonly views: readonly ViewRead[]; resolve(pins: readonly (readonly Pin[])[]): void; reject(e: unknown): void; readonly pins: readonly PinSpec[] }
+interface SeqWaiter { readonly seq: number; readonly from: number; resolve(): void; reject(e: unknown): void }
+interface Tap { readonly spec: SubscribeSpec; readonly buffer: SubscriptionBuffer }
+interface InFlight { readonly epoch: number; readonly logPosition: number; readonly passed: Map<string, EpochPassed>; readonly reads: readonly ReadWaiter[] }
+
+/** A checkpoint whose files turn out damaged is left out at the next attempt; so many are tried. */
+const RESTORE_ATTEMPTS_MAX = 100;
+
+export class Job {
+  readonly jobId: number;
+  readonly name: string;
+  readonly createdMs: number;
+  readonly settings: JobSpec['settings'];
+  plan: Plan;
+  status: JobStatus;
+  failure: SqlError | null = null;
+  restarts = 0;
+  startedMs: number | null = null;
+  finishedMs: number | null = null;
+  readonly #deps: JobDeps;
+  readonly #storage: CheckpointStorage;
+  readonly #strategy: RestartStrategy;
+  #attempt = 0;
+  #fragments: Fragment[] = [];
+  #workers: number[] = [];
+  #totalTasks = 0;
+  #coordinator: CheckpointCoordinator | null = null;
+  #epoch = 0;
+  #published = 0;
+  #inFlight: InFlight | null = null;
+  #barrierTimer: Timer | null = null;
+  #urgent = false;
+  #lastBarrierMs = -Infinity;
+  #reads: ReadWaiter[] = [];
+  #taps: Tap[] = [];
+  readonly #subscriptions = new Map<number, SubscriptionBuffer>();
+  #seqWaiters: SeqWaiter[] = [];
+  #needed = new Map<number, number>();
+  readonly #rows = new Map<string, { in: number; out: number }>();
+  #restartTimer: Timer | null = null;
+  readonly #damaged = new Set<number>();
+  #running: Promise<void> = Promise.resolve();
+  #deployed = false;
+  #finalWanted = false;
+  #endedAt = 0;
+  #dropped = false;
+
+  constructor(spec: JobSpec, deps: JobDeps) {
+    this.jobId = spec.jobId;
+    this.name = spec.name;
+    this.createdMs = spec.createdMs;
+    this.settings = spec.settings;
+    this.plan = spec.plan;
+    this.status = spec.status;
+    this.#deps = deps;
+    this.#strategy = restartStrategy(spec.settings);
+    this.#storage = new CheckpointStorage(deps.files, this.#checkpointRoot(), spec.jobId);
+  }
+
+  #checkpointRoot(): string {
+    const dir = this.settings.checkpoint_storage;
+    if (dir === '') return `${this.#deps.dataDir}/checkpoints`;
+    return dir.startsWith('file://') ? fileURLToPath(dir) : dir;
+  }
+
+  get readsLog(): boolean { return this.plan.nodes.some(n => n.op === 'table' || (n.op === 'source' && n.logId !== null)); }
+  get live(): boolean { return this.status === 'running' || this.status === 'restarting' || this.status === 'created'; }
+  /** Log position below which the job reads nothing any more. */
+  get neededSeq(): number {
+    if (!this.readsLog || this.status === 'finished' || this.status === 'cancelled') return Infinity;
+    return Math.min(this.#coordinator?.neededSeq ?? 0, ...this.#needed.values());
+  }
+
+  // ---- deployment ----
+
+  /** First start, or after the server's: from the newest usable checkpoint. */
+  async start(): Promise<void> {
+    const readOnly = !this.live;
+    await this.#serial(() => this.#deploy(readOnly, null));
+    if (!readOnly) this.#setStatus('running', null);
+  }
+
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#running.then(work);
+    this.#running = result.then(() => undefined, () => undefined);
+    return result;
+  }
+
+  #setStatus(status: JobStatus, failure: SqlError | null): void {
+    this.status = status;
+    this.failure = failure;
+    const now = this.#deps.env.now();
+    if (status === 'running') this.startedMs = now;
+    if (status === 'finished' || status === 'failed' || status === 'cancelled') this.finishedMs = now;
+    this.#deps.statusChanged(this, status, failure);
+  }
+
+  /** Newest checkpoint that can be restored; damaged ones are named in the log. */
+  async #choose(): Promise<{ chosen: CheckpointMetadata | null; retained: CheckpointMetadata[] }> {
+    const stored = await this.#storage.list();
+    const usable: CheckpointMetadata[] = [];
+    const skip = (c: StoredCheckpoint, e: SqlError): void => {
+      this.#deps.log('warn', `checkpoint chk-${c.id} of job "${this.name}" is damaged, the next older one is used`, { job: this.name, checkpoint: c.id, path: c.path, reason: e.message });
+    };
+    for (const c of stored) {
+      if (c.metadata === null) { skip(c, c.error ?? new SqlError('XX001', 'unreadable')); continue; }
+      if (this.#damaged.has(c.id)) continue;
+      if (usable.length === 0) {
+        try {
+          await this.#storage.verify(c.metadata, true);
+        } catch (e) {
+          skip(c, fromErrorData(toErrorData(e)));
+          this.#damaged.add(c.id);
+          continue;
+        }
+      }
+      usable.push(c.metadata);
+    }
+    return { chosen: usable[0] ?? null, retained: usable };
+  }
+
+  async #deploy(readOnly: boolean, freshNodes: readonly number[] | null): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.#deployOnce(readOnly, freshNodes);
+        return;
+      } catch (e) {
+        // A file that was whole when verified and is not when read: the next older checkpoint.
+        if (!(e instanceof SqlError && e.code === 'XX001') || tries > RESTORE_ATTEMPTS_MAX || this.#restoring === null) throw e;
+        this.#deps.log('warn', `checkpoint chk-${this.#restoring} of job "${this.name}" is damaged, the next older one is used`, { job: this.name, reason: e.message });
+        this.#damaged.add(this.#restoring);
+      }
+    }
+  }
+
+  #restoring: number | null = null;
+
+  async #deployOnce(readOnly: boolean, freshNodes: readonly number[] | null): Promise<void> {
+    const { pool, env, history } = this.#deps;
+    await this.#undeploy();
+    const attempt = ++this.#attempt;
+    const { chosen, retained } = await this.#choose();
+    this.#restoring = chosen?.checkpointId ?? null;
+    if (!readOnly && retained.length > 0) await this.#storage.cleanUp(await this.#storage.list());
+    history.retainedAre(this.jobId, retained.map(r => r.checkpointId));
+    this.#fragments = cutPlan(this.plan, this.settings.parallelism);
+    const byWorker = new Map<number, { tasks: TaskSpec[]; ports: PortSpec[] }>();
+    const at = (worker: number): { tasks: TaskSpec[]; ports: PortSpec[] } => {
+      let w = byWorker.get(worker);
+      if (w === undefined) { w = { tasks: [], ports: [] }; byWorker.set(worker, w); }
+      return w;
+    };
+    const place = (subtask: number): number => workerOf(this.jobId, subtask, pool.size);
+    this.#totalTasks = 0;
+    for (const f of this.#fragments) {
+      for (let s = 0; s < f.parallelism; s++) { at(place(s)).tasks.push({ fragment: f.id, subtask: s }); this.#totalTasks++; }
+      for (const edge of f.outbound) {
+        for (const { from, to } of channelPairs(edge, this.#fragments)) {
+          if (place(from) === place(to)) continue;
+          const { port1, port2 } = new MessageChannel();
+          const key = channelKey(edge, from, to);
+          at(place(from)).ports.push({ key, port: port1 });
+          at(place(to)).ports.push({ key, port: port2 });
+        }
+      }
+    }
+    this.#workers = [...byWorker.keys()];
+    this.#epoch = Math.max(this.#epoch, chosen?.epoch ?? 0);
+    this.#published = this.#epoch;
+    const stateMemory = (this.settings.state_memory === 0 ? this.#deps.fairShare() : this.settings.state_memory) / this.#workers.length;
+    const known = new Set(chosen?.plan.nodes.map(n => n.id) ?? []);
+    this.#deployed = true;
+    await Promise.all([...byWorker].map(async ([worker, { tasks, ports }]) => {
+      const spec: DeploySpec = {
+        jobId: this.jobId, attempt, name: this.name, plan: this.plan, settings: this.settings, stateMemory, checkpointRoot: this.#checkpointRoot(),
+        restore: chosen === null ? null : { checkpointId: chosen.checkpointId, tasks: chosen.tasks },
+        freshNodes: freshNodes ?? (chosen === null ? [] : this.plan.nodes.filter(n => !known.has(n.id)).map(n => n.id)), epoch: this.#epoch, nowUs: env.nowUs(), readOnly, tasks, ports,
+      };
+      // Ports are transferred like buffers; the types of Rpc name buffers only.
+      await pool.rpc(worker).call('deploy', spec, ports.map(p => p.port) as unknown as ArrayBuffer[]);
+    }));
+    this.#coordinator = new CheckpointCoordinator(this.#coordinated(), this.#storage, history, env, retained, chosen?.checkpointId ?? 0);
+    if (readOnly) { this.#serveReadOnly(); return; }
+    await Promise.all(this.#workers.map(worker => pool.rpc(worker).call('start', { jobId: this.jobId, attempt })));
+    this.#coordinator.schedule();
+    this.requestBarrier(true);
+  }
+
+  #coordinated(): ConstructorParameters<typeof CheckpointCoordinator>[0] {
+    const job = this;
+    const each = (method: 'completed' | 'aborted', checkpointId: number): void => {
+      for (const worker of job.#workers) job.#deps.pool.rpc(worker).notify(method, { jobId: job.jobId, attempt: job.#attempt, checkpointId });
+    };
+    return {
+      jobId: job.jobId, name: job.name, settings: job.settings,
+      get plan() { return job.plan; },
+      get totalTasks() { return job.#totalTasks; },
+      requestBarrier: () => { job.requestBarrier(true); },
+      notifyCompleted: id => { each('completed', id); },
+      notifyAborted: id => { each('aborted', id); },
+      failOver: error => { job.fail(error, null); },
+      checkpointEnded: row => { job.#checkpointEnded(row); },
+      neededSeqAt: epoch => job.#needed.get(epoch) ?? Infinity,
+    };
+  }
+
+  async #undeploy(): Promise<void> {
+    this.#barrierTimer?.cancel();
+    this.#barrierTimer = null;
+    this.#coordinator?.stop('its tasks were stopped');
+    this.#coordinator = null;
+    this.#inFlight = null;
+    this.#needed.clear();
+    this.#endedAt = 0;
+    this.#finalWanted = false;
+    if (!this.#deployed) return;
+    this.#deployed = false;
+    const attempt = this.#attempt;
+    // A worker that died has nothing to stop.
+    await Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('stop', { jobId: this.jobId, attempt }).catch(() => undefined)));
+  }
+
+  // ---- barriers and epochs ----
+
+  /** Something is to be seen: a barrier after barrier_interval, or at once. */
+  requestBarrier(urgent: boolean): void {
+    if (this.status !== 'running' && this.status !== 'created' && this.status !== 'restarting') return;
+    this.#urgent ||= urgent;
+    if (this.#inFlight !== null || this.#coordinator === null) return;
+    const due = this.#urgent ? 0 : Math.max(0, this.#lastBarrierMs + this.settings.barrier_interval - this.#deps.env.now());
+    if (this.#barrierTimer !== null) {
+      if (!this.#urgent) return;
+      this.#barrierTimer.cancel();
+    }
+    this.#barrierTimer = this.#deps.env.after(due, () => { this.#barrierTimer = null; this.#inject(); });
+  }
+
+  #inject(): void {
+    const coordinator = this.#coordinator;
+    if (coordinator === null || this.#inFlight !== null) return;
+    const { env, pool } = this.#deps;
+    const epoch = ++this.#epoch;
+    const logPosition = this.#deps.lastSeq();
+    const reads = this.#reads;
+    this.#reads = [];
+    const taps = this.#taps;
+    this.#taps = [];
+    this.#urgent = false;
+    this.#lastBarrierMs = env.now();
+    for (const t of taps) this.#subscriptions.set(t.spec.subscriptionId, t.buffer);
+    const injected: Injected = { barrier: { epoch, checkpoint: coordinator.take(epoch, logPosition), logPosition, timeUs: env.nowUs() }, pins: reads.flatMap(r => r.pins), taps: taps.map(t => t.spec) };
+    this.#inFlight = { epoch, logPosition, passed: new Map(), reads };
+    for (const worker of this.#workers) pool.rpc(worker).notify('barrier', { jobId: this.jobId, attempt: this.#attempt, injected });
+  }
+
+  #current(ref: { readonly attempt: number }): boolean { return ref.attempt === this.#attempt && this.#deployed; }
+
+  active(attempt: number): void {
+    if (!this.#current({ attempt })) return;
+    this.#coordinator?.changed();
+    this.requestBarrier(false);
+  }
+  logAdvanced(): void {
+    if (!this.readsLog || !this.live) return;
+    this.#coordinator?.changed();
+    this.requestBarrier(false);
+  }
+
+  passed(p: EpochPassed): void {
+    const flight = this.#inFlight;
+    if (!this.#current(p) || flight === null || flight.epoch !== p.epoch) return;
+    flight.passed.set(p.task, p);
+    this.#rows.set(p.task, { in: p.rowsIn, out: p.rowsOut });
+    if (flight.passed.size === this.#totalTasks) this.#publish(flight);
+  }
+
+  #publish(flight: InFlight): void {
+    this.#inFlight = null;
+    this.#published = flight.epoch;
+    const all = [...flight.passed.values()];
+    const caughtUp = all.every(p => p.caughtUp);
+    this.#needed.set(flight.epoch, Math.min(...all.map(p => p.logPosition)));
+    for (const e of this.#needed.keys()) if (e < flight.epoch - 64) this.#needed.delete(e);
+    if (all.some(p => p.changed)) { this.#coordinator?.changed(); }
+    if (all.every(p => p.ended) && this.#endedAt === 0) this.#endedAt = flight.epoch;
+    for (const s of this.#subscriptions.values()) s.published(flight.epoch);
+    // A view that is still being filled from its tables is not read yet.
+    for (const r of flight.reads) {
+      if (caughtUp) r.resolve(this.#pinsOf(r));
+      else { this.#unpin(r); this.#reads.push(this.#fresh(r)); }
+    }
+    const reached = this.#seqWaiters.filter(w => caughtUp && flight.logPosition >= w.seq && flight.epoch > w.from);
+    this.#seqWaiters = this.#seqWaiters.filter(w => !reached.includes(w));
+    for (const w of reached) w.resolve();
+    if (this.#endedAt > 0 && !this.#finalWanted) { this.#finalWanted = true; this.#coordinator?.trigger(); }
+    const more = this.#urgent || this.#reads.length > 0 || this.#taps.length > 0 || this.#seqWaiters.length > 0 || (this.#coordinator?.wantsBarrier ?? false);
+    if (more && caughtUp) this.requestBarrier(true);
+    else if (more || all.some(p => p.changed) || !caughtUp || flight.logPosition < this.#deps.lastSeq()) this.requestBarrier(false);
+  }
+
+  /** Parts of each view read, in the order they were asked for. */
+  #pinsOf(r: ReadWaiter): readonly (readonly Pin[])[] { return r.pins.map(p => this.#workersOf(p.nodeId).map(worker => ({ worker, pinId: p.pinId }))); }
+  #unpin(r: ReadWaiter): void { for (const pins of this.#pinsOf(r)) for (const p of pins) this.#deps.pool.rpc(p.worker).notify('unpin', { pinId: p.pinId }); }
+  #fresh(r: ReadWaiter): ReadWaiter { return { ...r, pins: r.views.map(v => ({ pinId: this.#deps.nextId(), nodeId: v.nodeId, fields: v.fields })) }; }
+
+  #workersOf(nodeId: number): number[] {
+    const f = this.#fragments.find(x => x.nodes.some(n => n.id === nodeId));
+    if (f === undefined) throw new SqlError('XX000', `internal error: node ${nodeId} is in no task of job "${this.name}"`);
+    return [...new Set(Array.from({ length: f.parallelism }, (_, s) => workerOf(this.jobId, s, this.#deps.pool.size)))];
+  }
+
+  // ---- checkpoints, end, failure ----
+
+  acknowledged(ack: CheckpointAck): void { if (this.#current(ack)) this.#coordinator?.acknowledged(ack); }
+  declined(ref: TaskRef & { checkpointId: number; reason: string; error: Parameters<typeof fromErrorData>[0] }): void {
+    if (this.#current(ref)) this.#coordinator?.declined(ref.checkpointId, ref.reason, `task ${ref.task}: ${ref.error.message}`);
+  }
+  wantCheckpoint(attempt: number): void { if (this.#current({ attempt }) && this.settings.checkpoint_interval > 0) this.#coordinator?.trigger(); }
+  /** A task's inputs ended: the barrier that follows tells whether all have. */
+  taskEnded(ref: TaskRef): void { if (this.#current(ref)) this.requestBarrier(true); }
+
+  checkpoint(signal: AbortSignal): Promise<CheckpointRow> {
+    if (this.#coordinator === null || this.status !== 'running') return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}: it takes no checkpoint`));
+    return this.#coordinator.next(signal);
+  }
+
+  #checkpointEnded(row: CheckpointRow): void {
+    this.#deps.checkpointEnded(this, row);
+    if (row.status !== 'completed' || this.#endedAt === 0) return;
+    // The checkpoint that began after everything had ended is the last one.
+    if (this.#finalWanted && this.#inFlight === null) this.#finish();
+    else { this.#finalWanted = true; this.#coordinator?.trigger(); }
+  }
+
+  #finish(): void {
+    if (this.status === 'finished') return;
+    this.#barrierTimer?.cancel();
+    this.#barrierTimer = null;
+    this.#setStatus('finished', null);
+    for (const w of this.#seqWaiters) w.resolve();
+    this.#seqWaiters = [];
+    this.#serveReadOnly();
+  }
+
+  /** A task failed, a worker died, or too many checkpoints did. */
+  fail(error: SqlError, task: string | null): void {
+    if (!this.#deployed || !this.live || this.#dropped) return;
+    const { env, history } = this.#deps;
+    const delay = isUserError(error.code) ? null : this.#strategy.next(env.now(), env.random());
+    history.failure({
+      jobId: this.jobId, jobName: this.name, timeMs: env.now(), task, code: error.code, message: error.message, detail: error.detail ?? null, restarts: this.restarts, action: delay === null ? 'failed' : 'restarted',
+    });
+    const attempt = ++this.#attempt; // later messages of the failed attempt are ignored
+    this.#deps.log('warn', `job "${this.name}" ${delay === null ? 'failed' : `restarts in ${delay} ms`}: ${error.message}`, { job: this.name, sqlstate: error.code, task, detail: error.detail });
+    const gone = new SqlError('40001', `job "${this.name}" ${delay === null ? 'failed' : 'restarted'}: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' });
+    for (const s of this.#subscriptions.values()) s.fail(gone);
+    this.#subscriptions.clear();
+    this.#requeueReads();
+    this.#setStatus(delay === null ? 'failed' : 'restarting', error);
+    if (delay === null) this.#rejectSeqWaiters(error);
+    void this.#serial(async () => {
+      this.#attempt = attempt - 1; // stop what is deployed
+      await this.#undeploy();
+      this.#attempt = attempt;
+      if (delay === null) await this.#deploy(true, null);
+    }).catch((e: unknown) => { this.#deps.log('error', `job "${this.name}" could not be opened for reading`, { job: this.name, reason: toErrorData(e).message }); });
+    if (delay !== null) this.#restartTimer = env.after(delay, () => { void this.#restart(); });
+  }
+
+  async #restart(): Promise<void> {
+    this.#restartTimer = null;
+    if (this.#dropped || this.status !== 'restarting') return;
+    this.restarts++;
+    try {
+      await this.#serial(() => this.#deploy(false, null));
+      if (this.status === 'restarting') this.#setStatus('running', null);
+    } catch (e) {
+      this.#deployed = true;
+      this.fail(fromErrorData(toErrorData(e)), null);
+    }
+  }
+
+  #rejectSeqWaiters(error: SqlError): void {
+    const e = new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then DROP and create it again.` });
+    for (const w of this.#seqWaiters) w.reject(e);
+    this.#seqWaiters = [];
+  }
+
+  /** Reads that wait for a barrier of the attempt that ended wait for the next one's. */
+  #requeueReads(): void {
+    for (const r of this.#inFlight?.reads ?? []) this.#reads.push(this.#fresh(r));
+    this.#inFlight = null;
+  }
+
+  // ---- growing, shrinking, ending ----
+
+  /** Runs the new plan from a checkpoint taken now; nodes the checkpoint does not know are filled from the views they read. */
+  async replacePlan(plan: Plan, fresh: boolean): Promise<void> {
+    if (this.status === 'running') await this.checkpoint(new AbortController().signal);
+    const before = this.plan;
+    const known = new Set(before.nodes.map(n => n.id));
+    const wasLive = this.live;
+    this.plan = plan;
+    try {
+      await this.#serial(() => this.#deploy(!wasLive && !fresh, fresh ? plan.nodes.filter(n => !known.has(n.id)).map(n => n.id) : []));
+      if (wasLive || fresh) this.#setStatus('running', null);
+    } catch (e) {
+      this.plan = before;
+      await this.#serial(() => this.#deploy(!wasLive, null)).catch(() => undefined);
+      throw e;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#restartTimer?.cancel();
+    await this.#serial(() => this.#undeploy());
+  }
+
+  async drop(): Promise<void> {
+    this.#dropped = true;
+    const gone = new SqlError('42P01', `job "${this.name}" was dropped`);
+    for (const s of this.#subscriptions.values()) s.fail(gone);
+    for (const r of [...this.#reads, ...(this.#inFlight?.reads ?? [])]) r.reject(gone);
+    this.#reads = [];
+    for (const w of this.#seqWaiters) w.reject(gone);
+    await this.stop();
+    await this.#storage.drop();
+  }
+
+  async cancel(): Promise<void> {
+    if (!this.live) throw new SqlError('55000', `job "${this.name}" is ${this.status} already`);
+    await this.stop();
+    if (this.settings.externalized_checkpoints === 'delete_on_cancellation') await this.#storage.drop();
+    this.#setStatus('cancelled', null);
+    this.#rejectSeqWaiters(new SqlError('57014', 'the job was cancelled'));
+    for (const r of this.#reads) r.reject(new SqlError('55000', `job "${this.name}" was cancelled`));
+    this.#reads = [];
+  }
+
+  // ---- reading ----
+
+  /** Readers of the views, all opened at one epoch: workers and pins of the parts of each. */
+  pin(views: readonly ViewRead[], signal: AbortSignal): Promise<readonly (readonly Pin[])[]> {
+    if (this.status === 'cancelled') return Promise.reject(new SqlError('55000', `job "${this.name}" is cancelled: its views cannot be read`, { hint: 'DROP the view and create it again.' }));
+    return new Promise((resolve, reject) => {
+      const waiter: ReadWaiter = this.#fresh({ views, pins: [], resolve, reject });
+      const abort = (): void => { this.#reads = this.#reads.filter(r => r.resolve !== resolve); reject(signal.reason instanceof Error ? signal.reason : new SqlError('57014', 'canceling statement due to user request')); };
+      if (signal.aborted) { abort(); return; }
+      signal.addEventListener('abort', abort, { once: true });
+      this.#reads.push(waiter);
+      if (this.live) this.requestBarrier(true);
+      else this.#serveReadOnly();
+    });
+  }
+
+  /** Finished and failed jobs have no barriers: readers are opened where the job stopped. */
+  #serveReadOnly(): void {
+    const reads = this.#reads;
+    if (reads.length === 0) return;
+    this.#reads = [];
+    void this.#serial(async () => {
+      for (const r of reads) {
+        try {
+          await Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('pin', { jobId: this.jobId, attempt: this.#attempt, pins: r.pins })));
+          r.resolve(this.#pinsOf(r));
+        } catch (e) {
+          r.reject(e);
+        }
+      }
+    });
+  }
+
+  subscribe(nodeId: number, snapshot: boolean, signal: AbortSignal): AsyncIterable<SubscriptionEvent> {
+    const node = this.plan.nodes.find((n): n is MaterializeNode => n.id === nodeId && n.op === 'materialize');
+    if (node === undefined) throw new SqlError('XX000', `internal error: no view at node ${nodeId}`);
+    if (this.status === 'cancelled' || this.status === 'failed' || this.status === 'paused') {
+      throw new SqlError('55000', `job "${this.name}" is ${this.status}: nothing changes in its views`, { hint: `SELECT * FROM ${node.relationName};` });
+    }
+    const subscriptionId = this.#deps.nextId();
+    const fragment = this.#fragments.find(f => f.nodes.some(n => n.id === nodeId));
+    const parts = snapshot ? fragment?.parallelism ?? 1 : 0;
+    const buffer = new SubscriptionBuffer(node.columns.map(c => c.type), parts, () => {
+      this.#subscriptions.delete(subscriptionId);
+      this.#taps = this.#taps.filter(t => t.spec.subscriptionId !== subscriptionId);
+      for (const worker of this.#workers) this.#deps.pool.rpc(worker).notify('unsubscribe', { subscriptionId });
+    });
+    signal.addEventListener('abort', () => { buffer.fail(signal.reason instanceof SqlError ? signal.reason : new SqlError('57014', 'canceling statement due to user request')); }, { once: true });
+    this.#taps.push({ spec: { nodeId, subscriptionId, snapshot }, buffer });
+    if (this.live) this.requestBarrier(true);
+    return buffer.events;
+  }
+
+  hasSubscription(id: number): boolean { return this.#subscriptions.has(id); }
+  taskFailed(ref: TaskRef, error: SqlError): void { if (this.#current(ref)) this.fail(error, ref.task); }
+  subscriptionBatch(subscriptionId: number, epoch: number, snapshot: boolean, batch: Parameters<SubscriptionBuffer['receive']>[2]): void {
+    const buffer = this.#subscriptions.get(subscriptionId);
+    if (buffer === undefined) return;
+    buffer.receive(epoch, snapshot, batch);
+    if (snapshot && batch === null && buffer.snapshotComplete) buffer.published(this.#published);
+  }
+  subscriptionFailed(subscriptionId: number, error: SqlError): void { this.#subscriptions.get(subscriptionId)?.fail(error); }
+
+  /** Resolves at an epoch after now that holds the log up to `seq`, with every table wholly read. */
+  reached(seq: number, signal: AbortSignal): Promise<void> {
+    if (this.status === 'finished') return Promise.resolve();
+    if (this.status === 'failed' || this.status === 'paused' || this.status === 'cancelled') {
+      return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}${this.failure === null ? '' : `: ${this.failure.message}`}`, { hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}';` }));
+    }
+    return new Promise((resolve, reject) => {
+      const waiter: SeqWaiter = { seq, from: this.#inFlight?.epoch ?? this.#published, resolve, reject };
+      signal.addEventListener('abort', () => { this.#seqWaiters = this.#seqWaiters.filter(w => w !== waiter); reject(signal.reason instanceof Error ? signal.reason : new SqlError('57014', 'canceling statement due to user request')); }, { once: true });
+      this.#seqWaiters.push(waiter);
+      this.requestBarrier(true);
+    });
+  }
+
+  workerLost(worker: number, error: SqlError): void { if (this.#deployed && this.#workers.includes(worker)) this.#lost(error); }
+  #lost(error: SqlError): void {
+    if (this.live) this.fail(error, null);
+    else void this.#serial(() => this.#deploy(true, null)).catch(() => undefined);
+  }
+
+  info(): JobInfo {
+    let rowsIn = 0;
+    let rowsOut = 0;
+    for (const r of this.#rows.values()) { rowsIn += r.in; rowsOut += r.out; }
+    return {
+      jobId: this.jobId, name: this.name, status: this.status, parallelism: this.settings.parallelism, createdMs: this.createdMs, startedMs: this.startedMs, finishedMs: this.finishedMs, restarts: this.restarts,
+      rowsIn, rowsOut, lastCheckpointId: (this.#coordinator?.lastCompleted ?? 0) === 0 ? null : this.#coordinator?.lastCompleted ?? null, failure: this.failure?.message ?? null, epoch: this.#published,
+    };
+  }
+}
