@@ -16,20 +16,18 @@
  */
 import { BlockCursor, EntryWriter, type EntryBlock } from '../../storage/checkpoint/format.js';
 import type { FileRef, TaskMetadata } from '../../storage/checkpoint/metadata.js';
-import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { clearRange, type Kv, type KvSnapshot } from '../../storage/kv.js';
-import { hashBytes, HASH_VERSION } from '../../types/encoding/hash.js';
+import { hashBytes } from '../../types/encoding/hash.js';
 import { assert, SqlError } from '../../types/error.js';
 import { LevelColdStore, scratchContent, scratchInterval, scratchValue } from './coldstore.js';
 import { NODES_TABLE, nodesOptions, PackedGroupTable } from './grouptable.js';
-import { deleteStamp, entryKey, forEachOf, putStamp, readStamp, SCRATCH, tableRange, tablesPresent, TABLES_PER_NODE, wipe } from './keyspace.js';
+import { entryKey, forEachOf, SCRATCH, tableRange, tablesPresent, wipe } from './keyspace.js';
 import { EntryMerger } from './merge.js';
 import { PageAllocator } from './pages.js';
 import { HashStateTable, type StateTableOptions } from './statetable.js';
+import { APPLY_OPERATIONS, isOwnEntry, MERGE_BYTES_MAX, StoredState, stateFileHeader, type Applied, type StoredStateOptions } from './storedstate.js';
 import type { GroupTable, StateTable } from './table.js';
 
-/** Named limit: operations of one LevelDB batch of an apply; building one blocks the task's thread for about a millisecond. */
-const APPLY_OPERATIONS = 250;
 /** Completed deltas wait for LevelDB (a hot key is then written once for all of them) until they have this many bytes, or a quarter of the memory share … */
 const APPLY_BYTES_MAX = 64 * 1024 * 1024;
 /** … or this many checkpoints … */
@@ -44,21 +42,12 @@ export const CHAIN_FILES_MAX = 20;
 const DELTA_SHARE_MAX = 8;
 /** Deltas below this are not worth a new base. */
 const BASE_BYTES_MIN = 256 * 1024;
-/** Named limit: bytes of delta files merged in memory. */
-const MERGE_BYTES_MAX = 128 * 1024 * 1024;
 /** Bytes spilled at once. */
 const SPILL_BYTES = 1024 * 1024;
 
-export interface TaskStateOptions {
-  /** Name of the task, unique in the job and the same after a restart, e.g. `3.0`. */
-  readonly task: string;
-  readonly nodeIds: readonly number[];
-  readonly keyGroupFirst: number;
-  readonly keyGroupLast: number;
-  readonly maxParallelism: number;
+export interface TaskStateOptions extends StoredStateOptions {
   /** null: state_backend memory. */
   readonly kv: Kv | null;
-  readonly storage: CheckpointStorage;
   /** Share of state_memory in bytes. */
   readonly memoryBytes: number;
   /** Too much is dirty: a checkpoint would help. Called once until the next freeze. */
@@ -107,9 +96,8 @@ export class TaskState {
   readonly #chains = new Map<number, readonly FileRef[]>([[0, []]]);
   readonly #frozen = new Map<number, Frozen>();
   #pending: Frozen[] = [];
-  #appliedState = '';
-  #appliedCheckpoint = 0;
-  #appliedSizes: Readonly<Record<string, number>> = {};
+  readonly #applied: Applied = { state: '', checkpoint: 0, sizes: {} };
+  readonly #stored: StoredState | null;
   /** Applies, compactions and spills, one after the other. */
   #queue: Promise<void> = Promise.resolve();
   #applyQueued = false;
@@ -121,6 +109,7 @@ export class TaskState {
   private constructor(options: TaskStateOptions) {
     this.#o = options;
     this.#cold = options.kv === null ? null : new LevelColdStore(options.kv, options.keyGroupFirst, options.keyGroupLast);
+    this.#stored = options.kv === null ? null : new StoredState(options, options.kv, this.#applied);
     this.#now = options.now ?? Date.now;
   }
 
@@ -197,7 +186,7 @@ export class TaskState {
       if (frozen.entries > 0 || frozen.scratch !== null || frozen.full) {
         const counter = { entries: frozen.entries };
         frozen.ref = await this.#o.storage.writeStateFile({
-          header: this.#header(frozen.full ? 'base' : 'delta', frozen.checkpointId, frozen.since),
+          header: stateFileHeader(this.#o, frozen.full ? 'base' : 'delta', frozen.checkpointId, frozen.since),
           blocks: this.#frozenBlocks(frozen, counter),
           end: () => ({ entries: counter.entries, tableSizes: frozen.sizes }),
         });
@@ -212,14 +201,10 @@ export class TaskState {
     return files;
   }
 
-  #header(kind: 'base' | 'delta', checkpoint: number, since: number): { kind: 'base' | 'delta'; task: string; checkpoint: number; since: number; maxParallelism: number; hashVersion: number } {
-    return { kind, task: this.#o.task, checkpoint, since, maxParallelism: this.#o.maxParallelism, hashVersion: HASH_VERSION };
-  }
-
   /** Spilled entries first: what memory holds of the same key is newer. */
   async *#frozenBlocks(frozen: Frozen, counter: { entries: number }): AsyncGenerator<EntryBlock> {
     const { scratch } = frozen;
-    if (scratch !== null && this.#o.kv !== null) yield* this.#storedBlocks(this.#o.kv, scratch.snapshot, SCRATCH, scratch, counter);
+    if (scratch !== null && this.#stored !== null) yield* this.#stored.blocks(scratch.snapshot, SCRATCH, scratch, counter);
     yield* frozen.blocks ?? [];
   }
 
@@ -235,9 +220,9 @@ export class TaskState {
     if (this.#o.kv === null) {
       for (const table of this.#tables.values()) table.clean(frozen.interval);
       frozen.blocks = null;
-      this.#appliedState = frozen.ref?.state ?? this.#appliedState;
-      this.#appliedCheckpoint = checkpointId;
-      this.#appliedSizes = frozen.sizes;
+      this.#applied.state = frozen.ref?.state ?? this.#applied.state;
+      this.#applied.checkpoint = checkpointId;
+      this.#applied.sizes = frozen.sizes;
       this.#startCompaction();
       return;
     }
@@ -291,17 +276,18 @@ export class TaskState {
   }
 
   async #applyPending(): Promise<void> {
-    const kv = this.#o.kv;
+    const { kv } = this.#o;
+    const stored = this.#stored;
     const run = this.#pending.slice();
-    if (kv === null || run.length === 0) return;
+    if (kv === null || stored === null || run.length === 0) return;
     const last = run[run.length - 1];
     const withFiles = run.filter((f) => f.ref !== null);
     if (withFiles.length > 0) {
       const state = withFiles[withFiles.length - 1].ref?.state ?? '';
-      await this.#applyBlocks(kv, this.#runBlocks(withFiles), { checkpoint: last.checkpointId, state, tableSizes: last.sizes });
+      await stored.apply(this.#runBlocks(withFiles), { checkpoint: last.checkpointId, state, tableSizes: last.sizes });
     }
-    this.#appliedCheckpoint = last.checkpointId;
-    this.#appliedSizes = last.sizes;
+    this.#applied.checkpoint = last.checkpointId;
+    this.#applied.sizes = last.sizes;
     await this.#clearScratch(kv, last.interval);
     for (const table of this.#tables.values()) table.clean(last.interval);
     this.#pending = this.#pending.slice(run.length);
@@ -317,29 +303,6 @@ export class TaskState {
       }
     }
     if (merger !== null) yield* merger.finish({ entries: 0 });
-  }
-
-  /** Writes entries between stamps; `keep` filters (a restore of other key groups). */
-  async #applyBlocks(kv: Kv, blocks: AsyncIterable<EntryBlock>, to: { checkpoint: number; state: string; tableSizes: Readonly<Record<string, number>> }, keep: ((c: BlockCursor) => boolean) | null = null): Promise<void> {
-    let batch = kv.batch();
-    const from = this.#appliedState;
-    putStamp(batch, this.#o.task, { status: 'applying', from, ...to });
-    for await (const block of blocks) {
-      const cursor = new BlockCursor(block);
-      while (cursor.next()) {
-        if (keep !== null && !keep(cursor)) continue;
-        const key = entryKey(cursor.tableId, cursor.keyGroup, block, cursor.keyStart, cursor.keyEnd);
-        if (cursor.valueStart < 0) batch.del(key);
-        else batch.put(key, Buffer.from(block.buffer, block.byteOffset + cursor.valueStart, cursor.valueEnd - cursor.valueStart));
-        if (batch.length >= APPLY_OPERATIONS) {
-          await batch.write(false);
-          batch = kv.batch();
-        }
-      }
-    }
-    putStamp(batch, this.#o.task, { status: 'applied', from, ...to });
-    await batch.write(false);
-    this.#appliedState = to.state;
   }
 
   /** Spilled entries up to the applied interval are in the tables now. */
@@ -374,7 +337,7 @@ export class TaskState {
   #startCompaction(): void {
     if (this.#compaction !== null || this.#closed) return;
     const chain = this.#chains.get(this.#completed) ?? [];
-    const end = chain.findIndex((ref) => ref.state === this.#appliedState);
+    const end = chain.findIndex((ref) => ref.state === this.#applied.state);
     if (end < 1) return;
     const part = chain.slice(0, end + 1);
     const baseBytes = part[0].bytes;
@@ -383,12 +346,13 @@ export class TaskState {
     if (part.length <= CHAIN_FILES_MAX && deltaBytes <= Math.max(baseBytes * DELTA_SHARE_MAX, BASE_BYTES_MIN)) return;
     const newBase = deltaBytes > Math.max(baseBytes, BASE_BYTES_MIN);
     const { kv } = this.#o;
-    if (newBase && kv === null) {
+    const stored = this.#stored;
+    if (newBase && stored === null) {
       this.#fullNext = true;
       return;
     }
     // The snapshot is taken here, while LevelDB is exactly at the applied state.
-    const work = newBase && kv !== null ? this.#writeBase(kv, kv.snapshot(), part[end].state).then((ref) => [ref]) : this.#mergeDeltas(part);
+    const work = newBase && kv !== null && stored !== null ? stored.writeBase(kv.snapshot(), part[end].state).then((ref) => [ref]) : this.#mergeDeltas(part);
     this.#compaction = work.then((files) => { this.#replace(part[end].state, files); })
       .catch((e: unknown) => { this.#o.onBackgroundError?.(e); })
       .finally(() => { this.#compaction = null; });
@@ -403,56 +367,17 @@ export class TaskState {
     let bytes = part[first].bytes;
     while (first > 1 && (part[first - 1].bytes <= bytes * 2 || first + 3 > part.length) && bytes + part[first - 1].bytes <= MERGE_BYTES_MAX) bytes += part[--first].bytes;
     const deltas = part.slice(first);
-    const checkpoint = this.#appliedCheckpoint;
-    const tableSizes = this.#appliedSizes;
+    const checkpoint = this.#applied.checkpoint;
+    const tableSizes = this.#applied.sizes;
     const merger = new EntryMerger();
     for (const ref of deltas) for await (const block of this.#o.storage.readStateFile(ref)) merger.add(block);
     const counter = { entries: 0 };
     const merged = await this.#o.storage.writeStateFile({
-      header: this.#header('delta', checkpoint, part[first - 1].checkpoint), state: deltas[deltas.length - 1].state,
+      header: stateFileHeader(this.#o, 'delta', checkpoint, part[first - 1].checkpoint), state: deltas[deltas.length - 1].state,
       covers: deltas.flatMap((ref) => [ref.state, ...(ref.covers ?? [])]),
       blocks: merger.finish(counter), end: () => ({ entries: counter.entries, tableSizes }),
     });
     return [...part.slice(0, first), merged];
-  }
-
-  async #writeBase(kv: Kv, snapshot: KvSnapshot, state: string): Promise<FileRef> {
-    const tableSizes = this.#appliedSizes;
-    const checkpoint = this.#appliedCheckpoint;
-    const counter = { entries: 0 };
-    try {
-      return await this.#o.storage.writeStateFile({
-        header: this.#header('base', checkpoint, 0), state, blocks: this.#storedBlocks(kv, snapshot, 0, null, counter), end: () => ({ entries: counter.entries, tableSizes }),
-      });
-    } finally {
-      snapshot.close();
-    }
-  }
-
-  /** Entries of the task in a LevelDB snapshot as blocks: the tables (`offset` 0), or of the scratch copies those after `sinceInterval`. */
-  async *#storedBlocks(kv: Kv, snapshot: KvSnapshot, offset: number, scratch: { readonly tables: readonly number[]; readonly sinceInterval: number } | null, counter: { entries: number }): AsyncGenerator<EntryBlock> {
-    let ready: EntryBlock[] = [];
-    const writer = new EntryWriter((block) => { ready.push(block); });
-    for (const tableId of scratch?.tables ?? await tablesPresent(kv, this.#o.nodeIds, false)) {
-      writer.table(tableId);
-      const iterator = kv.iterate(tableRange(tableId + offset, this.#o.keyGroupFirst, this.#o.keyGroupLast), snapshot);
-      try {
-        for (let part = await iterator.next(1000); part.length > 0; part = await iterator.next(1000)) {
-          for (const [key, value] of part) {
-            if (scratch !== null && scratchInterval(value) <= scratch.sinceInterval) continue;
-            const content = scratch === null ? value : scratchContent(value);
-            writer.put((key[4] << 8) | key[5], key, 6, key.length, content ?? key, content === null ? -1 : 0, content === null ? -1 : content.length);
-          }
-          yield* ready;
-          ready = [];
-        }
-      } finally {
-        await iterator.close();
-      }
-    }
-    writer.finish();
-    yield* ready;
-    counter.entries += writer.entries;
   }
 
   /** Puts `files` in place of everything up to the file of `state`, in all chains that have it. */
@@ -554,21 +479,22 @@ export class TaskState {
   static async restore(options: TaskStateOptions, restored: { readonly checkpointId: number; readonly tasks: readonly TaskMetadata[] } | null): Promise<TaskState> {
     const state = new TaskState(options);
     const { kv } = options;
+    const stored = state.#stored;
     if (kv !== null) await wipe(kv, options.nodeIds, options.keyGroupFirst, options.keyGroupLast, true);
     if (restored === null) {
-      if (kv !== null) await state.#wipe(kv);
+      await stored?.wipe();
       return state;
     }
     state.#intervals.set(restored.checkpointId, 0);
-    state.#completed = state.#appliedCheckpoint = restored.checkpointId;
+    state.#completed = state.#applied.checkpoint = restored.checkpointId;
     const nodes = new Set(options.nodeIds);
     const sources = restored.tasks.filter((t) => t.keyGroupLast >= options.keyGroupFirst && t.keyGroupFirst <= options.keyGroupLast && t.nodeIds.some((id) => nodes.has(id)));
     const own = sources.length === 1 && sources[0].task === options.task && sources[0].keyGroupFirst === options.keyGroupFirst && sources[0].keyGroupLast === options.keyGroupLast ? sources[0] : null;
     const files = sources.flatMap((t) => t.files);
     state.#chains.set(restored.checkpointId, own === null ? [] : own.files);
-    if (kv === null) await state.#loadFiles(files);
+    if (kv === null || stored === null) await state.#loadFiles(files);
     else {
-      if (own === null || !(await state.#catchUp(kv, own.files))) await state.#rebuild(kv, files);
+      if (own === null || !(await stored.catchUp(own.files))) await stored.rebuild(files);
       await state.#loadTables(kv, own !== null);
     }
     // Files of other tasks (rescaled): from now on this task has a base of its own.
@@ -576,84 +502,17 @@ export class TaskState {
     return state;
   }
 
-  async #wipe(kv: Kv): Promise<void> {
-    await deleteStamp(kv, this.#o.task);
-    await wipe(kv, this.#o.nodeIds, this.#o.keyGroupFirst, this.#o.keyGroupLast, false);
-  }
-
-  #isOwn(tableId: number, keyGroup: number): boolean {
-    const node = Math.floor((tableId >= NODES_TABLE ? tableId - NODES_TABLE : tableId) / TABLES_PER_NODE);
-    return keyGroup >= this.#o.keyGroupFirst && keyGroup <= this.#o.keyGroupLast && this.#o.nodeIds.includes(node);
-  }
-
   async #loadFiles(files: readonly FileRef[]): Promise<void> {
     for (const ref of files) {
       for await (const block of this.#o.storage.readStateFile(ref)) {
         const cursor = new BlockCursor(block);
         while (cursor.next()) {
-          if (!this.#isOwn(cursor.tableId, cursor.keyGroup)) continue;
+          if (!isOwnEntry(this.#o, cursor.tableId, cursor.keyGroup)) continue;
           this.#table(cursor.tableId).restoreEntry(block, cursor.keyStart, cursor.keyEnd, cursor.valueStart < 0 ? null : block, cursor.valueStart, cursor.valueEnd);
         }
       }
-      this.#appliedState = ref.state;
+      this.#applied.state = ref.state;
     }
-  }
-
-  /** True when LevelDB stood at a state of the chain and is now at its end. */
-  async #catchUp(kv: Kv, files: readonly FileRef[]): Promise<boolean> {
-    const stamp = await readStamp(kv, this.#o.task);
-    if (stamp === null) return files.length === 0 && (await tablesPresent(kv, this.#o.nodeIds, false)).length === 0;
-    const next = (state: string): number => {
-      const exact = files.findIndex((ref) => ref.state === state);
-      // Inside a merged delta: the whole of it, as its values are absolute.
-      return exact >= 0 ? exact + 1 : files.findIndex((ref) => ref.covers?.includes(state) === true);
-    };
-    let first = next(stamp.state);
-    if (first < 0) return false;
-    // Half applied: everything after the state it started from, again.
-    if (stamp.status === 'applying') first = stamp.from === '' ? 0 : next(stamp.from);
-    if (first < 0) return false;
-    this.#appliedState = stamp.status === 'applying' ? stamp.from : stamp.state;
-    this.#appliedSizes = stamp.tableSizes;
-    await this.#applyFiles(kv, files.slice(first), null);
-    if (first === files.length) this.#appliedState = files[first - 1].state;
-    return true;
-  }
-
-  /** Deltas are merged first, as far as memory allows: a hot key is in all of them. */
-  async #applyFiles(kv: Kv, files: readonly FileRef[], keep: ((c: BlockCursor) => boolean) | null): Promise<void> {
-    for (let at = 0; at < files.length;) {
-      let end = at + 1;
-      let bytes = files[at].bytes;
-      while (files[at].kind === 'delta' && end < files.length && files[end].kind === 'delta' && bytes + files[end].bytes <= MERGE_BYTES_MAX) bytes += files[end++].bytes;
-      await this.#applyRun(kv, files.slice(at, end), keep);
-      at = end;
-    }
-  }
-
-  async #applyRun(kv: Kv, run: readonly FileRef[], keep: ((c: BlockCursor) => boolean) | null): Promise<void> {
-    const { storage } = this.#o;
-    const last = run[run.length - 1];
-    let sizes = this.#appliedSizes;
-    async function* blocks(): AsyncGenerator<EntryBlock> {
-      const merger = run.length > 1 ? new EntryMerger() : null;
-      for (const ref of run) {
-        for await (const block of storage.readStateFile(ref, (end) => { sizes = end.tableSizes; })) {
-          if (merger === null) yield block;
-          else merger.add(block);
-        }
-      }
-      if (merger !== null) yield* merger.finish({ entries: 0 });
-    }
-    // The sizes come with the file's end, the stamp `applied` after it.
-    await this.#applyBlocks(kv, blocks(), { checkpoint: last.checkpoint, state: last.state, get tableSizes() { return sizes; } }, keep);
-    this.#appliedSizes = sizes;
-  }
-
-  async #rebuild(kv: Kv, files: readonly FileRef[]): Promise<void> {
-    await this.#wipe(kv);
-    this.#appliedState = '';
-    await this.#applyFiles(kv, files, (c) => this.#isOwn(c.tableId, c.keyGroup));
   }
 
   /** Loads entries until the memory share is nearly full; the rest stays in LevelDB. */
@@ -676,33 +535,28 @@ export class TaskState {
       } finally {
         await iterator.close();
       }
-      table.addCold(ended ? left : (this.#appliedSizes[tableId] ?? 0) - table.size);
+      table.addCold(ended ? left : (this.#applied.sizes[tableId] ?? 0) - table.size);
     }
   }
 
   async #ownBase(checkpointId: number): Promise<void> {
-    const { kv, storage, task } = this.#o;
+    const { storage, task } = this.#o;
     const sizes: Record<string, number> = {};
     for (const table of this.#tables.values()) sizes[table.tableId] = table.size;
-    this.#appliedSizes = sizes;
+    this.#applied.sizes = sizes;
     const state = `restored-${checkpointId}-${task}-${this.#now()}`;
-    let ref: FileRef;
-    if (kv === null) {
-      const writer = new EntryWriter();
-      for (const [tableId, table] of this.#tables) {
-        writer.table(tableId);
-        table.freezeAll(writer);
-      }
-      writer.finish();
-      ref = await storage.writeStateFile({ header: this.#header('base', checkpointId, 0), state, blocks: writer.blocks, end: () => ({ entries: writer.entries, tableSizes: sizes }) });
-    } else {
-      const batch = kv.batch();
-      putStamp(batch, task, { status: 'applied', checkpoint: checkpointId, state, from: '', tableSizes: sizes });
-      ref = await this.#writeBase(kv, kv.snapshot(), state);
-      await batch.write(false);
+    if (this.#stored !== null) {
+      this.#chains.set(checkpointId, [await this.#stored.ownBase(state)]);
+      return;
     }
-    this.#appliedState = state;
-    this.#chains.set(checkpointId, [ref]);
+    const writer = new EntryWriter();
+    for (const [tableId, table] of this.#tables) {
+      writer.table(tableId);
+      table.freezeAll(writer);
+    }
+    writer.finish();
+    this.#applied.state = state;
+    this.#chains.set(checkpointId, [await storage.writeStateFile({ header: stateFileHeader(this.#o, 'base', checkpointId, 0), state, blocks: writer.blocks, end: () => ({ entries: writer.entries, tableSizes: sizes }) })]);
   }
 
   /** Waits for what is running; nothing is applied after it. LevelDB itself is closed by who opened it. */
