@@ -193,8 +193,8 @@ function truncUnit(name: string, type: string): string {
 
 /** date_trunc on a local timestamp. */
 export function truncTimestamp(unitName: string, t: TimestampUs, type: string): TimestampUs {
+  if (!isFiniteTimestamp(t)) return t;
   const unit = truncUnit(unitName, type);
-  if (!isFiniteTimestamp(t)) return unit.startsWith('timezone') ? failUnit(unitName, type) : t;
   const days = timestampDays(t);
   const us = timestampTime(t);
   const within = (step: number): TimestampUs => joinTimestamp(days, us - (us % step));
@@ -208,10 +208,6 @@ export function truncTimestamp(unitName: string, t: TimestampUs, type: string): 
     case 'week': return joinTimestamp(days - ((dayOfWeek(days) + 6) % 7), 0);
     default: return joinTimestamp(truncDay(unit, unitName, days, type), 0);
   }
-}
-
-function failUnit(name: string, type: string): never {
-  throw unitNotSupported(name, type);
 }
 
 function truncDay(unit: string, unitName: string, days: number, type: string): number {
@@ -229,8 +225,8 @@ function truncDay(unit: string, unitName: string, days: number, type: string): n
 
 export function truncTimestamptz(unitName: string, t: TimestampUs, zone: TimeZone): TimestampUs {
   const type = 'timestamp with time zone';
+  if (!isFiniteTimestamp(t)) return t;
   const unit = truncUnit(unitName, type);
-  if (!isFiniteTimestamp(t)) return unit.startsWith('timezone') ? failUnit(unitName, type) : t;
   const local = truncTimestamp(unitName, toLocal(t, zone), type);
   // Below a day the offset of the value itself holds: an hour that a change repeats stays the hour it was.
   const small = unit === 'hour' || unit === 'minute' || unit === 'second' || unit === 'milliseconds' || unit === 'microseconds';
@@ -300,7 +296,7 @@ function extractDay(unit: string, days: number): Numeric | null {
 /** extract(unit FROM local timestamp). NULL for bounded fields of infinities. */
 export function extractTimestamp(unitName: string, t: TimestampUs, type = 'timestamp without time zone'): Numeric | null {
   const unit = timeUnit(unitName, type);
-  if (!isFiniteTimestamp(t)) return extractInfinite(unit, unitName, t === Infinity, type);
+  if (!isFiniteTimestamp(t)) return extractInfinite(unit, t === Infinity);
   if (unit === 'epoch') return Numeric.of(t, 6);
   const days = timestampDays(t);
   if (unit === 'julian') return julian(days, timestampTime(t));
@@ -314,16 +310,15 @@ function julian(days: number, us: number): Numeric {
   return us === 0 ? whole.add(Numeric.of(0, 0).div(int(86400 * 1000000))) : whole.add(int(us).div(Numeric.of(US_PER_DAY, 0)));
 }
 
-function extractInfinite(unit: string, unitName: string, positive: boolean, type: string): Numeric | null {
+function extractInfinite(unit: string, positive: boolean): Numeric | null {
   if (UNBOUNDED.has(unit)) return positive ? Numeric.INF : Numeric.NEG_INF;
-  if (unit.startsWith('timezone') && type !== 'timestamp with time zone') throw unitNotSupported(unitName, type);
   return null;
 }
 
 export function extractTimestamptz(unitName: string, t: TimestampUs, zone: TimeZone): Numeric | null {
   const type = 'timestamp with time zone';
   const unit = timeUnit(unitName, type);
-  if (!isFiniteTimestamp(t)) return extractInfinite(unit, unitName, t === Infinity, type);
+  if (!isFiniteTimestamp(t)) return extractInfinite(unit, t === Infinity);
   if (unit === 'epoch') return Numeric.of(t, 6);
   const offset = offsetOf(t, zone);
   if (unit === 'timezone') return int(offset);
@@ -336,7 +331,7 @@ export function extractDate(unitName: string, days: number): Numeric | null {
   const unit = timeUnit(unitName, 'date');
   if (!Number.isFinite(days)) {
     if (['microseconds', 'milliseconds', 'second', 'minute', 'hour', 'timezone', 'timezone_hour', 'timezone_minute'].includes(unit)) throw unitNotSupported(unitName, 'date');
-    return extractInfinite(unit, unitName, days > 0, 'date');
+    return extractInfinite(unit, days > 0);
   }
   if (unit === 'epoch') return int(days * 86400);
   if (unit === 'julian') return int(days + 2440588);

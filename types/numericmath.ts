@@ -1,6 +1,6 @@
 /**
  * sqrt, exp, ln, log and power of numeric: computed in integers with guard digits, then rounded to the scale that
- * numeric.c chooses (its *_rscale rules, PostgreSQL 16 and later for integer powers).
+ * numeric.c of PostgreSQL 15 chooses (later versions show fewer digits of integer powers).
  *
  *   sqrt   integer Newton iteration
  *   exp    argument halved until small, Taylor series, squared back
@@ -197,7 +197,7 @@ export function numericPower(base: Numeric, exp: Numeric): Numeric {
   if (base.isZero() && exp.sign() < 0) throw zeroPower();
   if (exp.minScale() === 0) {
     const e = exp.round(0).coef;
-    if (typeof e === 'number' && e >= -2147483648 && e <= 2147483647) return powerInt(base, e, exp.scale);
+    if (typeof e === 'number' && e >= -2147483648 && e <= 2147483647) return powerInt(base, e);
   }
   if (base.isZero()) return Numeric.of(0, NUMERIC_SIG_DIGITS_MIN);
   let negative = false;
@@ -218,7 +218,7 @@ export function numericPower(base: Numeric, exp: Numeric): Numeric {
   return negative ? r.neg() : r;
 }
 
-function powerInt(base: Numeric, e: number, expScale: number): Numeric {
+function powerInt(base: Numeric, e: number): Numeric {
   let weight = 0;
   if (!base.isZero()) {
     const text = base.digits();
@@ -226,8 +226,8 @@ function powerInt(base: Numeric, e: number, expScale: number): Numeric {
     weight = e * (Math.log10(Number(head)) + (text.length - head.length) - base.scale);
   }
   if (weight > 131076) throw numericOverflow();
-  if (weight + 1 < -NUMERIC_DISPLAY_SCALE_MAX) return Numeric.of(0, NUMERIC_DISPLAY_SCALE_MAX);
-  const scale = clampScale(NUMERIC_SIG_DIGITS_MIN - Math.trunc(weight), base.scale, expScale);
+  const scale = clampScale(NUMERIC_SIG_DIGITS_MIN, base.scale);
+  if (weight + 1 < -scale) return Numeric.of(0, scale);
   if (e === 0) return Numeric.ONE.round(scale);
   if (e === 1) return base.round(scale);
   if (e === 2) return base.mul(base).round(scale);

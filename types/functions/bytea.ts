@@ -1,6 +1,8 @@
 /** Functions on bytea: length, parts, bits, encodings and hashes. */
 import { createHash } from 'node:crypto';
 import { SqlError } from '../error.js';
+import { sendDatum } from '../binaryio.js';
+import type { SqlType } from '../sqltype.js';
 import type { Datum } from '../value.js';
 import type { FunctionDef } from './catalogue.js';
 import { fn } from './define.js';
@@ -133,7 +135,16 @@ function fromUtf8(v: Uint8Array, encoding: string): string {
   }
 }
 
+/** The types' binary output functions: int4send(int4), numeric_send(numeric), … */
+function sendFunctions(): FunctionDef[] {
+  const short = ['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'text', 'name', 'oid', 'bytea'];
+  const long = ['numeric', 'date', 'time', 'timestamp', 'timestamptz', 'interval', 'uuid', 'json', 'jsonb'];
+  return [...short.map((k) => [k, `${k}send`]), ...long.map((k) => [k, `${k}_send`])]
+    .map(([kind, name]) => fn(`${name}(${kind})`, 'bytea', (v: Datum) => Uint8Array.from(sendDatum({ kind } as SqlType, v))));
+}
+
 export const byteaFunctions: readonly FunctionDef[] = [
+  ...sendFunctions(),
   fn('||(bytea,bytea)', 'bytea', concat),
   fn('length(bytea)', 'int4', (v: Uint8Array) => v.length),
   fn('octet_length(bytea)', 'int4', (v: Uint8Array) => v.length),

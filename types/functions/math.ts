@@ -53,7 +53,7 @@ const FLOATS: readonly (readonly [string, (v: number) => number])[] = [
   ['sign', (v) => (v > 0 ? 1 : v < 0 ? -1 : 0)], ['degrees', (v) => checkFloat(v / DEG, !Number.isFinite(v), v === 0)], ['radians', (v) => v * DEG],
   ['sin', (v) => Math.sin(domain(v, Number.isFinite(v)))], ['cos', (v) => Math.cos(domain(v, Number.isFinite(v)))], ['tan', (v) => Math.tan(domain(v, Number.isFinite(v)))],
   ['cot', (v) => 1 / Math.tan(domain(v, Number.isFinite(v)))], ['asin', (v) => Math.asin(domain(v, v >= -1 && v <= 1))], ['acos', (v) => Math.acos(domain(v, v >= -1 && v <= 1))],
-  ['atan', Math.atan], ['sind', sind], ['cosd', cosd], ['tand', tand], ['asind', (v) => Math.asin(domain(v, v >= -1 && v <= 1)) / DEG], ['acosd', (v) => Math.acos(domain(v, v >= -1 && v <= 1)) / DEG],
+  ['atan', Math.atan], ['sind', sind], ['cosd', cosd], ['tand', tand], ['cotd', (v) => (tand(v) === 0 ? Infinity * (v % 360 === 0 ? 1 : -1) : 1 / tand(v))], ['asind', (v) => Math.asin(domain(v, v >= -1 && v <= 1)) / DEG], ['acosd', (v) => Math.acos(domain(v, v >= -1 && v <= 1)) / DEG],
   ['atand', (v) => Math.atan(v) / DEG], ['sinh', (v) => checkFloat(Math.sinh(v), !Number.isFinite(v), true)], ['cosh', (v) => checkFloat(Math.cosh(v), !Number.isFinite(v), true)], ['tanh', Math.tanh],
   ['asinh', Math.asinh], ['acosh', (v) => Math.acosh(domain(v, v >= 1))], ['atanh', (v) => Math.atanh(domain(v, v >= -1 && v <= 1))],
 ];

@@ -6,6 +6,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { PGlite } from '@electric-sql/pglite';
+import pg from 'pg';
 import { SqlError } from '../error.js';
 import type { SqlType } from '../sqltype.js';
 import { formatDatum, parseDatum } from '../textio.js';
@@ -108,7 +109,7 @@ function poolFor(def: FunctionDef, i: number): readonly string[] | null {
 /** Left out, with the reason. */
 const SKIP: ReadonlyMap<RegExp, string> = new Map([
   [/^(now|transaction_timestamp|statement_timestamp|current_\w+|clock_timestamp|localtime(stamp)?|age\(timestamp(tz)?\)|pg_|has_|inet_|version|to_regclass|obj_|col_|shobj_|session_user|user|system_user|txid|gen_|random|array_slice|array_subscript|array_stack|format_type|greatest|least|date\(|notlike|like\(|jsonb_exists|jsonb_contains|num_)/, 'depends on the session, or has another form in SQL'],
-  [/^(asinh|acosh|atanh|sinh|cosh|tanh|sind|cosd|tand|asind|acosd|atand|atan2d|sin|cos|tan|cot|asin|acos|atan|atan2|cbrt|\|\|\/|exp\(float8\)|power\(float8|pow\(float8|\^\(float8|ln\(float8|log\(float8|log10\(float8|degrees|radians)/, 'the C library and V8 differ in the last digit'],
+  [/^(asinh|acosh|atanh|sinh|cosh|tanh|sind|cosd|tand|cotd|asind|acosd|atand|atan2d|sin|cos|tan|cot|asin|acos|atan|atan2|cbrt|\|\|\/|exp\(float8\)|power\(float8|pow\(float8|\^\(float8|ln\(float8|log\(float8|log10\(float8|degrees|radians)/, 'the C library and V8 differ in the last digit'],
   [/^(similar_to_escape|substring\(text,text,text)/, 'an intermediate form of our own'],
   [/^overlaps/, 'grammar form in SQL'],
 ]);
@@ -422,12 +423,31 @@ function known(label: string, ours: string, theirs: string): boolean {
   // Timestamps end in 294247 here; strides past 64 bits; odd corners of to_char and to_timestamp that later versions changed.
   if (/294246-01-31/.test(label) && /out of range/.test(ours + theirs)) return true;
   if (/^to_char\((int4|int8),text\).*99V9/.test(label) || /^to_char.*EEEE/.test(label) || /678.*SSTZH/.test(label) || /\(text,interval\) \["quarter","-1 mon/.test(label)) return true;
+  // PostgreSQL 15 shows 16 fraction digits of integer powers, passes infinite timestamps through date_trunc unread, and refuses '{{}}'.
+  if (/^(power|pow|\^)\(numeric.*"-?\d+(\.0*)?"\]/.test(label) && process.env['ORACLE_URL'] === undefined) return true;
+  if (/^date_trunc.*infinity/.test(label) || /^age.*infinity/.test(label) || label.includes('{{}}') || /^to_char\((int8|numeric),text\).*RN/.test(label)) return true;
   // Microseconds of an interval are a number here: 285 years.
   return /interval out of range/.test(ours) && /^-?\d{7,}:/.test(theirs);
 }
 
+interface Database { exec(sql: string): Promise<unknown>; query<T>(sql: string, params: unknown[]): Promise<{ rows: T[] }>; close(): Promise<void> }
+
+/** PostgreSQL in process, or the server that ORACLE_URL names (another version, a native build). */
+async function open(): Promise<Database> {
+  const url = process.env['ORACLE_URL'];
+  if (url === undefined) return PGlite.create();
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query('DROP TABLE IF EXISTS typmods; DROP FUNCTION IF EXISTS try_eval');
+  return {
+    exec: (sql) => client.query(sql),
+    query: async <T>(sql: string, params: unknown[]) => ({ rows: (await client.query(sql, params)).rows as T[] }),
+    close: () => client.end(),
+  };
+}
+
 async function compare(cases: readonly Case[]): Promise<string[]> {
-  const db = await PGlite.create();
+  const db = await open();
   const wrong: string[] = [];
   try {
     await db.exec(`SET TimeZone = 'America/New_York'; ${TRY}; CREATE TABLE typmods (${TYPMODS.map(([n]) => `"${n}" ${n}`).join(', ')})`);
