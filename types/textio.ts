@@ -80,6 +80,8 @@ function parseFloatText(text: string, typeName: string, single: boolean): number
 /** Shortest text that reads back the same, in PostgreSQL's layout (exponent from 1e+15, below 1e-04). */
 export function formatFloat8(v: number): string {
   if (Number.isInteger(v) && v < 1e15 && v > -1e15) return v === 0 ? (Object.is(v, -0) ? '-0' : '0') : String(v);
+  // In this range JavaScript's layout is PostgreSQL's.
+  if ((v >= 1e-4 && v < 1e15) || (v <= -1e-4 && v > -1e15)) return String(v);
   if (v !== v) return 'NaN';
   if (v === Infinity) return 'Infinity';
   if (v === -Infinity) return '-Infinity';
