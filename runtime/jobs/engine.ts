@@ -15,6 +15,7 @@ import { WorkerPool } from '../pool.js';
 import type { MainMethods, Pin, QuerySpec, TaskInfos } from '../protocol.js';
 import { Transfer, type Handlers } from '../rpc.js';
 import { subplansOf } from '../subplan.js';
+import { viewNodesOf } from '../task/query.js';
 import { fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
 import { History } from './history.js';
 import { Job, type JobDeps } from './job.js';
@@ -43,8 +44,6 @@ export interface EngineOptions {
   readonly files?: FileSystem;
 }
 
-/** Batches of a query made ahead of the client. */
-const QUERY_AHEAD = 4;
 /** Ids of ephemeral jobs (EMIT CHANGES) begin here: they are in no catalog. */
 const EPHEMERAL_FIRST = 1_000_000_000;
 /** Jobs that memory_limit is shared among at least, so that the first one does not take all. */
@@ -77,7 +76,7 @@ class LocalEngine implements Engine {
     this.#history = history;
     this.#env = options.env ?? systemEnv;
     this.#files = options.files ?? realFiles;
-    this.pool = new WorkerPool(options.workers, { dataDir: options.dataDir, workers: options.workers, connectorsModule: options.connectorsModule.href }, {
+    this.pool = new WorkerPool(options.workers, { dataDir: options.dataDir, connectorsModule: options.connectorsModule.href }, {
       handlers: () => this.#handlers(),
       lost: (worker, error) => { this.#workerLost(worker, error); },
       noteError: e => { options.log.error({ reason: toErrorData(e).message, stack: toErrorData(e).stack }, 'a message could not be handled'); },
@@ -187,13 +186,13 @@ class LocalEngine implements Engine {
 
   async #startQuery(plan: Plan, options: QueryOptions, types: readonly SqlType[]): Promise<Queue<Batch>> {
     const queryId = this.#ids++;
-    const views = entriesOf(plan).filter((n): n is ViewNode => n.op === 'view');
+    const views = viewNodesOf(plan);
     const pins = await this.#pinViews(views, options.signal);
     const worker = this.#nextWorker++ % this.pool.size;
     const queue = new Queue<Batch>(() => { if (this.#queries.has(queryId)) this.pool.rpc(worker).notify('queryMore', { queryId }); }, () => {
       if (this.#queries.has(queryId)) { this.pool.rpc(worker).notify('queryCancel', { queryId }); this.#endQuery(queryId, null); }
     });
-    this.#queries.set(queryId, { worker, types, queue, pins: pins.flatMap(p => p.parts) });
+    this.#queries.set(queryId, { worker, types, queue, pins: pins.flat() });
     const abort = (): void => { queue.fail(options.signal.reason instanceof Error ? options.signal.reason : new SqlError('57014', 'canceling statement due to user request')); };
     if (options.signal.aborted) abort();
     else options.signal.addEventListener('abort', abort, { once: true });
@@ -206,22 +205,21 @@ class LocalEngine implements Engine {
       const nodeTypes = node.columns.map(c => c.type);
       system.push({ name, types: nodeTypes, batches: batches.map(b => { const t = toTransferable(nodeTypes, b); transfer.push(...t.transfer); return t.wire; }) });
     }
-    const spec: QuerySpec = { queryId, plan, system, catalog: options.catalog, user: options.user, timeZone: options.timeZone, nowUs: options.nowUs, pins: pins.map(p => ({ viewNodeId: p.viewNodeId, parts: p.parts })) };
+    const spec: QuerySpec = { queryId, plan, system, catalog: options.catalog, user: options.user, timeZone: options.timeZone, nowUs: options.nowUs, logPosition: this.#options.lastSeq(), pins };
     const rpc = this.pool.rpc(worker);
     rpc.notify('query', spec, transfer);
-    for (let k = 1; k < QUERY_AHEAD; k++) rpc.notify('queryMore', { queryId });
     return queue;
   }
 
   /** One read of each job, so that its views are seen at one epoch. */
-  async #pinViews(views: readonly ViewNode[], signal: AbortSignal): Promise<{ viewNodeId: number; parts: readonly Pin[] }[]> {
-    const jobs = [...new Set(views.map(v => v.jobId))];
-    const found = await Promise.all(jobs.map(async jobId => {
-      const own = views.filter(v => v.jobId === jobId);
-      const parts = await this.#job(jobId).pin(own.map(v => ({ nodeId: v.nodeId, fields: v.fields })), signal);
-      return own.map((v, i) => ({ viewNodeId: v.id, parts: parts[i] }));
+  async #pinViews(views: readonly ViewNode[], signal: AbortSignal): Promise<(readonly Pin[])[]> {
+    const pins: (readonly Pin[])[] = views.map(() => []);
+    await Promise.all([...new Set(views.map(v => v.jobId))].map(async jobId => {
+      const own = views.flatMap((v, i) => (v.jobId === jobId ? [{ v, i }] : []));
+      const parts = await this.#job(jobId).pin(own.map(({ v }) => ({ nodeId: v.nodeId, fields: v.fields })), signal);
+      own.forEach(({ i }, k) => { pins[i] = parts[k]; });
     }));
-    return found.flat();
+    return pins;
   }
 
   #endQuery(queryId: number, error: SqlError | null): void {
