@@ -104,6 +104,7 @@ export class TaskState {
   #compaction: Promise<void> | null = null;
   #fullNext = false;
   #limitAsked = false;
+  #allDirty = false;
   #closed = false;
 
   private constructor(options: TaskStateOptions) {
@@ -290,6 +291,7 @@ export class TaskState {
     this.#applied.sizes = last.sizes;
     await this.#clearScratch(kv, last.interval);
     for (const table of this.#tables.values()) table.clean(last.interval);
+    this.#allDirty = false;
     this.#pending = this.#pending.slice(run.length);
   }
 
@@ -410,9 +412,11 @@ export class TaskState {
   maintain(): Promise<void> | null {
     const limit = this.#o.memoryBytes;
     if (this.#cold === null || this.memoryUsed <= limit) return null;
-    this.#evict(this.memoryUsed - limit * 0.9);
+    if (!this.#allDirty) this.#evict(this.memoryUsed - limit * 0.9);
     const used = this.memoryUsed;
     if (used <= limit) return null;
+    // Nothing clean is left: the clock need not go round again before the next apply.
+    this.#allDirty = true;
     if (this.#pending.length > 0) this.#queueApply();
     else if (!this.#limitAsked && this.#frozen.size === 0) {
       this.#limitAsked = true;
