@@ -35,7 +35,8 @@ export function lowerJoin(l: Lowering, rel: JoinRel, needed: ReadonlySet<ColId>)
   const [a, b] = distribute(l, left, right, pairs);
   const both = [...a.layout, ...b.layout];
   const condition = conjunction(residual);
-  const appendOnly = (rel.kind === 'inner' || rel.kind === 'semi') && a.appendOnly && b.appendOnly;
+  // A batch join gives its rows once, at the end where it must.
+  const appendOnly = (!l.job || rel.kind === 'inner' || rel.kind === 'semi') && a.appendOnly && b.appendOnly;
   return l.builder.add({
     op: 'join', kind: rel.kind, leftKeys: pairs.map((p) => positionOf(a.layout, p.left.id)), rightKeys: pairs.map((p) => positionOf(b.layout, p.right.id)),
     residual: condition === null ? null : positional(condition, both), leftAppendOnly: a.appendOnly, rightAppendOnly: b.appendOnly,

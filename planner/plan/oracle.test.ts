@@ -13,6 +13,8 @@ import { setFunctionById } from '../../types/functions/registry.js';
 import { formatDatum } from '../../types/textio.js';
 import type { Datum } from '../../types/value.js';
 import { caller, CONSTANT_CONTEXT, interpret } from '../../runtime/codegen/interpret.js';
+import { TestRun } from '../../runtime/operators/testrun.js';
+import { batchFromDatums, datumRow } from '../../runtime/vectors.js';
 import { loadParser, parseQuery } from '../parse/parser.js';
 import { TestCatalog } from '../testcatalog.js';
 import { planQuery } from './planquery.js';
@@ -215,12 +217,45 @@ function actual(plan: Plan): string[] {
   return new Evaluator([]).run(plan).map((r) => JSON.stringify(r.map((v, i) => (v === null ? null : formatDatum(root?.columns[i]?.type ?? { kind: 'text' }, v)))));
 }
 
+/** The same plan by the engine's operators: batch to its end, or as a job over two barriers with rows in between taken back and put in again. */
+async function executed(plan: Plan, batchMode: boolean): Promise<string[]> {
+  const run = new TestRun(plan.nodes, { batchMode });
+  const root = plan.nodes.find((n) => n.id === plan.roots[0]);
+  const types = root?.columns.slice(0, 'visible' in root ? root.visible : 0).map((c) => c.type) ?? [];
+  const entries = plan.nodes.filter((n) => n.op === 'table' || n.op === 'rows');
+  const push = async (n: PlanNode, pick: (i: number) => number): Promise<void> => {
+    const rows = n.op === 'table' ? (TABLES[n.tableName] ?? []).map((r) => n.fields.map((f) => r[f] ?? null)) : n.op === 'rows' ? n.rows.map((r) => r.map((e) => interpret(e)([], CONSTANT_CONTEXT))) : [];
+    const weights = rows.map((_, i) => pick(i));
+    const kept = rows.filter((_, i) => weights[i] !== 0);
+    const batch = batchFromDatums(n.columns.map((c) => c.type), kept);
+    await run.push(n.id, { ...batch, length: kept.length, weights: batchMode ? null : Int32Array.from(weights.filter((w) => w !== 0)) });
+  };
+  if (batchMode) for (const n of entries) await push(n, () => 1);
+  else {
+    for (const n of entries) await push(n, (i) => (n.op === 'table' && i % 2 === 0 ? 0 : 1));
+    await run.barrier();
+    for (const n of entries) if (n.op === 'table') { await push(n, (i) => (i % 2 === 1 ? -1 : 1)); await push(n, (i) => (i % 2 === 1 ? 1 : 0)); }
+    await run.barrier();
+  }
+  if (batchMode) await run.end();
+  const out = new Map<string, number>();
+  for (const batch of run.take(plan.roots[0] ?? -1)) {
+    for (let i = 0; i < batch.length; i++) {
+      const text = JSON.stringify(datumRow(types, batch, i).map((v, c) => (v === null ? null : formatDatum(types[c] ?? { kind: 'text' }, v))));
+      out.set(text, (out.get(text) ?? 0) + (batch.weights === null ? 1 : batch.weights[i] ?? 0));
+    }
+  }
+  return [...out].flatMap(([text, n]) => { assert.ok(n >= 0, `${text} has count ${n}`); return Array.from({ length: n }, () => text); });
+}
+
 for (const sql of QUERIES) {
   test(`rows of ${sql}`, async () => {
     const rows = (await expected(sql)).sort();
     const query = parseQuery(sql);
     assert.deepEqual(actual(planQuery(query, catalog, { kind: 'batch' }, []).plan).sort(), rows, 'batch plan');
     assert.deepEqual(actual(planQuery(query, catalog, { kind: 'job', firstNodeId: 1, relationId: 9, relationName: 'v' }, []).plan).sort(), rows, 'job plan');
+    assert.deepEqual((await executed(planQuery(query, catalog, { kind: 'batch' }, []).plan, true)).sort(), rows, 'batch plan, executed');
+    assert.deepEqual((await executed(planQuery(query, catalog, { kind: 'job', firstNodeId: 1, relationId: 9, relationName: 'v' }, []).plan, false)).sort(), rows, 'job plan, executed');
   });
 }
 for (const sql of BATCH_ONLY) {

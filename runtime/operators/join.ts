@@ -23,6 +23,7 @@ import { keyEncoder, type KeyBatch, type KeyEncoder, type RowBytes, rowEncoder }
 import type { Operator, OperatorContext } from '../operator.js';
 import type { GroupTable, GroupVisitor } from '../state/table.js';
 import { datumRow, gather } from '../vectors.js';
+import { consolidate } from '../zset.js';
 
 interface Side {
   readonly types: readonly SqlType[];
@@ -48,11 +49,14 @@ export class JoinOperator implements Operator {
   readonly #residual: RowFunction | null;
   readonly #emitsPairs: boolean;
   readonly #presence: 'none' | 'semi' | 'anti';
+  /** Batch queries: output of a join that takes rows back (outer, anti) waits for the end, so that readers see inserts only. */
+  #held: Batch[] | null;
   #prepared: { readonly batch: Batch; readonly input: number; readonly keys: KeyBatch } | null = null;
 
   constructor(node: JoinNode, context: OperatorContext, left: readonly Column[], right: readonly Column[]) {
     this.node = node;
     this.#context = context;
+    this.#held = context.batchMode && node.kind !== 'inner' && node.kind !== 'semi' ? [] : null;
     const side = (k: 0 | 1, columns: readonly Column[], keys: readonly number[], appendOnly: boolean, preserved: boolean): Side => {
       const types = columns.map(c => c.type);
       return {
@@ -71,6 +75,18 @@ export class JoinOperator implements Operator {
     this.#single = new BatchBuilder(this.#emitsPairs ? both : left.map(c => c.type));
     this.#filter = node.residual === null ? null : compileFilter(node.residual, both);
     this.#residual = node.residual === null ? null : interpret(node.residual);
+  }
+
+  #emit(batch: Batch): void {
+    if (this.#held === null) this.#context.emit(batch);
+    else this.#held.push(batch);
+  }
+
+  end(): void {
+    if (this.#held === null) return;
+    const held = this.#held;
+    this.#held = [];
+    for (const batch of consolidate(this.#emitsPairs ? [...this.#sides[0].types, ...this.#sides[1].types] : this.#sides[0].types, held, null, false)) this.#context.emit(batch);
   }
 
   prefetch(batch: Batch, input: number): Promise<void> | null {
@@ -93,7 +109,7 @@ export class JoinOperator implements Operator {
     else if (this.#residual === null) this.#withPresence(batch, keys, rows, own, other);
     else this.#withResidual(batch, keys, rows, own, other, this.#residual);
     this.#flushPairs();
-    if (this.#single.length > 0) this.#context.emit(this.#single.finish());
+    if (this.#single.length > 0) this.#emit(this.#single.finish());
   }
 
   #store(side: Side, keys: KeyBatch, i: number, rows: RowBytes, weight: number): void {
@@ -145,10 +161,10 @@ export class JoinOperator implements Operator {
   #flushPairs(): void {
     if (this.#pairs.length === 0) return;
     const pairs = this.#pairs.finish();
-    if (this.#filter === null) { this.#context.emit(pairs); return; }
+    if (this.#filter === null) { this.#emit(pairs); return; }
     const kept = this.#filter(pairs, this.#context.session);
-    if (kept.count === pairs.length) this.#context.emit(pairs);
-    else if (kept.count > 0) this.#context.emit(gather(pairs, kept.rows, kept.count));
+    if (kept.count === pairs.length) this.#emit(pairs);
+    else if (kept.count > 0) this.#emit(gather(pairs, kept.rows, kept.count));
   }
 
   /** A row of one side alone: beside NULLs (outer), or as it is (semi, anti: left rows only). */
