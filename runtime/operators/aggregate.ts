@@ -187,7 +187,8 @@ export class AggregateOperator implements Operator {
     if (this.#slots.length >= n) return;
     this.#slots = new Int32Array(n);
     this.#at = new Int32Array(n);
-    this.#pages = new Array<Float64Array>(n).fill(new Float64Array(0));
+    const nowhere = new Float64Array(0);
+    this.#pages = Array.from({ length: n }, () => nowhere);
     this.#all = Int32Array.from({ length: n }, (_, i) => i);
   }
 

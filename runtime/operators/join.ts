@@ -2,7 +2,7 @@
  * Join: ΔA⋈B, then A grows by ΔA (and the same for the other side): each batch meets what the other side holds, then is added to its own side.
  *
  * State: one group table a side, keyed by the join key (equality encoding); entries are stored rows, 'bag' for an append-only side, else
- * ordered by their bytes with counts. A NULL in the key matches nothing and is not stored.
+ * ordered by a hash and their bytes, with counts. A NULL in the key matches nothing and is not stored.
  *
  * Outer, semi and anti joins add a term that depends on whether the other side's group is empty: rows with NULLs for the other side
  * (outer), or the left row itself (semi: not empty, anti: empty). It changes when a group goes 0 → n or n → 0; since it is a function of
@@ -14,6 +14,7 @@
 import type { JoinNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
+import { hashBytes } from '../../types/encoding/hash.js';
 import { RowCodec } from '../../types/encoding/row.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
@@ -24,6 +25,9 @@ import type { Operator, OperatorContext } from '../operator.js';
 import type { GroupTable, GroupVisitor } from '../state/table.js';
 import { datumRow, gather } from '../vectors.js';
 import { consolidate } from '../zset.js';
+
+/** An ordered entry's subkey: hash of the row, then the row. Rows of a group have long common beginnings; their hashes differ in the first byte. */
+const ROW_AT = 4;
 
 interface Side {
   readonly types: readonly SqlType[];
@@ -49,6 +53,7 @@ export class JoinOperator implements Operator {
   readonly #residual: RowFunction | null;
   readonly #emitsPairs: boolean;
   readonly #presence: 'none' | 'semi' | 'anti';
+  #subkey = new Uint8Array(256);
   /** Batch queries: output of a join that takes rows back (outer, anti) waits for the end, so that readers see inserts only. */
   #held: Batch[] | null;
   #prepared: { readonly batch: Batch; readonly input: number; readonly keys: KeyBatch } | null = null;
@@ -114,8 +119,19 @@ export class JoinOperator implements Operator {
 
   #store(side: Side, keys: KeyBatch, i: number, rows: RowBytes, weight: number): void {
     const { data } = rows;
-    if (side.bag) side.table.add(keys, i, data, 0, 0, data, rows.start[i], rows.end[i], weight);
-    else side.table.add(keys, i, data, rows.start[i], rows.end[i], data, 0, 0, weight);
+    const from = rows.start[i];
+    const to = rows.end[i];
+    if (side.bag) { side.table.add(keys, i, data, 0, 0, data, from, to, weight); return; }
+    const length = ROW_AT + to - from;
+    if (this.#subkey.length < length) this.#subkey = new Uint8Array(length * 2);
+    const subkey = this.#subkey;
+    const hash = hashBytes(data, from, to);
+    subkey[0] = hash;
+    subkey[1] = hash >>> 8;
+    subkey[2] = hash >>> 16;
+    subkey[3] = hash >>> 24;
+    for (let p = from, at = ROW_AT; p < to; p++) subkey[at++] = data[p];
+    side.table.add(keys, i, subkey, 0, length, data, 0, 0, weight);
   }
 
   #inner(batch: Batch, keys: KeyBatch, rows: RowBytes, own: Side, other: Side): void {
@@ -143,7 +159,7 @@ export class JoinOperator implements Operator {
     const at = builder.length;
     const n = own.types.length;
     for (let c = 0; c < n; c++) builder.columns[own.first + c].appendFrom(at, batch.columns[c], this.#row);
-    builder.appendStoredColumns(data, other.bag ? payStart : subStart, other.first, other.types.length);
+    builder.appendStoredColumns(data, other.bag ? payStart : subStart + ROW_AT, other.first, other.types.length);
     builder.endRow(this.#weight * count);
     return true;
   };
@@ -211,7 +227,7 @@ export class JoinOperator implements Operator {
       if (before === after) continue;
       const sign = this.#shows(other, after) ? 1 : -1;
       other.table.visit(keys, i, false, (data, subStart, _subEnd, payStart, _payEnd, count) => {
-        this.#addSingle(other, first => { this.#single.appendStoredColumns(data, other.bag ? payStart : subStart, first, other.types.length); }, sign * count);
+        this.#addSingle(other, first => { this.#single.appendStoredColumns(data, other.bag ? payStart : subStart + ROW_AT, first, other.types.length); }, sign * count);
         return true;
       });
     }
@@ -252,7 +268,7 @@ export class JoinOperator implements Operator {
 function rowsOf(side: Side, keys: KeyBatch, i: number): { readonly row: readonly Datum[]; readonly count: number }[] {
   const found: { row: readonly Datum[]; count: number }[] = [];
   side.table.visit(keys, i, false, (data, subStart, subEnd, payStart, payEnd, count) => {
-    found.push({ row: side.bag ? side.codec.decode(data, payStart, payEnd) : side.codec.decode(data, subStart, subEnd), count });
+    found.push({ row: side.bag ? side.codec.decode(data, payStart, payEnd) : side.codec.decode(data, subStart + ROW_AT, subEnd), count });
     return true;
   });
   return found;

@@ -9,7 +9,7 @@ import type { Batch } from '../batch.js';
 import { CONSTANT_CONTEXT } from '../codegen/interpret.js';
 import { draw } from '../drawn.js';
 import { Driver } from '../driver.js';
-import type { Barrier, Operator, OperatorContext } from '../operator.js';
+import type { Barrier, OperatorContext } from '../operator.js';
 import { PackedGroupTable, NODES_TABLE } from '../state/grouptable.js';
 import { PageAllocator } from '../state/pages.js';
 import { type ColdStore, type ColdValue, HashStateTable, type StateTableOptions } from '../state/statetable.js';
