@@ -23,11 +23,13 @@ interface Member { thread: Worker; rpc: Rpc<MainMethods, WorkerMethods>; answere
 export class WorkerPool {
   readonly #members: Member[] = [];
   readonly #events: PoolEvents;
-  readonly #data: Omit<WorkerData, 'index'>;
+  readonly #data: Omit<WorkerData, 'index' | 'workers'>;
+  readonly #size: number;
   readonly #ping: NodeJS.Timeout;
   #closing = false;
 
-  constructor(size: number, data: Omit<WorkerData, 'index'>, events: PoolEvents) {
+  constructor(size: number, data: Omit<WorkerData, 'index' | 'workers'>, events: PoolEvents) {
+    this.#size = size;
     this.#events = events;
     this.#data = data;
     for (let i = 0; i < size; i++) this.#members.push(this.#start(i));
@@ -57,7 +59,7 @@ export class WorkerPool {
   }
 
   #start(index: number): Member {
-    const workerData: WorkerData = { index, ...this.#data };
+    const workerData: WorkerData = { index, workers: this.#size, ...this.#data };
     const thread = new Worker(new URL('./worker.js', import.meta.url), { workerData, name: `millrace-${index}` });
     const rpc = new Rpc<MainMethods, WorkerMethods>(
       { postMessage: (message, transfer) => { thread.postMessage(message, transfer as readonly ArrayBuffer[] | undefined ?? []); } },

@@ -17,6 +17,9 @@ import type { DeadLetterInfo, OperatorInfo, SinkInfo, SourceInfo, StateTableInfo
 export interface WorkerData {
   readonly index: number;
   readonly dataDir: string;
+  /** Workers in the pool: places of subtasks follow from it. */
+  readonly workers: number;
+  /** Module that exports `connectors`. */
   readonly connectorsModule: string;
 }
 
@@ -37,7 +40,7 @@ export interface DeploySpec {
   readonly name: string;
   readonly plan: Plan;
   readonly settings: JobSettings;
-  /** Bytes of state all the job's tasks of this worker may hold in memory. */
+  /** Bytes of state that all the job's tasks of this worker together may hold in memory. */
   readonly stateMemory: number;
   /** Folder that holds `<job id>/chk-<N>`. */
   readonly checkpointRoot: string;
@@ -94,6 +97,7 @@ export interface QuerySpec {
   readonly logPosition: number;
 }
 
+/** Every task that keeps rows of the node opens a reader under this id in its worker. */
 export interface PinSpec { readonly pinId: number; readonly nodeId: number; readonly fields: readonly number[] }
 export interface Pin { readonly worker: number; readonly pinId: number }
 

@@ -119,7 +119,7 @@ export class JobPart {
     const state = await TaskState.restore({
       task: name, nodeIds: fragment.nodes.map(n => n.id), maxParallelism,
       keyGroupFirst: firstKeyGroup(subtask, fragment.parallelism, maxParallelism), keyGroupLast: firstKeyGroup(subtask + 1, fragment.parallelism, maxParallelism) - 1,
-      kv: this.#kv, storage: new CheckpointStorage(realFiles, spec.checkpointRoot, spec.jobId), memoryBytes: spec.stateMemory,
+      kv: this.#kv, storage: new CheckpointStorage(realFiles, spec.checkpointRoot, spec.jobId), memoryBytes: Math.floor(spec.stateMemory / spec.tasks.length),
       onDirtyLimit: () => { host.wantCheckpoint({ jobId: spec.jobId, attempt: spec.attempt }); },
       onBackgroundError: e => { host.log('error', 'state could not be applied', { job: spec.name, task: name, error: String(e) }); },
       now: () => host.env.now(),
