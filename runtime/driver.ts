@@ -39,7 +39,7 @@ class Node {
   readonly counts: NodeCounts = { rowsIn: 0, rowsOut: 0, batchesIn: 0, watermarkUs: -Infinity, busyMs: 0 };
   constructor(id: number, inputs: number) {
     this.id = id;
-    this.inputWatermarks = new Array<number>(Math.max(inputs, 1)).fill(-Infinity);
+    this.inputWatermarks = Array.from({ length: Math.max(inputs, 1) }, () => -Infinity);
   }
 }
 

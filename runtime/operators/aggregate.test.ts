@@ -117,6 +117,27 @@ test('float sums do not drift: retraction gives back the bits, order changes not
   assert.equal(await sum([5e-324, 5e-324]), '+ 1e-323 5e-324');
 });
 
+test('in a batch query lists come in the order of arrival; in a job in the order of the rows, whatever the arrival', async () => {
+  const calls = [call('array_agg(anynonarray)', [1], arrayOf(INT4)), call('json_agg(anyelement)', [1], { kind: 'json' }), call('json_object_agg(any,any)', [0, 1], { kind: 'json' })];
+  const rows = '+ a 3\n+ a 1\n+ a .\n+ a 2';
+  const batch = new TestRun(plan([TEXT, INT4], [0], calls), { batchMode: true });
+  await batch.push(1, parseDrawn([TEXT, INT4], rows));
+  await batch.end();
+  assert.equal(batch.draw(2), `+ a {3,1,NULL,2} "[3, 1, null, 2]" ${JSON.stringify('{ "a" : 3, "a" : 1, "a" : null, "a" : 2 }')}`);
+  const job = new TestRun(plan([TEXT, INT4], [0], calls.slice(0, 1)));
+  await job.push(1, parseDrawn([TEXT, INT4], rows));
+  await job.barrier();
+  assert.equal(job.draw(2), '+ a {1,2,3,NULL}');
+});
+
+test('groups are equal by value and keep the key first met', async () => {
+  const types = [{ kind: 'numeric' } as const, INT4];
+  const run = new TestRun(plan(types, [0], [call('count()', [], INT8)]));
+  await run.push(1, parseDrawn(types, '+ 1.0 1\n+ 1.00 2\n+ . 3\n+ . 4'));
+  await run.barrier();
+  assert.equal(run.draw(2), '+ 1.0 2\n+ . 2');
+});
+
 // ---- against PostgreSQL ----
 
 const db = await PGlite.create();

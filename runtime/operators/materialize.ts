@@ -147,7 +147,7 @@ export class MaterializeOperator implements Operator {
     if (this.#listeners.size === 0) return;
     const changes = consolidate(this.#types, this.#changes, this.node.key, this.node.appendOnly);
     this.#changes = [];
-    for (const listener of [...this.#listeners]) listener(barrier.epoch, changes);
+    for (const listener of this.#listeners) listener(barrier.epoch, changes);
   }
 
   /** Changes from the next epoch on; call right after a barrier. Returns the function that ends it. */
