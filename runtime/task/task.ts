@@ -28,6 +28,8 @@ import { taskInfos } from './taskinfos.js';
 
 /** Named limit: work between two turns of the event loop. */
 const YIELD_MS = 8;
+/** Named limit: how long a stop waits for the step in progress (a sink that hangs must not hold up a restart). */
+const STOP_MS = 5000;
 
 export interface TaskEvents {
   passed(arg: EpochPassed): void;
@@ -159,8 +161,10 @@ export class Task {
   async close(): Promise<void> {
     this.#stopped = true;
     this.#wake();
-    await this.#running;
-    await Promise.all(this.#commits.values());
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>(resolve => { timer = setTimeout(resolve, STOP_MS); });
+    await Promise.race([timeout, Promise.all([this.#running, ...this.#commits.values()])]);
+    clearTimeout(timer);
     const closing: Promise<unknown>[] = [];
     for (const { feed } of this.#feeds) closing.push(feed.close());
     for (const sink of this.parts.built.sinks) closing.push(sink.closeWriter());

@@ -1,0 +1,98 @@
+/**
+ * Connectors for the engine's tests, loaded by workers as a server's are. Not used by the server.
+ *   numbers     four splits of (k, v) rows: k = v % keys; `rows` a split, then its end; `per_batch` rows a batch, `pause_ms` between batches
+ *   stuck       a sink whose checkpoint never comes
+ *               with `code` it fails once a split gave `after` rows; with the file `once` only the first time
+ */
+import { existsSync, writeFileSync } from 'node:fs';
+import type { Json } from '../../types/connect.js';
+import { SqlError } from '../../types/error.js';
+import type { Batch } from '../batch.js';
+import type { Connectors, SinkConnector, SourceConnector, SourceContext, SourceReader, SourceSpec, SplitBatch } from '../connector.js';
+
+const SPLITS = 4;
+
+class Numbers implements SourceReader {
+  readonly #spec: SourceSpec;
+  readonly #context: SourceContext;
+  readonly #splits: number[] = [];
+  readonly #at = new Map<number, number>();
+  #turn = 0;
+  #paused = false;
+
+  constructor(spec: SourceSpec, context: SourceContext) {
+    this.#spec = spec;
+    this.#context = context;
+    for (let s = 0; s < SPLITS; s++) if (s % spec.parallelism === spec.subtask) this.#splits.push(s);
+  }
+
+  #option(name: string, fallback: number): number { return Number(this.#spec.options[name] ?? fallback); }
+
+  open(positions: Readonly<Record<string, Json>>): Promise<void> {
+    for (const s of this.#splits) this.#at.set(s, Number(positions[String(s)] ?? 0));
+    return Promise.resolve();
+  }
+
+  next(): SplitBatch | 'idle' | 'end' {
+    const pause = this.#option('pause_ms', 0);
+    if (pause > 0 && !this.#paused) {
+      this.#paused = true;
+      setTimeout(() => { this.#context.wake(); }, pause);
+      return 'idle';
+    }
+    this.#paused = false;
+    const rows = this.#option('rows', 100);
+    for (let k = 0; k < this.#splits.length; k++) {
+      const split = this.#splits[(this.#turn + k) % this.#splits.length];
+      const at = this.#at.get(split) ?? 0;
+      if (at >= rows) continue;
+      this.#turn++;
+      const n = Math.min(this.#option('per_batch', 10), rows - at);
+      this.#at.set(split, at + n);
+      this.#fail(at + n);
+      return { split: String(split), batch: this.#batch(split, at, n) };
+    }
+    return 'end';
+  }
+
+  #fail(rows: number): void {
+    const { code, after, once } = this.#spec.options;
+    if (code === undefined || rows < Number(after)) return;
+    if (once !== undefined) {
+      if (existsSync(once)) return;
+      writeFileSync(once, '');
+    }
+    throw new SqlError(code, 'broken on purpose');
+  }
+
+  #batch(split: number, at: number, n: number): Batch {
+    const keys = this.#option('keys', 7);
+    const k = new Float64Array(n);
+    const v = new Float64Array(n);
+    for (let i = 0; i < n; i++) {
+      v[i] = (at + i) * SPLITS + split;
+      k[i] = v[i] % keys;
+    }
+    return { length: n, columns: [{ form: 'f64', values: k, nulls: null }, { form: 'f64', values: v, nulls: null }], weights: null };
+  }
+
+  positions(): Record<string, Json> { return Object.fromEntries([...this.#at].map(([s, at]) => [String(s), at])); }
+  unreadSplits(): readonly string[] { return []; }
+  progress(): { split: string; position: string; lag: number | null }[] { return [...this.#at].map(([s, at]) => ({ split: String(s), position: String(at), lag: null })); }
+  close(): Promise<void> { return Promise.resolve(); }
+}
+
+const numbers: SourceConnector = { name: 'numbers', description: '', options: [], bounded: () => true, create: (spec, context) => new Numbers(spec, context) };
+
+const stuck: SinkConnector = {
+  name: 'stuck', description: '', options: [], guarantee: 'none', acceptsUpdates: () => 'yes',
+  create: () => ({
+    open: () => Promise.resolve(),
+    write: () => undefined,
+    prepare: () => new Promise<Json>(() => undefined),
+    commit: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  }),
+};
+
+export const connectors: Connectors = { sources: [numbers], sinks: [stuck] };
