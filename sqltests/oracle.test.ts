@@ -22,7 +22,7 @@ const VIEWS: Readonly<Record<string, string>> = {
   averages: 'SELECT g, avg(v) AS av, avg(n) AS an, sum(n) AS sn FROM t GROUP BY g',
   whole: 'SELECT count(*) AS c, sum(v) AS s, min(s) AS mn, max(at) AS mx, bool_and(v > 5) AS ba, bool_or(v > 95) AS bo FROM t',
   filtered: 'SELECT g, count(*) FILTER (WHERE v > 50) AS big, sum(v) FILTER (WHERE v <= 50) AS small FROM t GROUP BY g',
-  having: 'SELECT g, count(*) AS c FROM t GROUP BY g HAVING count(*) > 1',
+  having_c: 'SELECT g, count(*) AS c FROM t GROUP BY g HAVING count(*) > 1',
   distinct_values: 'SELECT DISTINCT g, s FROM t',
   distinct_aggregates: 'SELECT g, count(DISTINCT v) AS dv, sum(DISTINCT v) AS ds, count(DISTINCT s) AS dst FROM t GROUP BY g',
   expression_group: 'SELECT v % 5 AS k, count(*) AS c, max(n) AS mx FROM t GROUP BY v % 5',
@@ -99,7 +99,8 @@ function mutation(rand: (n: number) => number, ids: Readonly<Record<'t' | 'u', S
   return `DELETE FROM ${table} WHERE id >= ${cut} AND id < ${cut + 6}`;
 }
 
-const TEXT = (value: string): string => value;
+/** Every type of the views as the text Postgres sends: bool, int8, int2, int4, text, float8, numeric, timestamp, int4[], text[]. */
+const AS_TEXT = Object.fromEntries([16, 20, 21, 23, 25, 701, 1700, 1114, 1007, 1009].map(oid => [oid, (value: string): string => value]));
 let dir: string;
 let server: Server;
 let client: pg.Client;
@@ -125,7 +126,7 @@ for (const parallelism of [1, 2]) {
     const ids = { t: new Set<number>(), u: new Set<number>() };
     const both = async (sql: string): Promise<void> => { await oracle.exec(sql); await client.query(sql); };
     try {
-      await client.query(`SET parallelism = ${parallelism}; SET checkpoint_interval = '500ms'`);
+      await client.query(`SET parallelism = ${parallelism}; SET checkpoint_interval = '500ms'; SET statement_timeout = '30s'`);
       await both(TABLES);
       // Half of the views see the tables empty, half are created over rows that are there already.
       const names = Object.keys(VIEWS);
@@ -146,7 +147,7 @@ for (const parallelism of [1, 2]) {
         }
         await client.query('FLUSH');
         for (const name of step < 4 ? names.filter((_, i) => i % 2 === 0) : names) {
-          const expected = await oracle.query<(string | null)[]>(`SELECT * FROM ${name}`, [], { rowMode: 'array', parsers: new Proxy({}, { get: () => TEXT, has: () => true }) });
+          const expected = await oracle.query<(string | null)[]>(`SELECT * FROM ${name}`, [], { rowMode: 'array', parsers: AS_TEXT });
           const actual = await client.query({ text: `SELECT * FROM ${name}`, rowMode: 'array' });
           const sorted = (rows: readonly (readonly (string | null)[])[]): string[] => rows.map(r => r.map(v => v ?? '∅').join('|')).sort();
           assert.deepEqual(sorted(actual.rows as (string | null)[][]), sorted(expected.rows as unknown as (string | null)[][]), `${name} at step ${step}, seed ${seed}; changes:\n${done.join(';\n')}`);

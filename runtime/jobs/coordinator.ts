@@ -14,6 +14,7 @@ import type { Plan } from '../../types/plan.js';
 import type { JobSettings } from '../../types/settings.js';
 import type { CheckpointRow } from '../engine.js';
 import type { CheckpointAck } from '../protocol.js';
+import { abortReason, onAbort } from './abort.js';
 import type { History } from './history.js';
 
 export interface CoordinatedJob {
@@ -217,10 +218,9 @@ export class CheckpointCoordinator {
   /** Resolves with the next checkpoint that begins after this call, triggering it as soon as possible. */
   next(signal: AbortSignal): Promise<CheckpointRow> {
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { after: this.#pending?.id ?? this.#nextId - 1, resolve, reject };
-      const abort = (): void => { this.#waiters = this.#waiters.filter(w => w !== waiter); reject(signal.reason instanceof Error ? signal.reason : new SqlError('57014', 'canceling statement due to user request')); };
-      if (signal.aborted) { abort(); return; }
-      signal.addEventListener('abort', abort, { once: true });
+      if (signal.aborted) { reject(abortReason(signal)); return; }
+      const off = onAbort(signal, reason => { this.#waiters = this.#waiters.filter(w => w !== waiter); reject(reason); });
+      const waiter: Waiter = { after: this.#pending?.id ?? this.#nextId - 1, resolve: row => { off(); resolve(row); }, reject: e => { off(); reject(e); } };
       this.#waiters.push(waiter);
       this.#changed = true;
       if (this.#pending === null) this.trigger();

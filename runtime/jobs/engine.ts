@@ -17,6 +17,7 @@ import { Transfer, type Handlers } from '../rpc.js';
 import { subplansOf } from '../subplan.js';
 import { viewNodesOf } from '../task/query.js';
 import { fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
+import { onAbort } from './abort.js';
 import { History } from './history.js';
 import { Job, type JobDeps } from './job.js';
 import { Queue } from './subscriptions.js';
@@ -193,9 +194,7 @@ class LocalEngine implements Engine {
       if (this.#queries.has(queryId)) { this.pool.rpc(worker).notify('queryCancel', { queryId }); this.#endQuery(queryId, null); }
     });
     this.#queries.set(queryId, { worker, types, queue, pins: pins.flat() });
-    const abort = (): void => { queue.fail(options.signal.reason instanceof Error ? options.signal.reason : new SqlError('57014', 'canceling statement due to user request')); };
-    if (options.signal.aborted) abort();
-    else options.signal.addEventListener('abort', abort, { once: true });
+    onAbort(options.signal, reason => { queue.fail(reason); });
     const transfer: ArrayBuffer[] = [];
     const system: { name: string; batches: WireBatch[]; types: SqlType[] }[] = [];
     const named = entriesOf(plan).filter((n): n is RowsNode => n.op === 'rows' && n.system !== null);

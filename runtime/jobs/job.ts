@@ -17,6 +17,7 @@ import type { CheckpointRow, JobInfo, JobSpec, JobStatus, SubscriptionEvent } fr
 import type { WorkerPool } from '../pool.js';
 import type { CheckpointAck, DeploySpec, EpochPassed, Injected, Pin, PinSpec, PortSpec, SubscribeSpec, TaskRef, TaskSpec } from '../protocol.js';
 import { channelKey, channelPairs, cutPlan, type Fragment, workerOf } from '../task/fragment.js';
+import { abortReason, onAbort } from './abort.js';
 import { CheckpointCoordinator } from './coordinator.js';
 import type { History } from './history.js';
 import { isUserError, restartStrategy, type RestartStrategy } from './restart.js';
@@ -484,11 +485,10 @@ export class Job {
   pin(views: readonly ViewRead[], signal: AbortSignal): Promise<readonly (readonly Pin[])[]> {
     if (this.status === 'cancelled') return Promise.reject(new SqlError('55000', `job "${this.name}" is cancelled: its views cannot be read`, { hint: 'DROP the view and create it again.' }));
     return new Promise((resolve, reject) => {
-      const waiter: ReadWaiter = this.#fresh({ views, pins: [], resolve, reject });
-      const abort = (): void => { this.#reads = this.#reads.filter(r => r.resolve !== resolve); reject(signal.reason instanceof Error ? signal.reason : new SqlError('57014', 'canceling statement due to user request')); };
-      if (signal.aborted) { abort(); return; }
-      signal.addEventListener('abort', abort, { once: true });
-      this.#reads.push(waiter);
+      if (signal.aborted) { reject(abortReason(signal)); return; }
+      const off = onAbort(signal, reason => { this.#reads = this.#reads.filter(r => r.reject !== rejected); reject(reason); });
+      const rejected = (e: unknown): void => { off(); reject(e); };
+      this.#reads.push(this.#fresh({ views, pins: [], resolve: pins => { off(); resolve(pins); }, reject: rejected }));
       if (this.live) this.requestBarrier(true);
       else this.#serveReadOnly();
     });
@@ -525,7 +525,7 @@ export class Job {
       this.#taps = this.#taps.filter(t => t.spec.subscriptionId !== subscriptionId);
       for (const worker of this.#workers) this.#deps.pool.rpc(worker).notify('unsubscribe', { subscriptionId });
     });
-    signal.addEventListener('abort', () => { buffer.fail(signal.reason instanceof SqlError ? signal.reason : new SqlError('57014', 'canceling statement due to user request')); }, { once: true });
+    onAbort(signal, reason => { buffer.fail(reason); });
     this.#taps.push({ spec: { nodeId, subscriptionId, snapshot }, buffer });
     if (this.live) this.requestBarrier(true);
     return buffer.events;
@@ -548,8 +548,9 @@ export class Job {
       return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}${this.failure === null ? '' : `: ${this.failure.message}`}`, { hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}';` }));
     }
     return new Promise((resolve, reject) => {
-      const waiter: SeqWaiter = { seq, from: this.#inFlight?.epoch ?? this.#published, resolve, reject };
-      signal.addEventListener('abort', () => { this.#seqWaiters = this.#seqWaiters.filter(w => w !== waiter); reject(signal.reason instanceof Error ? signal.reason : new SqlError('57014', 'canceling statement due to user request')); }, { once: true });
+      if (signal.aborted) { reject(abortReason(signal)); return; }
+      const off = onAbort(signal, reason => { this.#seqWaiters = this.#seqWaiters.filter(w => w !== waiter); reject(reason); });
+      const waiter: SeqWaiter = { seq, from: this.#inFlight?.epoch ?? this.#published, resolve: () => { off(); resolve(); }, reject: e => { off(); reject(e); } };
       this.#seqWaiters.push(waiter);
       this.requestBarrier(true);
     });

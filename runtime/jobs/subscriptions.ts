@@ -118,6 +118,6 @@ export class SubscriptionBuffer {
     this.#queue.push(event);
   }
 
-  fail(error: SqlError): void { this.#queue.fail(error); }
+  fail(error: Error): void { this.#queue.fail(error); }
   end(): void { this.#queue.end(); }
 }
