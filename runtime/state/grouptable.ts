@@ -79,7 +79,13 @@ export class PackedGroupTable implements GroupTable {
 
   add(keys: KeyBatch, i: number, subkey: Uint8Array, subStart: number, subEnd: number, payload: Uint8Array, payStart: number, payEnd: number, count: number): number {
     const roots = this.roots;
-    const root = roots.findOrInsert(keys, i, HEADER);
+    const size = HEADER + entryBytes(subEnd - subStart, payEnd - payStart, count);
+    const root = roots.findOrInsert(keys, i, size);
+    if (roots.inserted) {
+      // A new group in one piece: growing an empty one would move it.
+      this.#first(root, subkey, subStart, subEnd, payload, payStart, payEnd, count);
+      return count === 0 ? 0 : count;
+    }
     const level = roots.page(root).i32[(roots.offset(root) >>> 2) + 2] & 255;
     this.#pathSlot[0] = root;
     if (level > 0) this.#descend(keys, i, level, subkey, subStart, subEnd);
@@ -173,6 +179,25 @@ export class PackedGroupTable implements GroupTable {
   // ---- way down ----
 
   #table(depth: number): HashStateTable { return depth === 0 ? this.roots : this.nodes; }
+
+  #first(slot: number, subkey: Uint8Array, subStart: number, subEnd: number, payload: Uint8Array, payStart: number, payEnd: number, count: number): void {
+    const t = this.roots;
+    if (count === 0) { t.delete(slot); return; }
+    assert(count >= -0x40000000 && count < 0x40000000, 'count of a group entry out of range');
+    const base = t.offset(slot);
+    const page = t.page(slot);
+    page.f64[base >>> 3] = this.#bag ? count : 1;
+    page.i32[(base >>> 2) + 3] = HEADER;
+    this.#write(page.bytes, base + HEADER, subkey, subStart, subEnd, payload, payStart, payEnd, count);
+  }
+
+  #write(bytes: Uint8Array, at: number, subkey: Uint8Array, subStart: number, subEnd: number, payload: Uint8Array, payStart: number, payEnd: number, count: number): void {
+    let p = putVarint(bytes, at, subEnd - subStart);
+    p = putVarint(bytes, p, payEnd - payStart);
+    p = putVarint(bytes, p, zigzag(count));
+    copyBytes(subkey, subStart, subEnd, bytes, p);
+    copyBytes(payload, payStart, payEnd, bytes, p + subEnd - subStart);
+  }
 
   /** Total of the node at the path's end; only its difference is used. */
   #totalOf(depth: number): number {
@@ -341,10 +366,7 @@ export class PackedGroupTable implements GroupTable {
   }
 
   #insert(t: HashStateTable, slot: number, at: number, subkey: Uint8Array, subStart: number, subEnd: number, payload: Uint8Array, payStart: number, payEnd: number, count: number): void {
-    const sub = subEnd - subStart;
-    const pay = payEnd - payStart;
-    const zz = zigzag(count);
-    const need = varintLength(sub) + varintLength(pay) + varintLength(zz) + sub + pay;
+    const need = entryBytes(subEnd - subStart, payEnd - payStart, count);
     const length = t.length(slot);
     t.resize(slot, length + need);
     const base = t.offset(slot);
@@ -355,11 +377,7 @@ export class PackedGroupTable implements GroupTable {
       bytes.copyWithin(base + at + need, base + at, base + length);
       if (page.i32[word] !== 0) page.i32[word] += need;
     } else page.i32[word] = at;
-    let p = putVarint(bytes, base + at, sub);
-    p = putVarint(bytes, p, pay);
-    p = putVarint(bytes, p, zz);
-    copyBytes(subkey, subStart, subEnd, bytes, p);
-    copyBytes(payload, payStart, payEnd, bytes, p + sub);
+    this.#write(bytes, base + at, subkey, subStart, subEnd, payload, payStart, payEnd, count);
   }
 
   /** Removes `size` bytes at `at`. */
@@ -556,6 +574,11 @@ function compare(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bSt
 function zigzag(n: number): number { return ((n << 1) ^ (n >> 31)) >>> 0; }
 
 function varintLength(n: number): number { return n < 0x80 ? 1 : n < 0x4000 ? 2 : n < 0x200000 ? 3 : n < 0x10000000 ? 4 : 5; }
+
+/** Bytes of an entry in its node. */
+function entryBytes(subkey: number, payload: number, count: number): number {
+  return varintLength(subkey) + varintLength(payload) + varintLength(zigzag(count)) + subkey + payload;
+}
 
 function putVarint(bytes: Uint8Array, at: number, n: number): number {
   while (n >= 128) {

@@ -649,7 +649,7 @@ export class HashStateTable implements StateTable {
     const words = this.#words;
     const at = words[w + RECORD] + ((words[w + KEY_LENGTH] + 7) & ~7);
     const bytes = this.#pages.pages[words[w + PAGE]].bytes;
-    if (to - from > 256) bytes.fill(0, at + from, at + to);
+    if (to - from > 64) bytes.fill(0, at + from, at + to);
     else for (let p = at + from; p < at + to; p++) bytes[p] = 0;
   }
 
