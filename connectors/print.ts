@@ -42,5 +42,5 @@ export const printSink: SinkConnector = {
   options: [],
   guarantee: 'none',
   acceptsUpdates: () => 'yes',
-  create: (spec, context) => new PrintWriter(spec, context.log),
+  create: (spec, context) => new PrintWriter(spec, (level, message, fields) => context.log(level, message, fields)),
 };

@@ -194,5 +194,5 @@ export const fileSink: SinkConnector = {
   acceptsUpdates: (options) => (booleanOption(options, CHANGELOG) ? 'yes' : 'no'),
   validate,
   check: (options) => makeFolder(textOption(options, PATH)),
-  create: (spec, context) => new FileWriter(spec, context.log),
+  create: (spec, context) => new FileWriter(spec, (level, message, fields) => context.log(level, message, fields)),
 };

@@ -1,0 +1,480 @@
+/**
+ * kafka: a topic as a stream; every partition is a split, spread over the subtasks by number. Positions are next offsets; they are the
+ * job's, in its checkpoints, and never the group's: with group_id the offsets of completed checkpoints are also committed there, for monitoring.
+ *
+ * One fetch loop per leading broker asks for the owned partitions that have less than PARTITION_BUFFER_BYTES waiting, while all buffers together
+ * hold less than BUFFER_BYTES: a slow job makes the loops wait (backpressure). A response's values become blocks of lines (records.ts), which the
+ * JSON decoder takes whole. New partitions are looked for every DISCOVERY_MS and read from their start.
+ *
+ * Start without a position: scan_startup. scan_until = 'latest' makes the stream bounded: it ends at the offsets that are there when it
+ * first starts (they stand in the positions, so that a restart ends at the same ones).
+ * A broker that is gone is retried with growing pauses for RETRY_MS, with a line in the log; then the job restarts by its strategy (08006). An
+ * offset that retention took away is 55000, never a silent gap.
+ */
+import type { OptionSpec, SourceConnector, SourceContext, SourceReader, SourceSpec, SplitBatch } from '../../runtime/connector.js';
+import type { Vector } from '../../runtime/batch.js';
+import { batchFromDatums } from '../../runtime/vectors.js';
+import type { Json } from '../../types/connect.js';
+import { SqlError } from '../../types/error.js';
+import { Json as JsonDatum, quoteJson } from '../../types/json.js';
+import type { SourceField } from '../../types/plan.js';
+import { SAFE_MAX } from '../../types/value.js';
+import type { Datum } from '../../types/value.js';
+import { blockDecoder, checkFormat } from '../formats/formats.js';
+import type { BadSpan, BlockDecoder } from '../formats/format.js';
+import { checkMetadata, numbers } from '../metadata.js';
+import { ON_ERROR, TIMESTAMP_FORMAT, numberOption, textOption } from '../optionvalues.js';
+import type { Options } from '../optionvalues.js';
+import { ownsIndex } from '../splits.js';
+import { FETCH_API_KEY, SERVERS, TOPIC, checkClientOptions, checkTopic, commitOffsets, fetchVersions, groupOffsets, isTransient, newCluster, toSqlError } from './client.js';
+import type { Cluster, PartitionMetadata } from './client.js';
+import { readFetchResponse, readRecords } from './records.js';
+import type { Chunk, MessageParts } from './records.js';
+
+const PARTITION_BUFFER_BYTES = 2 << 20;
+const BUFFER_BYTES = 8 << 20;
+const FETCH_BYTES = 4 << 20;
+const FETCH_PARTITION_BYTES = 1 << 20;
+const FETCH_WAIT_MS = 500;
+const FETCH_TIMEOUT_MS = 30_000;
+const DISCOVERY_MS = 30_000;
+const RETRY_MS = 60_000;
+const PAUSE_MIN_MS = 100;
+const PAUSE_MAX_MS = 5000;
+const BAD_RECORD_BYTES_MAX = 4096;
+
+const FORMAT: OptionSpec = { name: 'format', kind: 'text', default: 'json', values: ['json'], description: 'how message values are read: one JSON object each' };
+const STARTUP: OptionSpec = { name: 'scan_startup', kind: 'text', default: 'earliest', values: ['earliest', 'latest', 'timestamp', 'group'], description: 'where a new job begins: the oldest or newest record, scan_timestamp, or the offsets of group_id (the oldest record where it has none)' };
+const TIMESTAMP: OptionSpec = { name: 'scan_timestamp', kind: 'timestamp', description: 'scan_startup = timestamp: the first record of this time or later' };
+const UNTIL: OptionSpec = { name: 'scan_until', kind: 'text', values: ['latest'], description: 'latest = read to what is there now, then end; without it the stream is endless' };
+const GROUP: OptionSpec = { name: 'group_id', kind: 'text', description: 'consumer group that gets the offsets of completed checkpoints, for monitoring' };
+const METADATA = { offset: 'integer', partition: 'integer', timestamp: 'timestamp', key: 'bytes', headers: 'jsonb' } as const;
+
+/** Kafka's error codes in fetch responses. */
+const OFFSET_OUT_OF_RANGE = 1;
+const STALE_LEADER = new Set([3, 5, 6, 9, 56, 74, 75, 100]);
+
+interface Split {
+  readonly partition: number;
+  /** After the last row given. */
+  next: number;
+  /** Where the fetch loop stands. */
+  fetched: number;
+  readonly until: number | null;
+  highWatermark: number;
+  bufferedBytes: number;
+}
+
+class KafkaReader implements SourceReader {
+  readonly #spec: SourceSpec;
+  readonly #context: SourceContext;
+  readonly #topic: string;
+  readonly #decoder: BlockDecoder;
+  readonly #parts: MessageParts;
+  readonly #bounded: boolean;
+  readonly #cluster: Cluster;
+  readonly #splits = new Map<number, Split>();
+  readonly #queue: Chunk[] = [];
+  #bufferedBytes = 0;
+  #chunk: Chunk | null = null;
+  #at = 0;
+  /** End of the chunk's lines that belong to the stream. */
+  #stop = 0;
+  #unfitAt = 0;
+  /** Nodes with a running fetch loop. */
+  readonly #loops = new Map<number, Promise<void>>();
+  #drained: (() => void)[] = [];
+  #failure: SqlError | null = null;
+  #closed = false;
+  #discovery: NodeJS.Timeout | null = null;
+  #discovering: Promise<void> = Promise.resolve();
+  readonly #pauses = new Map<NodeJS.Timeout, () => void>();
+  #failingSinceMs: number | null = null;
+  #idle = false;
+  readonly #bad: (span: BadSpan) => void;
+
+  constructor(spec: SourceSpec, context: SourceContext) {
+    checkMetadata('kafka', METADATA, spec.fields);
+    this.#spec = spec;
+    this.#context = context;
+    this.#topic = textOption(spec.options, TOPIC);
+    this.#decoder = blockDecoder(spec.options, spec.fields);
+    const asks = (name: string): boolean => spec.fields.some((f) => f.metadata === name);
+    this.#parts = { key: asks('key'), headers: asks('headers'), timestamp: asks('timestamp') };
+    this.#bounded = textOption(spec.options, UNTIL) === 'latest';
+    this.#cluster = newCluster(spec.options, (level, message, fields) => context.log(level, message, fields));
+    this.#bad = (span): void => this.#badRecord(span.index, span.reason, this.#chunk?.block.subarray(span.start, span.end) ?? new Uint8Array(0));
+  }
+
+  async open(positions: Readonly<Record<string, Json>>): Promise<void> {
+    try {
+      await this.#cluster.connect();
+      await this.#cluster.addTargetTopic(this.#topic);
+      const partitions = this.#partitions();
+      if (this.#topicPartitions().length === 0) throw new SqlError('42704', `topic "${this.#topic}" does not exist in Kafka at ${textOption(this.#spec.options, SERVERS)}`);
+      await this.#start(partitions, positions);
+    } catch (e) {
+      await this.#cluster.disconnect().catch(() => undefined);
+      throw toSqlError(e, this.#spec.options, this.#topic);
+    }
+    if (!this.#bounded) this.#discovery = setInterval(() => { this.#discovering = this.#discover(); }, DISCOVERY_MS);
+    this.#fetchAll();
+  }
+
+  /** Empty while the cluster is not connected. */
+  #topicPartitions(): readonly PartitionMetadata[] {
+    try {
+      return this.#cluster.findTopicPartitionMetadata(this.#topic);
+    } catch (e) {
+      if (e instanceof Error && e.name === 'KafkaJSTopicMetadataNotLoaded') return [];
+      throw e;
+    }
+  }
+
+  /** Owned partitions. */
+  #partitions(): number[] {
+    return this.#topicPartitions().map((p) => p.partitionId).filter((p) => ownsIndex(p, this.#spec.subtask, this.#spec.parallelism)).sort((a, b) => a - b);
+  }
+
+  async #start(partitions: readonly number[], positions: Readonly<Record<string, Json>>): Promise<void> {
+    const restored = new Map<number, { offset: number; until: number | null }>();
+    for (const p of partitions) {
+      const at = positions[String(p)];
+      if (typeof at === 'object' && at !== null && 'offset' in at && typeof at.offset === 'number') restored.set(p, { offset: at.offset, until: 'until' in at && typeof at.until === 'number' ? at.until : null });
+    }
+    const fresh = partitions.filter((p) => !restored.has(p));
+    // After a restore a partition without a position is one that came since: it is read whole.
+    const start = Object.keys(positions).length > 0 ? await this.#offsets(fresh, 'earliest') : await this.#startup(fresh);
+    const ends = this.#bounded ? await this.#offsets(fresh, 'latest') : null;
+    for (const p of partitions) {
+      const r = restored.get(p);
+      const next = r?.offset ?? start.get(p) ?? 0;
+      this.#splits.set(p, { partition: p, next, fetched: next, until: r !== undefined ? r.until : ends === null ? null : Math.max(ends.get(p) ?? next, next), highWatermark: -1, bufferedBytes: 0 });
+    }
+  }
+
+  async #startup(partitions: readonly number[]): Promise<Map<number, number>> {
+    const mode = textOption(this.#spec.options, STARTUP);
+    if (mode === 'earliest' || mode === 'latest' || partitions.length === 0) return this.#offsets(partitions, mode === 'latest' ? 'latest' : 'earliest');
+    const out = await this.#offsets(partitions, mode === 'timestamp' ? 'latest' : 'earliest');
+    if (mode === 'group') {
+      for (const [p, offset] of await groupOffsets(this.#cluster, textOption(this.#spec.options, GROUP), this.#topic, partitions)) out.set(p, offset);
+      return out;
+    }
+    const fromTimestamp = Math.floor((numberOption(this.#spec.options, TIMESTAMP) ?? 0) / 1000);
+    const [found] = await this.#cluster.fetchTopicsOffset([{ topic: this.#topic, partitions: partitions.map((partition) => ({ partition })), fromTimestamp }]);
+    for (const p of found.partitions) if (Number(p.offset) >= 0) out.set(p.partition, Number(p.offset));
+    return out;
+  }
+
+  async #offsets(partitions: readonly number[], which: 'earliest' | 'latest'): Promise<Map<number, number>> {
+    const out = new Map<number, number>();
+    if (partitions.length === 0) return out;
+    const [found] = await this.#cluster.fetchTopicsOffset([{ topic: this.#topic, partitions: partitions.map((partition) => ({ partition })), fromBeginning: which === 'earliest' }]);
+    for (const p of found.partitions) out.set(p.partition, Number(p.offset));
+    return out;
+  }
+
+  async #discover(): Promise<void> {
+    try {
+      await this.#cluster.refreshMetadata();
+      const fresh = this.#partitions().filter((p) => !this.#splits.has(p));
+      if (fresh.length > 0) {
+        const start = await this.#offsets(fresh, 'earliest');
+        for (const p of fresh) {
+          const next = start.get(p) ?? 0;
+          this.#splits.set(p, { partition: p, next, fetched: next, until: null, highWatermark: -1, bufferedBytes: 0 });
+        }
+        this.#context.log('info', `topic ${this.#topic} has new partitions`, { partitions: fresh });
+      }
+      this.#fetchAll();
+    } catch (e) {
+      // The fetch loops meet the same failure and give up in time.
+      this.#context.log('debug', `looking for new partitions of topic ${this.#topic} failed`, { reason: e instanceof Error ? e.message : String(e) });
+    }
+  }
+
+  #wanted(node: number): Split[] {
+    const leaders = new Map(this.#topicPartitions().map((p) => [p.partitionId, p.leader]));
+    return [...this.#splits.values()].filter((s) => leaders.get(s.partition) === node && (s.until === null || s.fetched < s.until));
+  }
+
+  /** Starts a loop for each leader that has none. */
+  #fetchAll(): void {
+    if (this.#closed || this.#failure !== null) return;
+    for (const p of this.#topicPartitions()) {
+      const split = this.#splits.get(p.partitionId);
+      if (split === undefined || this.#loops.has(p.leader) || (split.until !== null && split.fetched >= split.until)) continue;
+      const loop = this.#fetchLoop(p.leader).finally(() => this.#loops.delete(p.leader));
+      this.#loops.set(p.leader, loop);
+    }
+  }
+
+  async #fetchLoop(node: number): Promise<void> {
+    let pauseMs = PAUSE_MIN_MS;
+    while (!this.#closed && this.#failure === null) {
+      try {
+        const wanted = this.#wanted(node);
+        if (wanted.length === 0) break;
+        const free = this.#bufferedBytes >= BUFFER_BYTES ? [] : wanted.filter((s) => s.bufferedBytes < PARTITION_BUFFER_BYTES);
+        if (free.length === 0) {
+          await new Promise<void>((resolve) => this.#drained.push(resolve));
+          continue;
+        }
+        const stale = await this.#fetch(node, free);
+        if (this.#failingSinceMs !== null) this.#context.log('info', `Kafka answers again for topic ${this.#topic}`, { afterMs: this.#context.now() - this.#failingSinceMs });
+        this.#failingSinceMs = null;
+        if (!stale) {
+          pauseMs = PAUSE_MIN_MS;
+          continue;
+        }
+        await this.#pause(pauseMs);
+        await this.#cluster.refreshMetadata();
+      } catch (e) {
+        if (!(await this.#retry(e, pauseMs))) return;
+      }
+      pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS);
+      // Leaders may have moved: other nodes take over their partitions.
+      queueMicrotask(() => this.#fetchAll());
+    }
+    if (this.#bounded) this.#wake();
+  }
+
+  /** False when this failure is final. */
+  async #retry(e: unknown, pauseMs: number): Promise<boolean> {
+    if (this.#closed) return false;
+    const error = toSqlError(e, this.#spec.options, this.#topic);
+    // A topic seems unknown for a moment while a broker starts.
+    const transient = isTransient(error) || error.code === '42704';
+    const now = this.#context.now();
+    if (this.#failingSinceMs === null) this.#context.log('warn', `${error.message}; retrying`, { topic: this.#topic });
+    this.#failingSinceMs ??= now;
+    if (!transient || now - this.#failingSinceMs > RETRY_MS) {
+      this.#fail(error);
+      return false;
+    }
+    await this.#pause(pauseMs);
+    await this.#cluster.refreshMetadata().catch(() => this.#cluster.connect().catch(() => undefined));
+    return !this.#closed;
+  }
+
+  #fail(error: SqlError): void {
+    this.#failure ??= error;
+    this.#wake();
+    this.#resume();
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#pauses.delete(timer);
+        resolve();
+      }, ms);
+      this.#pauses.set(timer, resolve);
+    });
+  }
+
+  #resume(): void {
+    const waiting = this.#drained;
+    this.#drained = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #wake(): void {
+    if (!this.#idle || this.#closed) return;
+    this.#idle = false;
+    this.#context.wake();
+  }
+
+  /** One request; true when a partition's leader is elsewhere. */
+  async #fetch(node: number, splits: readonly Split[]): Promise<boolean> {
+    const broker = await this.#cluster.findBroker({ nodeId: String(node) });
+    const wire = broker.lookupRequest(FETCH_API_KEY, fetchVersions)({
+      maxWaitTime: FETCH_WAIT_MS, minBytes: 1, maxBytes: FETCH_BYTES, isolationLevel: 1, rackId: '',
+      topics: [{ topic: this.#topic, partitions: splits.map((s) => ({ partition: s.partition, fetchOffset: String(s.fetched), maxBytes: FETCH_PARTITION_BYTES })) }],
+    });
+    const version = wire.request.apiVersion;
+    const raw = await this.#send(broker, { request: wire.request, response: { decode: (b) => Promise.resolve(b), parse: (d) => Promise.resolve(d) }, requestTimeout: FETCH_TIMEOUT_MS });
+    if (this.#closed) return false;
+    const response = readFetchResponse(raw, version);
+    let stale = response.errorCode !== 0;
+    for (const f of response.partitions) {
+      const split = this.#splits.get(f.partition);
+      if (split === undefined) continue;
+      if (STALE_LEADER.has(f.errorCode)) stale = true;
+      else if (f.errorCode === OFFSET_OUT_OF_RANGE) await this.#outOfRange(split);
+      else if (f.errorCode !== 0) throw new SqlError(f.errorCode === 29 ? '42501' : '08006', `reading partition ${f.partition} of topic "${this.#topic}" failed with Kafka's error code ${f.errorCode}`);
+      else {
+        split.highWatermark = f.highWatermark;
+        this.#take(split, readRecords(f, split.fetched, this.#parts));
+      }
+    }
+    return stale;
+  }
+
+  async #send(broker: Awaited<ReturnType<Cluster['findBroker']>>, request: Parameters<typeof broker.connectionPool.send>[0]): Promise<Buffer> {
+    try {
+      const raw = await broker.connectionPool.send(request);
+      if (!Buffer.isBuffer(raw)) throw new SqlError('XX000', 'internal error: a fetch response is no buffer');
+      return raw;
+    } catch (e) {
+      if (e instanceof Error && e.name === 'KafkaJSConnectionClosedError') await broker.disconnect();
+      throw e;
+    }
+  }
+
+  async #outOfRange(split: Split): Promise<void> {
+    const first = (await this.#offsets([split.partition], 'earliest')).get(split.partition) ?? -1;
+    const last = (await this.#offsets([split.partition], 'latest')).get(split.partition) ?? -1;
+    throw new SqlError('55000', `offset ${split.fetched} of partition ${split.partition} of topic "${this.#topic}" is not there any more`, {
+      detail: `The partition has offsets ${first} to ${last}.`, hint: 'The topic\'s retention took it away, or the topic was deleted and created anew. Drop the job and create it again to read from what is there.',
+    });
+  }
+
+  #take(split: Split, chunk: Chunk | null): void {
+    if (chunk === null) return;
+    split.fetched = chunk.next;
+    split.bufferedBytes += chunk.to;
+    this.#bufferedBytes += chunk.to;
+    this.#queue.push(chunk);
+    this.#wake();
+  }
+
+  next(): SplitBatch | 'idle' | 'end' {
+    for (;;) {
+      const batch = this.#decode();
+      if (batch !== null) return batch;
+      const chunk = this.#queue.shift();
+      if (chunk === undefined) break;
+      this.#chunk = chunk;
+      this.#at = 0;
+      this.#unfitAt = 0;
+      this.#stop = chunkEnd(chunk, this.#splits.get(chunk.partition)?.until ?? null);
+      this.#decoder.begin(chunk.block);
+    }
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#bounded && [...this.#splits.values()].every((s) => s.until !== null && s.fetched >= s.until)) return 'end';
+    this.#idle = true;
+    return 'idle';
+  }
+
+  #decode(): SplitBatch | null {
+    const chunk = this.#chunk;
+    if (chunk === null) return null;
+    const split = this.#splits.get(chunk.partition);
+    if (split === undefined) return null;
+    const stop = this.#stop;
+    if (this.#at < stop) this.#at = this.#decoder.decode(this.#at, stop, Infinity, this.#bad);
+    const lines = this.#decoder.lines;
+    while (this.#unfitAt < chunk.unfit.length && chunk.unfit[this.#unfitAt].index < lines) {
+      const u = chunk.unfit[this.#unfitAt++];
+      this.#badRecord(u.index, u.reason, u.raw);
+    }
+    const done = this.#at >= stop;
+    split.next = done ? (stop < chunk.to && split.until !== null ? split.until : chunk.next) : chunk.offsets[lines];
+    const batch = this.#decoder.rows === 0 ? null : this.#decoder.finish((f, rows, _, index) => this.#metadata(chunk, f, rows, index));
+    if (done) {
+      this.#chunk = null;
+      split.bufferedBytes -= chunk.to;
+      this.#bufferedBytes -= chunk.to;
+      this.#resume();
+    }
+    return batch === null ? null : { split: String(chunk.partition), batch };
+  }
+
+  #metadata(chunk: Chunk, f: SourceField, rows: number, index: Int32Array): Vector {
+    switch (f.metadata) {
+      case 'offset': return numbers(rows, (i) => chunk.offsets[index[i]]);
+      case 'partition': return numbers(rows, () => chunk.partition);
+      case 'timestamp': return numbers(rows, (i) => (chunk.timestampsMs?.[index[i]] ?? 0) * 1000);
+      default: {
+        const values: Datum[][] = [];
+        for (let i = 0; i < rows; i++) values.push([f.metadata === 'key' ? keyDatum(f, chunk.keys?.[index[i]] ?? null) : headersDatum(chunk.headers?.[index[i]] ?? [])]);
+        return batchFromDatums([f.type], values).columns[0];
+      }
+    }
+  }
+
+  #badRecord(index: number, reason: string, raw: Uint8Array): void {
+    const chunk = this.#chunk;
+    if (chunk === null) return;
+    this.#context.badRecord({ split: String(chunk.partition), position: `${this.#topic} partition ${chunk.partition} offset ${chunk.offsets[index]}`, reason, raw: raw.subarray(0, BAD_RECORD_BYTES_MAX) });
+  }
+
+  positions(): Record<string, Json> {
+    return Object.fromEntries([...this.#splits.values()].map((s) => [String(s.partition), s.until === null ? { offset: s.next } : { offset: s.next, until: s.until }]));
+  }
+
+  unreadSplits(): readonly string[] {
+    return [];
+  }
+
+  progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[] {
+    return [...this.#splits.values()].map((s) => ({ split: String(s.partition), position: String(s.next), lag: s.highWatermark < 0 ? null : Math.max((s.until ?? s.highWatermark) - s.next, 0) }));
+  }
+
+  async committed(positions: Readonly<Record<string, Json>>): Promise<void> {
+    const group = textOption(this.#spec.options, GROUP);
+    if (group === '' || this.#closed) return;
+    const offsets = new Map<number, number>();
+    for (const s of this.#splits.keys()) {
+      const at = positions[String(s)];
+      if (typeof at === 'object' && at !== null && 'offset' in at && typeof at.offset === 'number' && at.offset <= SAFE_MAX) offsets.set(s, at.offset);
+    }
+    if (offsets.size === 0) return;
+    try {
+      await commitOffsets(this.#cluster, group, this.#topic, offsets);
+    } catch (e) {
+      this.#context.log('warn', `offsets of group ${group} could not be committed (for monitoring only)`, { reason: e instanceof Error ? e.message : String(e) });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#discovery !== null) clearInterval(this.#discovery);
+    for (const [timer, resolve] of this.#pauses) {
+      clearTimeout(timer);
+      resolve();
+    }
+    this.#resume();
+    await this.#cluster.disconnect().catch(() => undefined);
+    await Promise.allSettled([...this.#loops.values(), this.#discovering]);
+  }
+}
+
+/** Block position of the first message at or after `until`. Before decoding: that puts line ends of unescaped strings into the block. */
+function chunkEnd(chunk: Chunk, until: number | null): number {
+  const messages = chunk.offsets.length;
+  if (until === null || messages === 0 || chunk.offsets[messages - 1] < until) return chunk.to;
+  let at = 0;
+  for (let i = 0; i < messages && chunk.offsets[i] < until; i++) at = chunk.block.indexOf(10, at) + 1;
+  return at;
+}
+
+function keyDatum(f: SourceField, key: Buffer | null): Datum {
+  return key === null ? null : f.type.kind === 'bytea' ? key : key.toString('utf8');
+}
+
+/** Headers as a jsonb object; the last of equal names, values as text. */
+function headersDatum(headers: readonly (readonly [string, Buffer | null])[]): Datum {
+  return JsonDatum.jsonb(`{${headers.map(([k, v]) => `${quoteJson(k)}:${v === null ? 'null' : quoteJson(v.toString('utf8'))}`).join(',')}}`);
+}
+
+function validate(options: Options): void {
+  checkClientOptions(options);
+  checkFormat(options);
+  const startup = textOption(options, STARTUP);
+  if ((startup === 'timestamp') !== (options[TIMESTAMP.name] !== undefined)) throw new SqlError('22023', startup === 'timestamp' ? 'scan_startup = \'timestamp\' needs option "scan_timestamp"' : 'option "scan_timestamp" needs scan_startup = \'timestamp\'');
+  if (startup === 'group' && textOption(options, GROUP) === '') throw new SqlError('22023', 'scan_startup = \'group\' needs option "group_id"');
+}
+
+export const kafkaSource: SourceConnector = {
+  name: 'kafka',
+  description: 'a Kafka topic, all its partitions',
+  options: [TOPIC, SERVERS, FORMAT, STARTUP, TIMESTAMP, UNTIL, GROUP, ON_ERROR, TIMESTAMP_FORMAT],
+  prefixes: ['kafka.'],
+  bounded: (options) => textOption(options, UNTIL) === 'latest',
+  validate,
+  check: checkTopic,
+  create: (spec, context) => new KafkaReader(spec, context),
+};
