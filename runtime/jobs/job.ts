@@ -119,7 +119,6 @@ export class Job {
   async start(): Promise<void> {
     const readOnly = !this.live;
     await this.#serial(() => this.#deploy(readOnly, null));
-    if (!readOnly) this.#setStatus('running', null);
   }
 
   #serial<T>(work: () => Promise<T>): Promise<T> {
@@ -223,6 +222,8 @@ export class Job {
     }));
     this.#coordinator = new CheckpointCoordinator(this.#coordinated(), this.#storage, history, env, retained, chosen?.checkpointId ?? 0);
     if (readOnly) { this.#serveReadOnly(); return; }
+    // Before its sources begin: a task that fails at once must find the job running.
+    this.#setStatus('running', null);
     await Promise.all(this.#workers.map(worker => pool.rpc(worker).call('start', { jobId: this.jobId, attempt })));
     this.#coordinator.schedule();
     this.requestBarrier(true);
@@ -415,7 +416,6 @@ export class Job {
     this.restarts++;
     try {
       await this.#serial(() => this.#deploy(false, null));
-      if (this.status === 'restarting') this.#setStatus('running', null);
     } catch (e) {
       this.#deployed = true;
       this.fail(fromErrorData(toErrorData(e)), null);
@@ -445,7 +445,6 @@ export class Job {
     this.plan = plan;
     try {
       await this.#serial(() => this.#deploy(!wasLive && !fresh, fresh ? plan.nodes.filter(n => !known.has(n.id)).map(n => n.id) : []));
-      if (wasLive || fresh) this.#setStatus('running', null);
     } catch (e) {
       this.plan = before;
       await this.#serial(() => this.#deploy(!wasLive, null)).catch(() => undefined);
