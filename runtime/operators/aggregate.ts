@@ -77,6 +77,8 @@ export class AggregateOperator implements Operator {
   readonly #touched = new KeyList();
   /** Row of each touched group in #old, −1 = the group gave no row. */
   #oldRow = new Int32Array(64);
+  /** Slot of each touched group when it was touched. */
+  #touchedSlot = new Int32Array(64);
   readonly #old: BatchBuilder;
   #prepared: { readonly batch: Batch; readonly keys: KeyBatch } | null = null;
 
@@ -240,7 +242,8 @@ export class AggregateOperator implements Operator {
     const page = this.#table.page(slot).f64;
     const p = this.#table.offset(slot) >>> 3;
     const k = page[p + TOUCHED] - 1;
-    if (k >= 0 && k < this.#touched.length && this.#touched.equals(k, keys, i)) return;
+    // Slot and hash are enough while the entry stays in memory; one that left it and came back is known by its key.
+    if (k >= 0 && k < this.#touched.length && ((this.#touchedSlot[k] === slot && this.#touched.hash[k] === keys.hash[i]) || this.#touched.equals(k, keys, i))) return;
     this.#table.changed(slot);
     let old = -1;
     if (this.#global || page[p + ROWS] > 0) {
@@ -256,7 +259,11 @@ export class AggregateOperator implements Operator {
       const grown = new Int32Array(this.#oldRow.length * 2);
       grown.set(this.#oldRow);
       this.#oldRow = grown;
+      const slots = new Int32Array(grown.length);
+      slots.set(this.#touchedSlot);
+      this.#touchedSlot = slots;
     }
+    this.#touchedSlot[k] = slot;
     this.#oldRow[k] = old;
     this.#table.page(slot).f64[(this.#table.offset(slot) >>> 3) + TOUCHED] = k + 1;
   }
