@@ -62,7 +62,7 @@ export class WorkerPool {
     const workerData: WorkerData = { index, workers: this.#size, ...this.#data };
     const thread = new Worker(new URL('./worker.js', import.meta.url), { workerData, name: `millrace-${index}` });
     const rpc = new Rpc<MainMethods, WorkerMethods>(
-      { postMessage: (message, transfer) => { thread.postMessage(message, transfer as readonly ArrayBuffer[] | undefined ?? []); } },
+      { post: (message, transfer) => { thread.postMessage(message, transfer as readonly ArrayBuffer[] | undefined ?? []); } },
       this.#events.handlers(index), e => { this.#events.noteError(e); });
     const member: Member = { thread, rpc, answeredMs: Date.now() };
     thread.on('message', data => { rpc.receive(data); });

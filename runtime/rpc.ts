@@ -22,7 +22,7 @@ export class Transfer<T> {
 export type Handlers<M> = { [K in keyof M]: (arg: ArgOf<M[K]>) => ResultOf<M[K]> | Transfer<ResultOf<M[K]>> | Promise<ResultOf<M[K]> | Transfer<ResultOf<M[K]>>> };
 
 export interface Link {
-  postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
 }
 
 type Message =
@@ -53,13 +53,13 @@ export class Rpc<Own, Other> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve: value => { resolve(value as ResultOf<Other[K]>); }, reject });
-      this.#link.postMessage({ m: 'call', id, method, arg }, transfer);
+      this.#link.post({ m: 'call', id, method, arg }, transfer);
     });
   }
 
   /** One way; an error in the handler goes to the other side's onNoteError. */
   notify<K extends keyof Other & string>(method: K, arg: ArgOf<Other[K]>, transfer?: readonly ArrayBuffer[]): void {
-    if (this.#closed === null) this.#link.postMessage({ m: 'note', method, arg }, transfer);
+    if (this.#closed === null) this.#link.post({ m: 'note', method, arg }, transfer);
   }
 
   /** To be called with every message of the link. */
@@ -79,10 +79,10 @@ export class Rpc<Own, Other> {
       case 'call':
         this.#run(message.method, message.arg).then(
           value => {
-            if (value instanceof Transfer) this.#link.postMessage({ m: 'ok', id: message.id, value: value.value }, value.list);
-            else this.#link.postMessage({ m: 'ok', id: message.id, value });
+            if (value instanceof Transfer) this.#link.post({ m: 'ok', id: message.id, value: value.value }, value.list);
+            else this.#link.post({ m: 'ok', id: message.id, value });
           },
-          (e: unknown) => { this.#link.postMessage({ m: 'err', id: message.id, error: toErrorData(e) }); },
+          (e: unknown) => { this.#link.post({ m: 'err', id: message.id, error: toErrorData(e) }); },
         );
     }
   }

@@ -37,7 +37,7 @@ const queries = new Map<number, Query>();
 /** Ends of the subscription's parts: one for each of the view's tasks here. */
 const taps = new Map<number, (() => void)[]>();
 
-const rpc = new Rpc<WorkerMethods, MainMethods>({ postMessage: (message, transfer) => { port.postMessage(message, transfer ?? []); } }, {
+const rpc = new Rpc<WorkerMethods, MainMethods>({ post: (message, transfer) => { port.postMessage(message, transfer ?? []); } }, {
   async deploy(spec) {
     const before = deploying.get(spec.jobId) ?? Promise.resolve();
     const run = before.catch(() => undefined).then(async () => {
@@ -141,13 +141,13 @@ async function stop(jobId: number): Promise<void> {
 }
 
 async function chunk(pinId: number): Promise<Batch | null> {
-  const pin = pins.get(pinId);
-  while (pin !== undefined && pin.readers.length > 0) {
-    const [reader] = pin.readers;
+  const readers = pins.get(pinId)?.readers ?? [];
+  while (readers.length > 0) {
+    const [reader] = readers;
     const batch = await reader.next();
     if (batch !== null) return batch;
     reader.close();
-    pin.readers.shift();
+    readers.shift();
   }
   pins.delete(pinId);
   return null;

@@ -86,7 +86,6 @@ export class Task {
   #dirty = false;
   #endTold = false;
   #endDone = false;
-  #lastBarrierMs = 0;
   rowsIn = 0;
   busyMs = 0;
   idleMs = 0;
@@ -292,7 +291,7 @@ export class Task {
       raw = next;
     }
     const batch = slot.feed.take(raw);
-    if (batch === 'idle') return slot.idle ? false : true;
+    if (batch === 'idle') return !slot.idle;
     if (batch === 'end') {
       slot.ended = true;
       if (this.#allEnded() && !this.#endTold) {
@@ -365,7 +364,6 @@ export class Task {
     if (barrier.checkpoint !== null) await this.#checkpoint(injected, { ...times, syncMs: performance.now() - began });
     const changed = this.#dirty;
     this.#dirty = false;
-    this.#lastBarrierMs = this.parts.now();
     this.parts.events.passed({
       ...this.ref, epoch: barrier.epoch, changed, ended: this.#endDone,
       caughtUp: this.#feeds.every(f => f.feed.backfilled), logPosition: this.#logPosition(),

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { MessageChannel } from 'node:worker_threads';
+import { INT8 } from '../../types/sqltype.js';
+import type { Batch } from '../batch.js';
+import { CHANNEL_BYTES_MAX, localChannel, portIn, portOut, type ChannelIn, type ChannelOut } from './channel.js';
+
+const batch = (rows: number): Batch => ({ length: rows, columns: [{ form: 'f64', values: new Float64Array(rows).fill(7), nulls: null }], weights: null });
+const BIG = CHANNEL_BYTES_MAX / 8;
+
+async function arrived(channel: ChannelIn): Promise<void> {
+  if (channel.empty) await new Promise<void>(resolve => { channel.wake = resolve; });
+}
+
+async function backpressure(out: ChannelOut, receiver: ChannelIn): Promise<void> {
+  assert.equal(out.full, false);
+  out.send(batch(BIG));
+  assert.equal(out.full, true, 'bytes not taken yet fill it');
+  out.signal({ k: 'watermark', us: 5 });
+  const drained = new Promise<void>(resolve => { out.onDrain(resolve); });
+  await arrived(receiver);
+  const first = receiver.take();
+  assert.ok(first.k === 'batch' && first.batch.length === BIG);
+  await drained;
+  assert.equal(out.full, false);
+  await arrived(receiver);
+  assert.deepEqual(receiver.take(), { k: 'watermark', us: 5 });
+  assert.equal(receiver.empty, true);
+}
+
+test('in one worker: order is kept, the sender is full until the receiver takes', async () => {
+  const channel = localChannel('x');
+  await backpressure(channel.out, channel.in);
+});
+
+test('over a port: order is kept, credit comes back as the receiver takes, the batch stays usable', async () => {
+  const { port1, port2 } = new MessageChannel();
+  const receiver = portIn('x', port2, [INT8]);
+  const out = portOut('x', port1, [INT8]);
+  await backpressure(out, receiver.in);
+  const kept = batch(3);
+  out.send(kept);
+  assert.equal(kept.columns[0].form === 'f64' ? kept.columns[0].values[2] : 0, 7);
+  await arrived(receiver.in);
+  receiver.in.take();
+  const closed = once(port1, 'close');
+  receiver.close();
+  out.close();
+  await closed;
+});
