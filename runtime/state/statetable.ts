@@ -65,6 +65,9 @@ export interface ColdScan {
 export interface StateTableOptions {
   readonly tableId: number;
   readonly maxParallelism: number;
+  /** Key groups of the task: entries stand in these, also where the task's input was not partitioned by this table's key. Absent: all. */
+  readonly keyGroupFirst?: number;
+  readonly keyGroupLast?: number;
   readonly pages: PageAllocator;
   /** Hash of key bytes, the same as in KeyBatch.hash. */
   readonly hash: (data: Uint8Array, start: number, end: number) => number;
@@ -140,7 +143,12 @@ export class HashStateTable implements StateTable {
   }
   get readersOpen(): number { return this.#readers === null ? 0 : this.#readers.length; }
 
-  keyGroup(hash: number): number { return (hash >>> 0) % this.#options.maxParallelism; }
+  /** A keyless view's rows come as they were partitioned before it, if at all; outside the own groups they would meet another task's entries. */
+  keyGroup(hash: number): number {
+    const { maxParallelism, keyGroupFirst: first = 0, keyGroupLast: last = maxParallelism - 1 } = this.#options;
+    const group = (hash >>> 0) % maxParallelism;
+    return group >= first && group <= last ? group : first + group % (last - first + 1);
+  }
 
   // ---- reading and writing one entry ----
 

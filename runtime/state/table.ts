@@ -5,7 +5,7 @@
  * in 8-byte-aligned records of large pages, so that fixed-layout values are read in place as Float64Array. Everything as of the last
  * completed checkpoint is in LevelDB under (table id, key group, key); clean entries are evicted under memory pressure and come back
  * through `prefetch`, in bulk. A `find` that meets an evicted key nobody prefetched reads it with getSync and counts it.
- * Key group of an entry = (hash >>> 0) % maxParallelism.
+ * Key group of an entry = (hash >>> 0) % maxParallelism; where that is not the task's (a keyless view needs no exchange), one of the task's own.
  *
  * Slots are stable until `delete`; page/offset of a value are stable until the next call that may insert, resize or evict
  * (never during one `process` except by the operator's own inserts and resizes).

@@ -373,3 +373,28 @@ test('state restores at another parallelism by key group', async () => {
   await h.state.close();
   await h.kv?.close();
 });
+
+test('a task keeps entries of every hash inside its own key groups, and has them after a restart', async () => {
+  const storage = new CheckpointStorage(realFiles, join(root, 'own-groups'), 7);
+  const kv = await levelDb.open(join(root, 'own-groups-kv'));
+  const keys = Array.from({ length: 500 }, (_, i) => `row ${i}`);
+  const metas: TaskMetadata[] = [];
+  const open = (subtask: number, restored: Parameters<typeof TaskState.restore>[1]): Promise<TaskState> => TaskState.restore({
+    task: `1.${subtask}`, nodeIds: [NODE], keyGroupFirst: subtask * 64, keyGroupLast: subtask * 64 + 63, maxParallelism: KEY_GROUPS, kv, storage, memoryBytes: 1e9,
+  }, restored);
+  for (const subtask of [0, 1]) {
+    const state = await open(subtask, null);
+    for (const key of keys) await put(state.stateTable(TABLE), key, `of ${subtask}`);
+    const files = await state.write(state.freeze(1, 0));
+    state.completed(1);
+    await state.applyNow();
+    metas.push({ task: `1.${subtask}`, subtask, keyGroupFirst: subtask * 64, keyGroupLast: subtask * 64 + 63, nodeIds: [NODE], since: 0, files, operators: {} });
+    await state.close();
+  }
+  for (const subtask of [0, 1]) {
+    const state = await open(subtask, { checkpointId: 1, tasks: metas });
+    assert.deepEqual(await content(state.stateTable(TABLE)), new Map(keys.map((k) => [k, `of ${subtask}`])));
+    await state.close();
+  }
+  await kv.close();
+});

@@ -129,7 +129,7 @@ export class TaskState {
 
   #tableOptions(tableId: number): StateTableOptions {
     return {
-      tableId, maxParallelism: this.#o.maxParallelism, pages: this.#pages, hash: hashBytes, tracking: true, cold: this.#cold,
+      tableId, maxParallelism: this.#o.maxParallelism, keyGroupFirst: this.#o.keyGroupFirst, keyGroupLast: this.#o.keyGroupLast, pages: this.#pages, hash: hashBytes, tracking: true, cold: this.#cold,
       ...(this.#o.onSyncRead === undefined ? {} : { onSyncRead: this.#o.onSyncRead }),
     };
   }
