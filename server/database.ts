@@ -8,7 +8,7 @@
 import path from 'node:path';
 import type { Engine, JobStatus, CheckpointRow } from '../runtime/engine.js';
 import { createEngine } from '../runtime/jobs/engine.js';
-import type { Connectors } from '../runtime/connector.js';
+import type { SinkConnector, SourceConnector } from '../runtime/connector.js';
 import { openDataDirectory, type DataDirectory } from '../storage/datadir.js';
 import { realFiles } from '../storage/filesystem.js';
 import { levelDb } from '../storage/leveldb.js';
@@ -28,7 +28,9 @@ import type { Log } from './log.js';
 export interface DatabaseOptions {
   readonly dataDir: string;
   readonly log: Log;
-  readonly connectors: Connectors;
+  /** Checks a connector's name and options: 42704 and 22023 with hints. From connectors/, which only the composition root knows. */
+  readonly validateSource: (connector: string, options: Readonly<Record<string, string>>) => { readonly connector: SourceConnector; readonly options: Readonly<Record<string, string>> };
+  readonly validateSink: (connector: string, options: Readonly<Record<string, string>>) => { readonly connector: SinkConnector; readonly options: Readonly<Record<string, string>> };
   /** Module that workers import for the same connectors. */
   readonly connectorsModule: URL;
   readonly workers: number;

@@ -4,7 +4,7 @@
  */
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
-import { connectors } from '../connectors/registry.js';
+import { validateOptions } from '../connectors/options.js';
 import { settingSpec, Settings } from '../types/settings.js';
 import { Database } from './database.js';
 import { createLog, type Log } from './log.js';
@@ -43,7 +43,7 @@ export async function open(options: OpenOptions): Promise<Server> {
   const workers = Number(settings.get('workers'));
   const memoryLimit = Number(settings.get('memory_limit'));
   const database = await Database.open({
-    dataDir: path.resolve(options.data), log, connectors, connectorsModule: new URL('../connectors/registry.js', import.meta.url),
+    dataDir: path.resolve(options.data), log, validateSource: (name, given) => validateOptions('source', name, given), validateSink: (name, given) => validateOptions('sink', name, given), connectorsModule: new URL('../connectors/registry.js', import.meta.url),
     workers: workers === 0 ? availableParallelism() : workers, memoryLimit: memoryLimit === 0 ? Math.floor(totalmem() / 2) : memoryLimit,
     settings: Object.fromEntries(Object.entries(options.settings ?? {}).filter(([name]) => settingSpec(name).scope !== 'server')),
   });

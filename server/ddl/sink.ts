@@ -3,7 +3,6 @@ import { planQuery } from '../../planner/plan/planquery.js';
 import { parseStatements } from '../../planner/parse/parser.js';
 import type { PlannedQuery } from '../../planner/planner.js';
 import type { CreateSink, Query } from '../../planner/parse/statement.js';
-import { validateOptions } from '../../connectors/options.js';
 import type { SinkConnector } from '../../runtime/connector.js';
 import type { PlanNode, SinkNode } from '../../types/plan.js';
 import { SqlError, unsupported } from '../../types/error.js';
@@ -20,7 +19,7 @@ export async function createSink(database: Database, statement: CreateSink, sql:
   database.catalog.checkFree(name.schema, name.name, name.position);
   const { connector: connectorName, ...rest } = optionRecord(statement.options);
   if (connectorName === undefined) throw new SqlError('42601', `sink "${name.name}" needs a connector`, { position: name.position, hint: `CREATE SINK ${name.name} AS … WITH (connector = 'file', path = 'out', format = 'json');` });
-  const { connector, options } = database.locate(statement.options, () => validateOptions('sink', connectorName, rest));
+  const { connector, options } = database.locate(statement.options, () => database.options.validateSink(connectorName, rest));
   const id = await database.catalog.allocateId();
   const query = statement.from.kind === 'query' ? statement.from.query : selectAll(statement.from.name.name);
   const plan = (firstNodeId: number): PlannedQuery => planQuery(query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, []);

@@ -2,7 +2,6 @@
 import type { StreamColumn, StreamRelation } from '../../planner/catalog.js';
 import type { CreateStream, StreamColumnDefinition } from '../../planner/parse/statement.js';
 import { bindColumnExpression, bindDefault, resolveType } from '../../planner/bind/column.js';
-import { validateOptions } from '../../connectors/options.js';
 import { SqlError } from '../../types/error.js';
 import type { Column } from '../../types/sqltype.js';
 import type { SourceConnector } from '../../runtime/connector.js';
@@ -20,7 +19,7 @@ export async function createStream(database: Database, statement: CreateStream, 
   const given = optionRecord(statement.options);
   const { connector: connectorName, ...rest } = given;
   if (connectorName === undefined) refuseUnknown(statement.options, ['connector', 'retention'], 'a stream without connector');
-  const validated = connectorName === undefined ? null : database.locate(statement.options, () => validateOptions('source', connectorName, rest));
+  const validated = connectorName === undefined ? null : database.locate(statement.options, () => database.options.validateSource(connectorName, rest));
   const connector: SourceConnector | null = validated?.connector ?? null;
   const options = validated?.options ?? rest;
   const columns = streamColumns(statement, connector, options);
