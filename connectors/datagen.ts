@@ -196,7 +196,14 @@ class DatagenReader implements SourceReader {
     return Object.fromEntries([...this.#next].map(([s, n]) => [String(s), n]));
   }
 
-  unreadSplits(): readonly string[] { return []; }
+  /** A split that gave nothing yet begins with older rows than those the others are at. */
+  unreadSplits(): readonly string[] {
+    return [...this.#next].filter(([s, n]) => n === s && n < this.#end).map(([s]) => String(s));
+  }
+
+  finishedSplits(): ReadonlySet<string> {
+    return new Set([...this.#next].filter(([, n]) => n >= this.#end).map(([s]) => String(s)));
+  }
 
   progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[] {
     return [...this.#next].map(([s, n]) => ({ split: String(s), position: String(n), lag: Number.isFinite(this.#end) ? Math.max(Math.ceil((this.#end - n) / SPLITS), 0) : null }));

@@ -8,7 +8,7 @@
  *
  * Position of a split: byte offset and line after the last row given, and a fingerprint of the file's first bytes, so that a file
  * that was replaced is an error (55000) and not a silent repetition. rows_per_second is shared out among the subtasks by their files.
- * Files are spread by their place in the sorted list, or by name's hash when the list may grow (follow).
+ * Files are spread by a hash of their name: more of them may be there after a restart.
  */
 import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
@@ -24,7 +24,7 @@ import type { BadSpan, BlockDecoder } from '../formats/format.js';
 import { checkMetadata, constantText, numbers } from '../metadata.js';
 import { ON_ERROR, TIMESTAMP_FORMAT, booleanOption, numberOption, textOption } from '../optionvalues.js';
 import { RateLimit } from '../ratelimit.js';
-import { ownsIndex, ownsName } from '../splits.js';
+import { ownsName } from '../splits.js';
 import { listFiles, openError, pathKind } from './files.js';
 import type { PathKind } from './files.js';
 import { FileTail } from './tail.js';
@@ -109,11 +109,11 @@ class FileReader implements SourceReader {
     const { subtask, parallelism } = this.#spec;
     const files = await listFiles(this.#path, this.#kind);
     let owned = 0;
-    files.forEach((file, i) => {
-      if (!(this.#follow ? ownsName(file, subtask, parallelism) : ownsIndex(i, subtask, parallelism))) return;
+    for (const file of files) {
+      if (!ownsName(file, subtask, parallelism)) continue;
       owned++;
       if (!this.#splits.has(file)) this.#splits.set(file, restoredSplit(file, this.#restored[file]));
-    });
+    }
     this.#order = [...this.#splits.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
     if (this.#listedMs === 0 && owned > 0) this.#rate = new RateLimit(((numberOption(this.#spec.options, RATE) ?? 0) * owned) / files.length, this.#context.now());
     this.#listedMs = this.#context.now();
@@ -275,6 +275,10 @@ class FileReader implements SourceReader {
 
   unreadSplits(): readonly string[] {
     return this.#order.filter((s) => !s.started && !s.done).map((s) => s.path);
+  }
+
+  finishedSplits(): ReadonlySet<string> {
+    return new Set(this.#order.filter((s) => s.done).map((s) => s.path));
   }
 
   progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[] {

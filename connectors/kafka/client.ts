@@ -179,11 +179,14 @@ export async function checkTopic(options: Options): Promise<void> {
   }
 }
 
-/** A broker creates the topic of the groups' offsets at the first question for a coordinator, and has none until then. */
-async function groupCoordinator(cluster: Cluster, groupId: string): Promise<Broker> {
+/**
+ * Asks the group's coordinator. A broker creates the topic of the groups' offsets at the first question for a coordinator: for a moment there is
+ * none, or one that is still loading.
+ */
+async function withCoordinator<T>(cluster: Cluster, groupId: string, ask: (coordinator: Broker) => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await cluster.findGroupCoordinator({ groupId });
+      return await ask(await cluster.findGroupCoordinator({ groupId }));
     } catch (e) {
       if (tries >= COORDINATOR_TRIES) throw e;
       await new Promise((resolve) => { setTimeout(resolve, COORDINATOR_PAUSE_MS); });
@@ -193,8 +196,8 @@ async function groupCoordinator(cluster: Cluster, groupId: string): Promise<Brok
 
 /** Where a group stands; partitions without an offset are absent. */
 export async function groupOffsets(cluster: Cluster, groupId: string, topic: string, partitions: readonly number[]): Promise<Map<number, number>> {
-  const coordinator = await groupCoordinator(cluster, groupId);
-  const { responses } = await coordinator.offsetFetch({ groupId, topics: [{ topic, partitions: partitions.map((partition) => ({ partition })) }] });
+  const request = { groupId, topics: [{ topic, partitions: partitions.map((partition) => ({ partition })) }] };
+  const { responses } = await withCoordinator(cluster, groupId, (coordinator) => coordinator.offsetFetch(request));
   const out = new Map<number, number>();
   for (const r of responses) for (const p of r.partitions) if (Number(p.offset) >= 0) out.set(p.partition, Number(p.offset));
   return out;
@@ -202,6 +205,6 @@ export async function groupOffsets(cluster: Cluster, groupId: string, topic: str
 
 /** For monitoring: our positions are in the checkpoints. */
 export async function commitOffsets(cluster: Cluster, groupId: string, topic: string, offsets: ReadonlyMap<number, number>): Promise<void> {
-  const coordinator = await groupCoordinator(cluster, groupId);
-  await coordinator.offsetCommit({ groupId, groupGenerationId: -1, memberId: '', retentionTime: EVERY_OFFSET_RETENTION, topics: [{ topic, partitions: [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) })) }] });
+  const topics = [{ topic, partitions: [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) })) }];
+  await withCoordinator(cluster, groupId, (coordinator) => coordinator.offsetCommit({ groupId, groupGenerationId: -1, memberId: '', retentionTime: EVERY_OFFSET_RETENTION, topics }));
 }

@@ -63,6 +63,8 @@ interface Split {
   readonly until: number | null;
   highWatermark: number;
   bufferedBytes: number;
+  /** It gave rows, now or before the restore. */
+  given: boolean;
 }
 
 class KafkaReader implements SourceReader {
@@ -137,10 +139,10 @@ class KafkaReader implements SourceReader {
   }
 
   async #start(partitions: readonly number[], positions: Readonly<Record<string, Json>>): Promise<void> {
-    const restored = new Map<number, { offset: number; until: number | null }>();
+    const restored = new Map<number, { offset: number; until: number | null; given: boolean }>();
     for (const p of partitions) {
       const at = positions[String(p)];
-      if (typeof at === 'object' && at !== null && 'offset' in at && typeof at.offset === 'number') restored.set(p, { offset: at.offset, until: 'until' in at && typeof at.until === 'number' ? at.until : null });
+      if (typeof at === 'object' && at !== null && 'offset' in at && typeof at.offset === 'number') restored.set(p, { offset: at.offset, until: 'until' in at && typeof at.until === 'number' ? at.until : null, given: 'given' in at && at.given === true });
     }
     const fresh = partitions.filter((p) => !restored.has(p));
     // After a restore a partition without a position is one that came since: it is read whole.
@@ -149,7 +151,7 @@ class KafkaReader implements SourceReader {
     for (const p of partitions) {
       const r = restored.get(p);
       const next = r?.offset ?? start.get(p) ?? 0;
-      this.#splits.set(p, { partition: p, next, fetched: next, until: r !== undefined ? r.until : ends === null ? null : Math.max(ends.get(p) ?? next, next), highWatermark: -1, bufferedBytes: 0 });
+      this.#splits.set(p, { partition: p, next, fetched: next, until: r !== undefined ? r.until : ends === null ? null : Math.max(ends.get(p) ?? next, next), highWatermark: -1, bufferedBytes: 0, given: r?.given ?? false });
     }
   }
 
@@ -183,7 +185,7 @@ class KafkaReader implements SourceReader {
         const start = await this.#offsets(fresh, 'earliest');
         for (const p of fresh) {
           const next = start.get(p) ?? 0;
-          this.#splits.set(p, { partition: p, next, fetched: next, until: null, highWatermark: -1, bufferedBytes: 0 });
+          this.#splits.set(p, { partition: p, next, fetched: next, until: null, highWatermark: -1, bufferedBytes: 0, given: false });
         }
         this.#context.log('info', `topic ${this.#topic} has new partitions`, { partitions: fresh });
       }
@@ -379,7 +381,9 @@ class KafkaReader implements SourceReader {
       this.#bufferedBytes -= chunk.to;
       this.#resume();
     }
-    return batch === null ? null : { split: String(chunk.partition), batch };
+    if (batch === null) return null;
+    split.given = true;
+    return { split: String(chunk.partition), batch };
   }
 
   #metadata(chunk: Chunk, f: SourceField, rows: number, index: Int32Array): Vector {
@@ -402,11 +406,16 @@ class KafkaReader implements SourceReader {
   }
 
   positions(): Record<string, Json> {
-    return Object.fromEntries([...this.#splits.values()].map((s) => [String(s.partition), s.until === null ? { offset: s.next } : { offset: s.next, until: s.until }]));
+    return Object.fromEntries([...this.#splits.values()].map((s) => [String(s.partition), s.until === null ? { offset: s.next, given: s.given } : { offset: s.next, until: s.until, given: s.given }]));
   }
 
+  /** A partition that has records, or may have, and gave none yet: its rows may be older than those the others are at. */
   unreadSplits(): readonly string[] {
-    return [];
+    return [...this.#splits.values()].filter((s) => !s.given && (s.until === null ? s.highWatermark < 0 || s.next < s.highWatermark : s.next < s.until)).map((s) => String(s.partition));
+  }
+
+  finishedSplits(): ReadonlySet<string> {
+    return new Set([...this.#splits.values()].filter((s) => s.until !== null && s.next >= s.until).map((s) => String(s.partition)));
   }
 
   progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[] {

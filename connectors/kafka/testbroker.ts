@@ -24,6 +24,7 @@ interface Admin {
   disconnect(): Promise<void>;
   createTopics(o: { topics: readonly { topic: string; numPartitions: number; configEntries?: readonly { name: string; value: string }[] }[] }): Promise<boolean>;
   createPartitions(o: { topicPartitions: readonly { topic: string; count: number }[] }): Promise<boolean>;
+  fetchTopicOffsets(topic: string): Promise<unknown>;
   deleteTopicRecords(o: { topic: string; partitions: readonly { partition: number; offset: string }[] }): Promise<void>;
   fetchOffsets(o: { groupId: string; topics: readonly string[] }): Promise<readonly { partitions: readonly { partition: number; offset: string }[] }[]>;
 }

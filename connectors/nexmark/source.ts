@@ -104,6 +104,8 @@ class NexmarkReader implements SourceReader {
   readonly #end: number;
   /** Next event of each owned split. */
   readonly #next = new Map<number, number>();
+  /** Splits that have given rows, now or before the restore. */
+  readonly #given = new Set<number>();
   readonly #events = new Float64Array(BATCH_ROWS_MAX);
   #startMs = 0;
   #startEvent = 0;
@@ -124,7 +126,9 @@ class NexmarkReader implements SourceReader {
     let first = Infinity;
     for (const s of this.#next.keys()) {
       const p = positions[String(s)];
-      if (typeof p === 'number') this.#next.set(s, p);
+      if (typeof p !== 'number') continue;
+      this.#next.set(s, p);
+      if (p > s * EPOCH_EVENTS) this.#given.add(s);
     }
     // All subtasks start their clock at the same event where they were given all positions.
     for (const p of Object.values(positions)) if (typeof p === 'number') first = Math.min(first, p);
@@ -144,7 +148,9 @@ class NexmarkReader implements SourceReader {
       if (split < 0 || n >= this.#end) return 'end';
       if (n >= limit) return this.#wait(n - due);
       const rows = this.#collect(split, limit);
-      if (rows > 0) return { split: String(split), batch: this.#batch(rows) };
+      if (rows === 0) continue;
+      this.#given.add(split);
+      return { split: String(split), batch: this.#batch(rows) };
     }
   }
 
@@ -183,8 +189,13 @@ class NexmarkReader implements SourceReader {
     return Object.fromEntries([...this.#next].map(([s, n]) => [String(s), n]));
   }
 
+  /** A split that gave nothing yet begins with older events than those the others are at. */
   unreadSplits(): readonly string[] {
-    return [];
+    return [...this.#next].filter(([s, n]) => !this.#given.has(s) && n < this.#end).map(([s]) => String(s));
+  }
+
+  finishedSplits(): ReadonlySet<string> {
+    return new Set([...this.#next].filter(([, n]) => n >= this.#end).map(([s]) => String(s)));
   }
 
   progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[] {

@@ -80,6 +80,8 @@ export class ConnectorFeed implements Feed {
       for (const [split, us] of Object.entries(s.watermarks)) this.#splits.set(split, { watermarkUs: watermarkOf(us), lastMs: this.#host.env.now(), rows: 0 });
     }
     await this.#reader.open(this.#positions);
+    // What `scan_startup = latest` resolved to must survive a restart before the first row.
+    this.#positions = this.#reader.positions();
   }
 
   next(): SplitBatch | 'idle' | 'end' | Promise<SplitBatch | 'idle' | 'end'> { return this.#reader.next(); }
@@ -121,7 +123,10 @@ export class ConnectorFeed implements Feed {
       this.watermarkUs = Infinity;
       return 'end';
     }
-    if (item === 'idle') return 'idle';
+    if (item === 'idle') {
+      this.#positions = this.#reader.positions();
+      return 'idle';
+    }
     let split = this.#splits.get(item.split);
     if (split === undefined) {
       split = { watermarkUs: this.watermarkUs, lastMs: 0, rows: 0 };
