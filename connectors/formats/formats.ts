@@ -26,7 +26,7 @@ export function checkFormat(options: Options): void {
   for (const spec of CSV_OPTIONS) if (!csv && options[spec.name] !== undefined) throw new SqlError('22023', `option "${spec.name}" needs format = 'csv'`);
   if (csv && options[TIMESTAMP_FORMAT.name] !== undefined) throw new SqlError('22023', `option "${TIMESTAMP_FORMAT.name}" needs format = 'json'`);
   const delimiter = textOption(options, DELIMITER);
-  if (!/^[\x01-\x7f]$/.test(delimiter) || /["\r\n]/.test(delimiter)) throw new SqlError('22023', `invalid value for option "delimiter": "${delimiter}"`, { hint: 'One ASCII character that is no quote and no line end.' });
+  if (delimiter.length !== 1 || delimiter > '\u007f' || delimiter === '\0' || /["\r\n]/.test(delimiter)) throw new SqlError('22023', `invalid value for option "delimiter": "${delimiter}"`, { hint: 'One ASCII character that is no quote and no line end.' });
 }
 
 export function blockDecoder(options: Options, fields: readonly SourceField[]): BlockDecoder {

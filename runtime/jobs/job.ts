@@ -229,21 +229,20 @@ export class Job {
     this.requestBarrier(true);
   }
 
+  /** The job as its coordinator sees it. */
   #coordinated(): ConstructorParameters<typeof CheckpointCoordinator>[0] {
-    const job = this;
     const each = (method: 'completed' | 'aborted', checkpointId: number): void => {
-      for (const worker of job.#workers) job.#deps.pool.rpc(worker).notify(method, { jobId: job.jobId, attempt: job.#attempt, checkpointId });
+      for (const worker of this.#workers) this.#deps.pool.rpc(worker).notify(method, { jobId: this.jobId, attempt: this.#attempt, checkpointId });
     };
+    // A coordinator lives as long as one deployment: plan and tasks are those of now.
     return {
-      jobId: job.jobId, name: job.name, settings: job.settings,
-      get plan() { return job.plan; },
-      get totalTasks() { return job.#totalTasks; },
-      requestBarrier: () => { job.requestBarrier(true); },
+      jobId: this.jobId, name: this.name, settings: this.settings, plan: this.plan, totalTasks: this.#totalTasks,
+      requestBarrier: () => { this.requestBarrier(true); },
       notifyCompleted: id => { each('completed', id); },
       notifyAborted: id => { each('aborted', id); },
-      failOver: error => { job.fail(error, null); },
-      checkpointEnded: row => { job.#checkpointEnded(row); },
-      neededSeqAt: epoch => job.#needed.get(epoch) ?? Infinity,
+      failOver: error => { this.fail(error, null); },
+      checkpointEnded: row => { this.#checkpointEnded(row); },
+      neededSeqAt: epoch => this.#needed.get(epoch) ?? Infinity,
     };
   }
 
