@@ -47,6 +47,10 @@ export class History {
   retainedAre(jobId: number, ids: readonly number[]): void {
     for (const r of list(this.#checkpoints, jobId)) if (r.status === 'completed' && !ids.includes(r.checkpointId)) r.discarded = true;
   }
+  /** Ids of completed checkpoints newer than `id`, newest first. */
+  completedAfter(jobId: number, id: number): number[] {
+    return list(this.#checkpoints, jobId).filter(r => r.status === 'completed' && r.checkpointId > id).map(r => r.checkpointId).reverse();
+  }
   lastCheckpointId(jobId: number): number { return list(this.#checkpoints, jobId).reduce((max, r) => Math.max(max, r.checkpointId), 0); }
 
   failure(row: FailureInfo): void {

@@ -157,6 +157,12 @@ export class Job {
       }
       usable.push(c.metadata);
     }
+    // The history is written after _metadata: what it calls completed and is newer than anything here has lost its file.
+    for (const id of this.#deps.history.completedAfter(this.jobId, Math.max(0, ...stored.map(c => c.id)))) {
+      if (this.#damaged.has(id)) continue;
+      this.#damaged.add(id);
+      skip({ id, path: this.#storage.path(id), metadata: null, error: null }, new SqlError('XX001', `file "${this.#storage.path(id)}/_metadata" is missing`));
+    }
     return { chosen: usable[0] ?? null, retained: usable };
   }
 
