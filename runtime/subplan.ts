@@ -3,13 +3,14 @@
  * results are remembered by those values, so that an uncorrelated subquery runs once. What its entries read was collected beforehand,
  * since an expression cannot wait.
  */
-import { SqlArray } from '../types/array.js';
+import { accumulateArrays, SqlArray } from '../types/array.js';
 import { ByteWriter } from '../types/encoding/bytes.js';
 import { writeIdentity } from '../types/encoding/identity.js';
 import { SqlError, assert, unreachable } from '../types/error.js';
 import type { Expr, SubplanExpr } from '../types/expr.js';
 import type { EvalContext } from '../types/functions/evalcontext.js';
 import type { Plan, PlanNode, RowsNode, TableNode, ViewNode, SourceNode } from '../types/plan.js';
+import type { SqlType } from '../types/sqltype.js';
 import type { Datum } from '../types/value.js';
 import type { Batch } from './batch.js';
 import { caller } from './codegen/interpret.js';
@@ -40,6 +41,12 @@ export function subplansOf(plan: Plan): Plan[] {
   return found;
 }
 
+/** Type of the subquery's (first) column. */
+function columnOf(subplan: SubplanExpr): SqlType {
+  const output = subplan.plan.nodes.find(n => n.id === subplan.plan.roots[0]);
+  return output === undefined ? subplan.type : output.columns[0].type;
+}
+
 export class PlanRunner implements SubplanRunner {
   /** Batches of an entry node: collected for all entries of all subplans. */
   readonly #entries: (node: EntryNode) => readonly Batch[];
@@ -62,7 +69,7 @@ export class PlanRunner implements SubplanRunner {
       case 'scalar':
         if (rows.length > 1) throw new SqlError('21000', 'more than one row returned by a subquery used as an expression');
         return rows.length === 0 ? null : rows[0][0];
-      case 'array': return SqlArray.of(rows.map(r => r[0]));
+      case 'array': return columnOf(subplan).kind === 'array' ? accumulateArrays(rows.map(r => (r[0] instanceof SqlArray ? r[0] : null))) : SqlArray.of(rows.map(r => r[0]));
       case 'any': case 'all': return this.#anyAll(subplan, rows, left);
       default: return unreachable(subplan.form);
     }
@@ -71,8 +78,7 @@ export class PlanRunner implements SubplanRunner {
   #anyAll(subplan: SubplanExpr, rows: readonly (readonly Datum[])[], left: Datum): Datum {
     assert(subplan.fn !== null && subplan.left !== null, 'ANY without an operator');
     const all = subplan.form === 'all';
-    const output = subplan.plan.nodes.find(n => n.id === subplan.plan.roots[0]);
-    const f = caller(subplan.fn, [subplan.left.type, output === undefined ? subplan.left.type : output.columns[0].type]);
+    const f = caller(subplan.fn, [subplan.left.type, columnOf(subplan)]);
     let unknown = false;
     for (const r of rows) {
       const v = f(this.#ctx, [left, r[0]]);

@@ -7,7 +7,7 @@ import { SqlError } from './error.js';
 import type { Datum } from './value.js';
 
 /** Dimensions an array may have. */
-const DIMENSIONS_MAX = 6;
+export const DIMENSIONS_MAX = 6;
 /** Elements an array may have. */
 export const ARRAY_ELEMENTS_MAX = 134217727;
 
@@ -64,6 +64,20 @@ export function stackArrays(parts: readonly (SqlArray | null)[]): SqlArray {
   if (first.dims.length === 0) return SqlArray.EMPTY;
   if (first.dims.length >= DIMENSIONS_MAX) throw dimensionsExceeded(first.dims.length + 1);
   return new SqlArray(elems, [parts.length, ...first.dims], [1, ...first.lower]);
+}
+
+/** array_agg and ARRAY(SELECT …) over arrays: one dimension more. */
+export function accumulateArrays(parts: readonly (SqlArray | null)[]): SqlArray {
+  const first = parts[0];
+  if (first === undefined) return SqlArray.EMPTY;
+  for (const p of parts) {
+    if (p === null) throw new SqlError('22004', 'cannot accumulate null arrays');
+    if (first !== null && (p.dims.length !== first.dims.length || p.dims.some((n, i) => n !== first.dims[i]))) {
+      throw new SqlError('2202E', 'cannot accumulate arrays of different dimensionality');
+    }
+  }
+  if (first !== null && first.dims.length === 0) throw new SqlError('2202E', 'cannot accumulate empty arrays');
+  return stackArrays(parts);
 }
 
 function dimensionsExceeded(n: number): SqlError {
@@ -164,6 +178,8 @@ class ArrayReader {
     let count = 0;
     this.#space();
     if (this.#text[this.#at] === '}') {
+      // Only the whole array may be empty.
+      if (d > 0) throw this.#malformed('Unexpected "}" character.');
       this.#at++;
       this.#close(d, 0);
       return;

@@ -326,7 +326,8 @@ export function parseTime(text: string, ctx: TimeContext): number {
     if (p.special === Infinity || p.special === -Infinity || p.special === 0) throw badSyntax('time', text);
     return timestampTime(toLocal(p.special, findTimeZone(ctx.timeZone) ?? UTC));
   }
-  if (p.us === null) throw badSyntax('time', text);
+  // The offset of a named zone depends on the date.
+  if (p.us === null || (p.days === null && p.zone !== null && typeof p.zone !== 'number')) throw badSyntax('time', text);
   if (p.us > US_PER_DAY) throw outOfRange(text);
   return p.us;
 }

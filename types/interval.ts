@@ -240,7 +240,7 @@ function unitTable(): [string, UnitAdder][] {
   add('y yr yrs year years', (f, v, r) => f.addYears(v, r, 1));
   add('dec decs decade decades', (f, v, r) => f.addYears(v, r, 10));
   add('c cent century centuries', (f, v, r) => f.addYears(v, r, 100));
-  add('mil mils millennia millennium', (f, v, r) => f.addYears(v, r, 1000));
+  add('mil mils millennia millennium millenniums', (f, v, r) => f.addYears(v, r, 1000));
   return table;
 }
 
@@ -261,16 +261,65 @@ function splitNumber(s: string): { value: number; fraction: number } {
 
 const TOKEN = /\s*(?:([+-]?\d+-\d+)(?![\d.:-])|([+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\d.+-])|([a-zA-Z]+)|(@))/y;
 
-/** Default unit of a bare trailing number; interval fields ('day to second') set another one. */
-export function parseInterval(text: string, bareUnit = 'second'): Interval {
+/** A field may stand once; fractional seconds take their parts with them. */
+class Written {
+  readonly #text: string;
+  readonly #fields = new Set<UnitAdder>();
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  add(unit: UnitAdder, fraction: number): void {
+    if (unit === unitNamed('second') && fraction !== 0) this.#addAll('second', 'millisecond', 'microsecond');
+    else this.#add(unit);
+  }
+
+  addClock(): void {
+    this.#addAll('hour', 'minute', 'second', 'millisecond', 'microsecond');
+  }
+
+  #addAll(...names: readonly string[]): void {
+    for (const n of names) this.#add(unitNamed(n));
+  }
+
+  #add(unit: UnitAdder): void {
+    if (this.#fields.has(unit)) throw badInterval(this.#text);
+    this.#fields.add(unit);
+  }
+}
+
+function unitNamed(name: string): UnitAdder {
+  const unit = UNITS.get(name);
+  if (unit === undefined) throw new Error(`internal error: no interval unit ${name}`);
+  return unit;
+}
+
+/** `bareUnit` is the unit of a bare trailing number, and `minuteFirst` reads 'a:b' as minutes and seconds: fields (DAY, MINUTE TO SECOND) set them. */
+export function parseInterval(text: string, bareUnit = 'second', minuteFirst = false): Interval {
   const trimmed = text.trim();
   if (trimmed === '') throw badInterval(text);
   if (/^-?P/i.test(trimmed)) return parseIso(trimmed, text);
   const f = new IntervalFields();
+  const written = new Written(text);
   let pending: { value: number; fraction: number } | null = null;
+  /** The number before `pending`: days, when `pending` turns out to be hours. */
+  let before: { value: number; fraction: number } | null = null;
+  const addDays = (n: { value: number; fraction: number }): void => {
+    written.add(unitNamed('day'), 0);
+    f.addDays(n.value, n.fraction, 1);
+  };
+  const addUnit = (n: { value: number; fraction: number }, unit: UnitAdder): void => {
+    if (before !== null) {
+      if (unit !== unitNamed('hour')) throw badInterval(text);
+      addDays(before);
+      before = null;
+    }
+    written.add(unit, n.fraction);
+    unit(f, n.value, n.fraction);
+  };
   let ago = false;
   let any = false;
-  let sawClock = false;
   TOKEN.lastIndex = 0;
   while (TOKEN.lastIndex < trimmed.length) {
     const m = TOKEN.exec(trimmed);
@@ -279,18 +328,20 @@ export function parseInterval(text: string, bareUnit = 'second'): Interval {
       const negative = m[1].startsWith('-');
       const [y, mo] = m[1].replace(/^[+-]/, '').split('-').map(Number);
       if (mo > 11) throw new SqlError('22015', `interval field value out of range: "${text}"`);
+      written.add(unitNamed('month'), 0);
       f.months += (negative ? -1 : 1) * (y * 12 + mo);
       any = true;
     } else if (m[2] !== undefined) {
       // '3 4:05:06': a bare number before a time is days.
-      if (pending !== null) f.addDays(pending.value, pending.fraction, 1);
+      if (before !== null) throw badInterval(text);
+      if (pending !== null) addDays(pending);
       pending = null;
-      if (sawClock) throw badInterval(text);
-      sawClock = true;
-      f.us += parseClock(m[2], text);
+      written.addClock();
+      f.us += parseClock(m[2], text, minuteFirst);
       any = true;
     } else if (m[3] !== undefined) {
-      if (pending !== null) throw badInterval(text);
+      if (before !== null) throw badInterval(text);
+      before = pending;
       pending = splitNumber(/[eE]/.test(m[3]) ? Number(m[3]).toFixed(9) : m[3]);
     } else if (m[4] !== undefined) {
       const word = m[4].toLowerCase();
@@ -301,7 +352,7 @@ export function parseInterval(text: string, bareUnit = 'second'): Interval {
       }
       const unit = UNITS.get(word);
       if (unit === undefined || pending === null) throw badInterval(text);
-      unit(f, pending.value, pending.fraction);
+      addUnit(pending, unit);
       pending = null;
       any = true;
     }
@@ -309,7 +360,7 @@ export function parseInterval(text: string, bareUnit = 'second'): Interval {
   if (pending !== null) {
     const unit = UNITS.get(bareUnit);
     if (unit === undefined) throw badInterval(text);
-    unit(f, pending.value, pending.fraction);
+    addUnit(pending, unit);
     any = true;
   }
   if (!any) throw badInterval(text);
@@ -324,13 +375,13 @@ function build(f: { months: number; days: number; us: number }, text: string): I
 }
 
 /** '[-]h:m[:s[.f]]', 'm:s.f' → microseconds. */
-function parseClock(s: string, text: string): number {
+function parseClock(s: string, text: string, minuteFirst = false): number {
   const negative = s.startsWith('-');
   const parts = s.replace(/^[+-]/, '').split(':');
   let hours = Number(parts[0]);
   let minutes = Number(parts[1]);
   let seconds = parts.length > 2 ? parts[2] : '0';
-  if (parts.length === 2 && parts[1].includes('.')) {
+  if (parts.length === 2 && (minuteFirst || parts[1].includes('.'))) {
     seconds = parts[1];
     minutes = hours;
     hours = 0;

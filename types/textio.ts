@@ -60,6 +60,44 @@ export function parseInt8(text: string): number | bigint {
 
 const FLOAT = /^\s*[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)\s*$/;
 
+/** The least float4 above zero. */
+const FLOAT4_LEAST = 2 ** -149;
+
+/**
+ * The float4 nearest to the decimal. Rounding through float8 is wrong where that lands halfway between two float4 and the decimal does not:
+ * then the decimal itself decides.
+ */
+function nearestFloat4(text: string): number {
+  const wide = Number(text);
+  const near = Math.fround(wide);
+  if (near === wide || !Number.isFinite(near)) return near;
+  const other = neighbourFloat4(near, wide > near);
+  if (wide - near !== other - wide) return near;
+  const order = compareDecimal(text, wide);
+  if (order === 0) return near;
+  return order > 0 ? Math.max(near, other) : Math.min(near, other);
+}
+
+/** The float4 next to v, above or below it. */
+function neighbourFloat4(v: number, above: boolean): number {
+  const cell = new Float32Array([v]);
+  const bits = new Int32Array(cell.buffer);
+  if (v === 0) cell[0] = above ? FLOAT4_LEAST : -FLOAT4_LEAST;
+  else bits[0] += above === (v > 0) ? 1 : -1;
+  return cell[0];
+}
+
+/** Sign of decimal text − v, for a v that is a multiple of half the least float4. */
+function compareDecimal(text: string, v: number): number {
+  const m = /^\s*([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d+))?/i.exec(text);
+  if (m === null) return 0;
+  const exponent = Number(m[4] ?? '0') - m[3].length;
+  const digits = BigInt(`${m[2]}${m[3]}`) * (m[1] === '-' ? -1n : 1n);
+  const left = (digits * 10n ** BigInt(Math.max(0, exponent))) << 150n;
+  const right = BigInt(v * 2 ** 150) * 10n ** BigInt(Math.max(0, -exponent));
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
 function parseFloatText(text: string, typeName: string, single: boolean): number {
   if (!FLOAT.test(text)) {
     switch (text.trim().toLowerCase()) {
@@ -69,8 +107,7 @@ function parseFloatText(text: string, typeName: string, single: boolean): number
       default: throw invalid(typeName, text);
     }
   }
-  const exact = Number(text);
-  const v = single ? Math.fround(exact) : exact;
+  const v = single ? nearestFloat4(text) : Number(text);
   if ((v === Infinity || v === -Infinity) || (v === 0 && /[1-9]/.test(text.replace(/[eE].*/, '')))) {
     throw new SqlError('22003', single ? `"${text.trim()}" is out of range for type real` : `"${text.trim()}" is out of range for type double precision`);
   }
@@ -146,12 +183,8 @@ function evenTie(v: number, precision: number): string {
 
 /** Halfway between two float4: PostgreSQL's shortest text lies strictly inside the value's interval. */
 function isFloat4Border(c: number): boolean {
-  const v = new Float32Array([c]);
-  if (v[0] === c) return false;
-  const bits = new Int32Array(v.buffer);
-  const near = v[0];
-  bits[0] += (c > near) === (near > 0) ? 1 : -1;
-  return (near + v[0]) / 2 === c;
+  const near = Math.fround(c);
+  return near !== c && (near + neighbourFloat4(near, c > near)) / 2 === c;
 }
 
 export function formatFloat4(v: number): string {
@@ -320,7 +353,11 @@ export function parserOf(t: SqlType): Parser {
     case 'time': return parseTime;
     case 'timestamp': return parseTimestamp;
     case 'timestamptz': return parseTimestamptz;
-    case 'interval': return (s) => parseInterval(s, intervalUnit(t.mod));
+    case 'interval': {
+      const fields = intervalFieldsOf(t.mod);
+      const unit = fields.split(' ').at(-1);
+      return (s) => parseInterval(s, unit, fields === 'minute to second');
+    }
     case 'json': return (s) => Json.json(s);
     case 'jsonb': return (s) => Json.jsonb(s);
     case 'uuid': return parseUuid;
@@ -339,10 +376,9 @@ export function parserOf(t: SqlType): Parser {
 }
 
 /** INTERVAL '5' DAY: a bare number counts the last field. */
-function intervalUnit(mod: number | undefined): string {
+function intervalFieldsOf(mod: number | undefined): string {
   if (mod === undefined || mod < 0) return 'second';
-  const fields = intervalFields(intervalMod(mod).range);
-  return fields === null ? 'second' : fields.split(' ').at(-1) ?? 'second';
+  return intervalFields(intervalMod(mod).range) ?? 'second';
 }
 
 function innermost(t: SqlType): SqlType {

@@ -1,6 +1,7 @@
 /** Expressions: raw tree → typed Expr over column ids. One case a node kind; calls and subqueries are in call.ts and sublink.ts. */
 import type { A_Const, A_Expr, A_Indirection, BooleanTest, CaseExpr, ColumnRef, Node, ParamRef, SQLValueFunction } from 'libpg-query';
 import type { Expr } from '../../types/expr.js';
+import { DIMENSIONS_MAX } from '../../types/array.js';
 import { arrayOf, BOOL, INT4, INT8, NAME, NUMERIC, sameType, TEXT, TIMESTAMPTZ, UNKNOWN, type SqlType } from '../../types/sqltype.js';
 import { bindCall, callFunction } from './call.js';
 import { coerce, coerceBoolean, commonType, known, unify } from './coerce.js';
@@ -312,9 +313,15 @@ function indirection(env: Env, node: A_Indirection): Expr {
     return value;
   }
   if (value.type.kind !== 'array') throw ctx.error('42804', `cannot subscript type ${typeWords(value.type)} because it does not support subscripting`, at);
+  if (indices.length > DIMENSIONS_MAX) throw ctx.error('54000', `number of array dimensions (${indices.length}) exceeds the maximum allowed (${DIMENSIONS_MAX})`, at);
   if (indices.some((i) => i.is_slice === true)) {
     const bounds = indices.flatMap((i) => (i.is_slice === true ? [index(i.lidx), index(i.uidx)] : [literal('1', INT4), index(i.uidx)]));
-    return callFunction(env, ['array_slice'], [value, ...bounds], at);
+    const slice = callFunction(env, ['array_slice'], [value, ...bounds], at);
+    // For the function a NULL bound is an open one; a bound that was written and is NULL makes the slice NULL.
+    const written = indices.flatMap((i) => [i.lidx, i.uidx]).flatMap((n) => (n === undefined ? [] : [index(n)])).filter((b) => b.node !== 'literal' || b.text === null);
+    if (written.length === 0) return slice;
+    const isnull: Expr[] = written.map((arg) => ({ node: 'isnull', arg, type: BOOL }));
+    return { node: 'case', whens: [{ when: { node: 'or', args: isnull, type: BOOL }, then: literal(null, slice.type) }], otherwise: slice, type: slice.type };
   }
   return callFunction(env, ['array_subscript'], [value, ...indices.map((i) => index(i.uidx))], at);
 }

@@ -244,9 +244,29 @@ export class RegressionAccumulator implements FixedAccumulator {
   emit(page: Float64Array, at: number, column: ColumnBuilder, row: number): void {
     const n = page[at + N];
     if (this.#form === 'regr_count') { column.appendNumber(row, n); return; }
-    const result = n === 0 ? null : special(page, at) !== null || special(page, at + SUM_SLOTS) !== null ? NaN : this.#result(page, at, n);
+    const x = special(page, at);
+    const y = special(page, at + SUM_SLOTS);
+    const result = n === 0 || (n < 2 && this.#form === 'covar_samp') ? null : x !== null || y !== null ? this.#notFinite(page, at, n, x, y) : this.#result(page, at, n);
     if (result === null) column.appendNull(row);
     else column.appendNumber(row, result);
+  }
+
+  /** An infinity or NaN in x or y (null = the sum is finite): moments with it are NaN, but a constant other side still decides as among finite values. */
+  #notFinite(page: Float64Array, at: number, n: number, x: number | null, y: number | null): number | null {
+    const constant = (k: number): boolean => {
+      const sum = exact(page, at + k * SUM_SLOTS);
+      return ((BigInt(n) * exact(page, at + (2 + k) * SUM_SLOTS)) << 1074n) === sum * sum;
+    };
+    switch (this.#form) {
+      case 'regr_avgx': return x ?? this.#result(page, at, n);
+      case 'regr_avgy': return y ?? this.#result(page, at, n);
+      case 'regr_sxx': return x === null ? this.#result(page, at, n) : NaN;
+      case 'regr_syy': return y === null ? this.#result(page, at, n) : NaN;
+      case 'corr': return (x === null && constant(0)) || (y === null && constant(1)) ? null : NaN;
+      case 'regr_r2': return x === null && constant(0) ? null : y === null && constant(1) ? 1 : NaN;
+      case 'regr_slope': case 'regr_intercept': return x === null && constant(0) ? null : NaN;
+      default: return NaN;
+    }
   }
 
   #result(page: Float64Array, at: number, n: number): number | null {
@@ -265,7 +285,7 @@ export class RegressionAccumulator implements FixedAccumulator {
       case 'regr_syy': return per(yy, count);
       case 'regr_sxy': return per(xy, count);
       case 'covar_pop': return per(xy, count * count);
-      case 'covar_samp': return n < 2 ? null : per(xy, count * (count - 1n));
+      case 'covar_samp': return per(xy, count * (count - 1n));
       case 'corr': return xx === 0n || yy === 0n ? null : per(xy, count) / Math.sqrt(per(xx, count) * per(yy, count));
       case 'regr_r2': return xx === 0n ? null : yy === 0n ? 1 : (per(xy, count) * per(xy, count)) / (per(xx, count) * per(yy, count));
       case 'regr_slope': return xx === 0n ? null : per(xy, count) / per(xx, count);

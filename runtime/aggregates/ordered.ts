@@ -11,7 +11,7 @@
 import type { AggregateCall } from '../../types/plan.js';
 import type { SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
-import { SqlArray, stackArrays } from '../../types/array.js';
+import { SqlArray, accumulateArrays } from '../../types/array.js';
 import { SqlError } from '../../types/error.js';
 import { ByteReader } from '../../types/encoding/identity.js';
 import type { OrderOptions } from '../../types/encoding/order.js';
@@ -198,7 +198,7 @@ export class DistinctSet {
 export function listFinish(name: string, argTypes: readonly SqlType[], context: EvalContext): Finish | null {
   switch (name) {
     case 'string_agg': return argTypes[0].kind === 'bytea' ? joinBytes : joinText;
-    case 'array_agg': return argTypes[0].kind === 'array' ? (rows) => stackArrays(rows.map((r) => (r[0] instanceof SqlArray ? r[0] : null))) : (rows) => SqlArray.of(rows.map((r) => r[0]));
+    case 'array_agg': return argTypes[0].kind === 'array' ? (rows) => accumulateArrays(rows.map((r) => (r[0] instanceof SqlArray ? r[0] : null))) : (rows) => SqlArray.of(rows.map((r) => r[0]));
     case 'json_agg': return (rows) => Json.trusted(`[${rows.map((r) => (r[0] === null ? 'null' : toJsonText(argTypes[0], r[0], context))).join(', ')}]`, false);
     case 'jsonb_agg': return (rows) => Json.ofNode(rows.map((r) => (r[0] === null ? null : toNode(argTypes[0], r[0], context))));
     case 'json_object_agg': return (rows) => Json.trusted(`{ ${rows.map((r) => `${jsonKey(argTypes[0], r[0], context)} : ${r[1] === null ? 'null' : toJsonText(argTypes[1], r[1], context)}`).join(', ')} }`, false);

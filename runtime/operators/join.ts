@@ -20,6 +20,7 @@ import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import { compileFilter, type FilterFunction } from '../codegen/compile.js';
 import { interpret, type RowFunction } from '../codegen/interpret.js';
+import type { SubplanRunner } from '../codegen/subplan.js';
 import { keyEncoder, type KeyBatch, type KeyEncoder, type RowBytes, rowEncoder } from '../keys.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import type { GroupTable, GroupVisitor } from '../state/table.js';
@@ -58,7 +59,7 @@ export class JoinOperator implements Operator {
   #held: Batch[] | null;
   #prepared: { readonly batch: Batch; readonly input: number; readonly keys: KeyBatch } | null = null;
 
-  constructor(node: JoinNode, context: OperatorContext, left: readonly Column[], right: readonly Column[]) {
+  constructor(node: JoinNode, context: OperatorContext, left: readonly Column[], right: readonly Column[], subplans: SubplanRunner | null = null) {
     this.node = node;
     this.#context = context;
     this.#held = context.batchMode && node.kind !== 'inner' && node.kind !== 'semi' ? [] : null;
@@ -78,8 +79,8 @@ export class JoinOperator implements Operator {
     this.#emitsPairs = this.#presence === 'none';
     this.#pairs = new BatchBuilder(both);
     this.#single = new BatchBuilder(this.#emitsPairs ? both : left.map(c => c.type));
-    this.#filter = node.residual === null ? null : compileFilter(node.residual, both);
-    this.#residual = node.residual === null ? null : interpret(node.residual);
+    this.#filter = node.residual === null ? null : compileFilter(node.residual, both, subplans);
+    this.#residual = node.residual === null ? null : interpret(node.residual, subplans);
   }
 
   #emit(batch: Batch): void {

@@ -24,7 +24,7 @@ export function createOperator(node: PlanNode, context: OperatorContext, inputs:
     case 'unnest': return new UnnestOperator(node, context, inputs[0], subplans);
     case 'exchange': case 'union': return new PassThroughOperator(node, context);
     case 'aggregate': return new AggregateOperator(node, context, inputs[0]);
-    case 'join': return new JoinOperator(node, context, inputs[0], inputs[1]);
+    case 'join': return new JoinOperator(node, context, inputs[0], inputs[1], subplans);
     case 'materialize': return new MaterializeOperator(node, context, inputs[0]);
     case 'sort': return new SortOperator(node, context, inputs[0]);
     case 'limit': return new LimitOperator(node, context, inputs[0]);
