@@ -96,7 +96,8 @@ export class FileTail {
   async #read(): Promise<FileBlock | null> {
     for (;;) {
       const carried = this.#carry.length;
-      this.size = (await this.#handle.stat()).size;
+      // A bounded file is looked at anew only where its known size ends: the read is then under way before the caller decodes the last block.
+      if (!this.#bounded || this.size < this.#at + BLOCK_BYTES) this.size = (await this.#handle.stat()).size;
       if (this.size < this.#at) {
         throw new SqlError('55000', `file "${this.path}" was truncated while it was read`, { detail: `It has ${this.size} bytes, ${this.#at} were read.`, hint: 'Files of a stream may only grow; drop the stream and create it anew to read the file from its start.' });
       }
@@ -113,7 +114,10 @@ export class FileTail {
       const block = newBlock(carried + want);
       this.#carry.copy(block);
       const { bytesRead } = await this.#handle.read(block, carried, want, this.#at);
-      if (bytesRead === 0) continue;
+      if (bytesRead === 0) {
+        this.size = 0;
+        continue;
+      }
       this.#at += bytesRead;
       const filled = carried + bytesRead;
       const to = this.#decoder.lastBorder(block, 0, filled);

@@ -69,6 +69,38 @@ function doubled(a: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
   return grown;
 }
 
+const RECENT_BITS = 12;
+
+/**
+ * Rows of one batch by their key, direct-mapped: what was met last under a hash. Batches repeat few keys (a hop window's rows, hot keys): a small
+ * table in the cache answers for them, not the state's large one. A key that another pushed out is merely looked up again.
+ */
+export class RecentKeys {
+  readonly #rows = new Int32Array(1 << RECENT_BITS);
+
+  clear(): void { this.#rows.fill(0); }
+
+  /** An earlier row of the batch with row i's key; −1 = not known, and row i is noted. */
+  row(keys: KeyBatch, i: number): number {
+    const { hash, start, end, data } = keys;
+    const h = hash[i];
+    const at = Math.imul(h, 0x9e3779b1) >>> (32 - RECENT_BITS);
+    const k = this.#rows[at] - 1;
+    if (k >= 0 && hash[k] === h) {
+      const from = start[k];
+      const n = end[k] - from;
+      const own = start[i];
+      if (end[i] - own === n) {
+        let p = 0;
+        while (p < n && data[from + p] === data[own + p]) p++;
+        if (p === n) return k;
+      }
+    }
+    this.#rows[at] = i + 1;
+    return -1;
+  }
+}
+
 /** The KeyBatch of no key columns: one row, no bytes. */
 export function emptyKey(): KeyBatch {
   return { length: 1, data: new Uint8Array(0), start: new Int32Array(1), end: new Int32Array(1), hash: Int32Array.of(hashBytes(new Uint8Array(0), 0, 0)), anyNull: null };

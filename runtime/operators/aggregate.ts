@@ -4,7 +4,7 @@
  * State, table 0: group key (equality encoding) → doubles [rows, touched, closes at, accumulators…], then the key's row as first met where the
  * encoding does not keep it (1.0 and 1.00 are one group). Tables 1…: what DISTINCT, ordered and list aggregates keep of their inputs.
  *
- * A batch: (1) find or insert each row's group; a group met for the first time in the epoch leaves its old result row behind;
+ * A batch: (1) find or insert each row's group, but for rows whose key the batch had shortly before (RecentKeys); a group met for the first time in the epoch leaves its old result row behind;
  * (2) one loop per aggregate over the rows' cells. Barrier: each touched group gives −old and +new, once, and nothing when they are equal; a group without
  * rows goes away. Without group keys the one group is always there. Batch queries: all groups at the end.
  *
@@ -19,7 +19,7 @@ import { assert } from '../../types/error.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import { ByteReader } from '../../types/encoding/identity.js';
 import { RowCodec } from '../../types/encoding/row.js';
-import { appendKey, emptyKey, KeyList, keysReadable } from '../aggregates/groupkeys.js';
+import { appendKey, emptyKey, KeyList, keysReadable, RecentKeys } from '../aggregates/groupkeys.js';
 import type { FixedAccumulator, Selection } from '../aggregates/fixed.js';
 import { makeAccumulator } from '../aggregates/make.js';
 import { DistinctSet, type GroupAccumulator } from '../aggregates/ordered.js';
@@ -87,6 +87,7 @@ export class AggregateOperator implements Operator {
   #closedUpTo = -Infinity;
   #due: KeyList | null = null;
 
+  readonly #recent = new RecentKeys();
   #slots = new Int32Array(0);
   #at = new Int32Array(0);
   #pages: Float64Array[] = [];
@@ -209,9 +210,13 @@ export class AggregateOperator implements Operator {
   #findGroups(batch: Batch, keys: KeyBatch, n: number): void {
     const table = this.#table;
     const slots = this.#slots;
+    const recent = this.#recent;
+    recent.clear();
     // DISTINCT over append-only input: a group that is there stays as it is.
     const still = this.node.calls.length === 0 && this.node.inputAppendOnly;
     for (let i = 0; i < n; i++) {
+      const same = recent.row(keys, i);
+      if (same >= 0) { slots[i] = slots[same]; continue; }
       const slot = table.findOrInsert(keys, i, this.#fixedBytes);
       slots[i] = slot;
       if (table.inserted) {
