@@ -23,7 +23,7 @@ export function bindSetOperation(q: QueryEnv, stmt: SelectStmt): BoundQuery {
   const word = WORDS[stmt.op ?? ''] ?? 'UNION';
   if (stmt.larg === undefined || stmt.rarg === undefined) throw ctx.unsupported(word, undefined);
   // a UNION ALL b UNION ALL c … is one node, however long.
-  const branches = word === 'UNION' && stmt.all === true ? flatten(stmt) : [stmt.larg, stmt.rarg];
+  const branches = word === 'UNION' && stmt.all === true ? [...flatten(stmt.larg), ...flatten(stmt.rarg)] : [stmt.larg, stmt.rarg];
   const bound = branches.map((b) => bindQuery({ ...q, keepUnknown: true }, b));
   const first = bound[0] as BoundQuery;
   for (const b of bound) {
@@ -41,13 +41,12 @@ export function bindSetOperation(q: QueryEnv, stmt: SelectStmt): BoundQuery {
   return { ...counted(q, sides, types, word === 'EXCEPT'), volatile };
 }
 
+/** Branches of a UNION ALL that has no clause of its own (ORDER BY, LIMIT, WITH); anything else is one branch. */
 function flatten(stmt: SelectStmt): SelectStmt[] {
   const plain = stmt.op === 'SETOP_UNION' && stmt.all === true && stmt.sortClause === undefined && stmt.limitCount === undefined && stmt.limitOffset === undefined && stmt.withClause === undefined;
   if (!plain || stmt.larg === undefined || stmt.rarg === undefined) return [stmt];
-  const left = stmt.larg;
-  return [...flattenInner(left), ...flattenInner(stmt.rarg)];
+  return [...flatten(stmt.larg), ...flatten(stmt.rarg)];
 }
-const flattenInner = (stmt: SelectStmt): SelectStmt[] => flatten(stmt);
 
 function branchLocation(stmt: SelectStmt | undefined): number | undefined {
   const first = stmt?.targetList?.[0];

@@ -24,6 +24,7 @@ import { ExchangeSender } from './exchange.js';
 import type { Feed } from './feed.js';
 import type { Edge, Fragment } from './fragment.js';
 import { SinkOperator } from './sinkoperator.js';
+import { RowsFeed } from './rowsfeed.js';
 import { StreamLogFeed, TableFeed } from './tablefeed.js';
 
 export interface TaskHost {
@@ -65,7 +66,7 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
   for (const node of fragment.nodes) {
     const counts = new Map<string, number>();
     counters.set(node.id, counts);
-    if (node.op === 'source' || node.op === 'table') {
+    if (node.op === 'source' || node.op === 'table' || node.op === 'rows') {
       if (!readOnly) feeds.push(createFeed(node, feeds.length, fragment.parallelism, host, session));
       continue;
     }
@@ -103,7 +104,8 @@ function stateOf(state: TaskState | null): TaskState {
   return state;
 }
 
-function createFeed(node: Extract<PlanNode, { op: 'source' | 'table' }>, index: number, parallelism: number, host: TaskHost, session: EvalContext): Feed {
+function createFeed(node: Extract<PlanNode, { op: 'source' | 'table' | 'rows' }>, index: number, parallelism: number, host: TaskHost, session: EvalContext): Feed {
+  if (node.op === 'rows') return new RowsFeed(node, session, host.subtask === 0);
   if (node.op === 'table') return new TableFeed(node, host.tables, host.subtask, parallelism);
   if (node.logId !== null) return new StreamLogFeed(node, node.logId, host.tables, session, host.subtask === 0);
   const connector = host.connectors.sources.find(c => c.name === node.connector);

@@ -28,24 +28,58 @@ function domain(v: number, ok: boolean): number {
 }
 
 const DEG = Math.PI / 180;
-/** Exact at the multiples that everybody tests. */
+const SIN_30 = Math.sin(30 * DEG);
+const ONE_MINUS_COS_60 = 1 - Math.cos(60 * DEG);
+const ASIN_HALF = Math.asin(0.5);
+const ACOS_HALF = Math.acos(0.5);
+const ATAN_1 = Math.atan(1);
+
+/** Degrees, as PostgreSQL has them: the first quadrant in terms of its round angles, so that those are exact; the others by symmetry. */
+const sin0To30 = (v: number): number => Math.sin(v * DEG) / SIN_30 / 2;
+const cos0To60 = (v: number): number => 1 - (1 - Math.cos(v * DEG)) / ONE_MINUS_COS_60 / 2;
+const sinQuadrant = (v: number): number => (v <= 30 ? sin0To30(v) : cos0To60(90 - v));
+const cosQuadrant = (v: number): number => (v <= 60 ? cos0To60(v) : sin0To30(90 - v));
+const asinQuadrant = (v: number): number => (v <= 0.5 ? (Math.asin(v) / ASIN_HALF) * 30 : 90 - (Math.acos(v) / ACOS_HALF) * 60);
+const acosQuadrant = (v: number): number => (v <= 0.5 ? 90 - (Math.asin(v) / ASIN_HALF) * 30 : (Math.acos(v) / ACOS_HALF) * 60);
+const TAN_45 = sinQuadrant(45) / cosQuadrant(45);
+const COT_45 = cosQuadrant(45) / sinQuadrant(45);
+
+/** The angle's mirror image in the first quadrant, and how often a mirror changed the signs of sine (odd) and cosine. */
+function quadrant(v: number): { angle: number; sin: number; cos: number } {
+  let angle = domain(v, v !== v || Number.isFinite(v)) % 360;
+  let [sin, cos] = [1, 1];
+  if (angle < 0) [angle, sin] = [-angle, -sin];
+  if (angle > 180) [angle, sin] = [360 - angle, -sin];
+  if (angle > 90) [angle, cos] = [180 - angle, -cos];
+  return { angle, sin, cos };
+}
 function sind(v: number): number {
-  if (!Number.isFinite(v)) return domain(v, v !== v);
-  const r = v % 360;
-  const exact: Record<number, number> = { 0: 0, 30: 0.5, 90: 1, 150: 0.5, 180: 0, 210: -0.5, 270: -1, 330: -0.5 };
-  return exact[r < 0 ? r + 360 : r] ?? Math.sin(r * DEG);
+  const q = quadrant(v);
+  return q.sin * sinQuadrant(q.angle);
 }
 function cosd(v: number): number {
-  return sind(v + 90);
+  const q = quadrant(v);
+  return q.cos * cosQuadrant(q.angle);
 }
 function tand(v: number): number {
-  const r = ((v % 180) + 180) % 180;
-  if (r === 0) return 0;
-  if (r === 45) return 1;
-  if (r === 135) return -1;
-  if (r === 90) return v % 360 === 90 || v % 360 === -270 ? Infinity : -Infinity;
-  return Math.tan(v * DEG);
+  const q = quadrant(v);
+  const tan = (q.sin * q.cos * (sinQuadrant(q.angle) / cosQuadrant(q.angle))) / TAN_45;
+  return tan === 0 ? 0 : tan;
 }
+function cotd(v: number): number {
+  const q = quadrant(v);
+  const cot = (q.sin * q.cos * (cosQuadrant(q.angle) / sinQuadrant(q.angle))) / COT_45;
+  return cot === 0 ? 0 : cot;
+}
+function asind(v: number): number {
+  domain(v, v !== v || (v >= -1 && v <= 1));
+  return v < 0 ? -asinQuadrant(-v) : asinQuadrant(v);
+}
+function acosd(v: number): number {
+  domain(v, v !== v || (v >= -1 && v <= 1));
+  return v < 0 ? 90 + asinQuadrant(-v) : acosQuadrant(v);
+}
+const atand = (v: number): number => (Math.atan(v) / ATAN_1) * 45;
 
 const FLOATS: readonly (readonly [string, (v: number) => number])[] = [
   ['ceil', Math.ceil], ['ceiling', Math.ceil], ['floor', Math.floor], ['round', roundEven], ['trunc', Math.trunc], ['sqrt', floatSqrt], ['cbrt', Math.cbrt],
@@ -53,8 +87,8 @@ const FLOATS: readonly (readonly [string, (v: number) => number])[] = [
   ['sign', (v) => (v > 0 ? 1 : v < 0 ? -1 : 0)], ['degrees', (v) => checkFloat(v / DEG, !Number.isFinite(v), v === 0)], ['radians', (v) => v * DEG],
   ['sin', (v) => Math.sin(domain(v, Number.isFinite(v)))], ['cos', (v) => Math.cos(domain(v, Number.isFinite(v)))], ['tan', (v) => Math.tan(domain(v, Number.isFinite(v)))],
   ['cot', (v) => 1 / Math.tan(domain(v, Number.isFinite(v)))], ['asin', (v) => Math.asin(domain(v, v >= -1 && v <= 1))], ['acos', (v) => Math.acos(domain(v, v >= -1 && v <= 1))],
-  ['atan', Math.atan], ['sind', sind], ['cosd', cosd], ['tand', tand], ['cotd', (v) => (tand(v) === 0 ? Infinity * (v % 360 === 0 ? 1 : -1) : 1 / tand(v))], ['asind', (v) => Math.asin(domain(v, v >= -1 && v <= 1)) / DEG], ['acosd', (v) => Math.acos(domain(v, v >= -1 && v <= 1)) / DEG],
-  ['atand', (v) => Math.atan(v) / DEG], ['sinh', (v) => checkFloat(Math.sinh(v), !Number.isFinite(v), true)], ['cosh', (v) => checkFloat(Math.cosh(v), !Number.isFinite(v), true)], ['tanh', Math.tanh],
+  ['atan', Math.atan], ['sind', sind], ['cosd', cosd], ['tand', tand], ['cotd', cotd], ['asind', asind], ['acosd', acosd],
+  ['atand', atand], ['sinh', (v) => checkFloat(Math.sinh(v), !Number.isFinite(v), true)], ['cosh', (v) => checkFloat(Math.cosh(v), !Number.isFinite(v), true)], ['tanh', Math.tanh],
   ['asinh', Math.asinh], ['acosh', (v) => Math.acosh(domain(v, v >= 1))], ['atanh', (v) => Math.atanh(domain(v, v >= -1 && v <= 1))],
 ];
 
@@ -144,7 +178,7 @@ export const mathFunctions: readonly FunctionDef[] = [
   fn('power(float8,float8)', 'float8', floatPower),
   fn('pow(float8,float8)', 'float8', floatPower),
   fn('atan2(float8,float8)', 'float8', Math.atan2),
-  fn('atan2d(float8,float8)', 'float8', (y: number, x: number) => Math.atan2(y, x) / DEG),
+  fn('atan2d(float8,float8)', 'float8', (y: number, x: number) => (Math.atan2(y, x) / ATAN_1) * 45),
   fn('pi()', 'float8', () => Math.PI),
   contextFn('random()', 'float8', (ctx: EvalContext) => ctx.random(), { volatility: 'volatile' }),
   fn('div(numeric,numeric)', 'numeric', (a: Numeric, b: Numeric) => a.divTrunc(b)),
