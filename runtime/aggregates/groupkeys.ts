@@ -77,8 +77,15 @@ const RECENT_BITS = 12;
  */
 export class RecentKeys {
   readonly #rows = new Int32Array(1 << RECENT_BITS);
+  /** The keys' bytes by words: most keys begin and end at one. */
+  #words = new Int32Array(0);
 
-  clear(): void { this.#rows.fill(0); }
+  /** Before a batch's rows. */
+  begin(keys: KeyBatch): void {
+    this.#rows.fill(0);
+    const { data } = keys;
+    this.#words = (data.byteOffset & 3) === 0 ? new Int32Array(data.buffer as ArrayBuffer, data.byteOffset, data.length >>> 2) : new Int32Array(0);
+  }
 
   /** An earlier row of the batch with row i's key; −1 = not known, and row i is noted. */
   row(keys: KeyBatch, i: number): number {
@@ -91,9 +98,18 @@ export class RecentKeys {
       const n = end[k] - from;
       const own = start[i];
       if (end[i] - own === n) {
-        let p = 0;
-        while (p < n && data[from + p] === data[own + p]) p++;
-        if (p === n) return k;
+        if (((from | own | n) & 3) === 0 && this.#words.length > 0) {
+          const words = this.#words;
+          let a = from >>> 2;
+          let b = own >>> 2;
+          const to = a + (n >>> 2);
+          while (a < to && words[a] === words[b]) { a++; b++; }
+          if (a === to) return k;
+        } else {
+          let p = 0;
+          while (p < n && data[from + p] === data[own + p]) p++;
+          if (p === n) return k;
+        }
       }
     }
     this.#rows[at] = i + 1;

@@ -88,6 +88,7 @@ export class AggregateOperator implements Operator {
   #due: KeyList | null = null;
 
   readonly #recent = new RecentKeys();
+  /** The slot of each row's group, or ~k: the group of row k, earlier in the batch. */
   #slots = new Int32Array(0);
   #at = new Int32Array(0);
   #pages: Float64Array[] = [];
@@ -176,8 +177,9 @@ export class AggregateOperator implements Operator {
     const at = this.#at;
     const slots = this.#slots;
     for (let i = 0; i < n; i++) {
-      const page = table.page(slots[i]).f64;
-      const p = table.offset(slots[i]) >>> 3;
+      const slot = slots[i];
+      const page = slot < 0 ? pages[~slot] : table.page(slot).f64;
+      const p = slot < 0 ? at[~slot] : table.offset(slot) >>> 3;
       pages[i] = page;
       at[i] = p;
       page[p] += weights === null ? 1 : weights[i];
@@ -211,12 +213,12 @@ export class AggregateOperator implements Operator {
     const table = this.#table;
     const slots = this.#slots;
     const recent = this.#recent;
-    recent.clear();
+    recent.begin(keys);
     // DISTINCT over append-only input: a group that is there stays as it is.
     const still = this.node.calls.length === 0 && this.node.inputAppendOnly;
     for (let i = 0; i < n; i++) {
       const same = recent.row(keys, i);
-      if (same >= 0) { slots[i] = slots[same]; continue; }
+      if (same >= 0) { slots[i] = ~same; continue; }
       const slot = table.findOrInsert(keys, i, this.#fixedBytes);
       slots[i] = slot;
       if (table.inserted) {

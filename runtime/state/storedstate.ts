@@ -16,8 +16,8 @@ import { NODES_TABLE } from './grouptable.js';
 import { deleteStamp, entryKey, putStamp, readStamp, tableRange, tablesPresent, TABLES_PER_NODE, wipe } from './keyspace.js';
 import { EntryMerger } from './merge.js';
 
-/** Named limit: operations of one LevelDB batch of an apply; building one blocks the task's thread for about a millisecond. */
-export const APPLY_OPERATIONS = 250;
+/** Named limit: operations of one LevelDB batch of an apply; building one blocks the task's thread for about two milliseconds. */
+export const APPLY_OPERATIONS = 500;
 /** Named limit: bytes of delta files merged in memory. */
 export const MERGE_BYTES_MAX = 128 * 1024 * 1024;
 

@@ -304,7 +304,7 @@ test('a crash in the middle of an apply is repaired from the files', async () =>
   const h = await Harness.start({}, kvs);
   const random = testRandom(23);
   for (let n = 0; n < 6; n++) {
-    for (let k = 0; k < 900; k++) await h.change(random, k);
+    for (let k = 0; k < 1800; k++) await h.change(random, k);
     await h.checkpoint('complete');
     if (n % 2 === 1) {
       h.faults.add({ operation: 'kv.write', after: n % 3, times: 1, fault: 'EIO' });

@@ -56,6 +56,8 @@ export class EntryWriter {
   #view = new DataView(this.#block.buffer);
   #at = 0;
   #count = 0;
+  /** The table filled a block: the next one is likely to be filled too. */
+  #large = false;
   #onBlock: ((block: EntryBlock) => void) | null;
 
   /** `onBlock`: takes finished blocks instead of `blocks`. */
@@ -64,6 +66,7 @@ export class EntryWriter {
   table(tableId: number): void {
     if (tableId === this.#tableId && this.#count > 0) return;
     this.finish();
+    this.#large = false;
     this.#tableId = tableId;
   }
 
@@ -76,7 +79,10 @@ export class EntryWriter {
     const keyBytes = keyEnd - keyStart;
     const valueBytes = valueStart < 0 ? 0 : valueEnd - valueStart;
     const need = ENTRY_HEAD + keyBytes + valueBytes;
-    if (this.#count > 0 && this.#at + need > BLOCK_BYTES) this.finish();
+    if (this.#count > 0 && this.#at + need > BLOCK_BYTES) {
+      this.finish();
+      this.#large = true;
+    }
     if (this.#at + need > this.#block.length || this.#count === 0) this.#reserve(need);
     const view = this.#view;
     const block = this.#block;
@@ -98,7 +104,7 @@ export class EntryWriter {
   #reserve(need: number): void {
     if (this.#count === 0) this.#at = BLOCK_HEAD;
     // Small deltas take small blocks: doubling from 4 KB.
-    const bytes = Math.max(this.#at + need, Math.min(BLOCK_BYTES, Math.max(4096, this.#block.length * 2)));
+    const bytes = Math.max(this.#at + need, this.#large ? BLOCK_BYTES : Math.min(BLOCK_BYTES, Math.max(4096, this.#block.length * 2)));
     const grown = new Uint8Array(bytes);
     grown.set(this.#block.subarray(0, this.#count === 0 ? 0 : this.#at));
     this.#block = grown;
