@@ -29,7 +29,10 @@ export interface CoordinatedJob {
   notifyAborted(checkpointId: number): void;
   /** Too many failures: the job fails over. */
   failOver(error: SqlError): void;
-  checkpointEnded(row: CheckpointRow): void;
+  /** `epoch`: of the barrier that carried it, 0 when none did. */
+  checkpointEnded(row: CheckpointRow, epoch: number): void;
+  /** Everything ended, and the last checkpoint was taken: no other follows. */
+  readonly finished: boolean;
   /** Oldest log position that the tasks need at this epoch. */
   neededSeqAt(epoch: number): number;
 }
@@ -180,14 +183,17 @@ export class CheckpointCoordinator {
 
   #end(p: Pending): void {
     this.#history.end(p.row, this.#job.settings.checkpoint_history);
-    this.#job.checkpointEnded(p.row);
-    const done = this.#waiters.filter(w => w.after < p.id);
-    this.#waiters = this.#waiters.filter(w => w.after >= p.id);
+    this.#job.checkpointEnded(p.row, p.epoch);
+    // Of a finished job the last checkpoint is what a later one would be.
+    const { finished } = this.#job;
+    const done = this.#waiters.filter(w => finished || w.after < p.id);
+    this.#waiters = this.#waiters.filter(w => !done.includes(w));
     for (const w of done) {
       if (p.row.status === 'completed') w.resolve(p.row);
       else w.reject(new SqlError(p.row.status === 'expired' ? '57014' : '58000', `checkpoint ${p.id} of job "${this.#job.name}" ${p.row.status}`, { detail: `${p.row.failureReason ?? ''}: ${p.row.failureMessage ?? ''}` }));
     }
     // Somebody asked while this one was in progress.
+    if (finished) return;
     if (this.#waiters.length > 0) this.trigger();
     else this.schedule();
   }

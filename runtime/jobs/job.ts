@@ -237,6 +237,7 @@ export class Job {
 
   /** The job as its coordinator sees it. */
   #coordinated(): ConstructorParameters<typeof CheckpointCoordinator>[0] {
+    const finished = (): boolean => this.status === 'finished';
     const each = (method: 'completed' | 'aborted', checkpointId: number): void => {
       for (const worker of this.#workers) this.#deps.pool.rpc(worker).notify(method, { jobId: this.jobId, attempt: this.#attempt, checkpointId });
     };
@@ -247,7 +248,8 @@ export class Job {
       notifyCompleted: id => { each('completed', id); },
       notifyAborted: id => { each('aborted', id); },
       failOver: error => { this.fail(error, null); },
-      checkpointEnded: row => { this.#checkpointEnded(row); },
+      checkpointEnded: (row, epoch) => { this.#checkpointEnded(row, epoch); },
+      get finished() { return finished(); },
       neededSeqAt: epoch => this.#needed.get(epoch) ?? Infinity,
     };
   }
@@ -340,7 +342,10 @@ export class Job {
     const reached = this.#seqWaiters.filter(w => caughtUp && flight.logPosition >= w.seq && flight.epoch > w.from);
     this.#seqWaiters = this.#seqWaiters.filter(w => !reached.includes(w));
     for (const w of reached) w.resolve();
-    if (this.#endedAt > 0 && !this.#finalWanted) { this.#finalWanted = true; this.#coordinator?.trigger(); }
+    if (this.#endedAt > 0 && !this.#finalWanted) {
+      this.#finalWanted = true;
+      this.#coordinator?.trigger();
+    }
     const more = this.#urgent || this.#reads.length > 0 || this.#taps.length > 0 || this.#seqWaiters.length > 0 || (this.#coordinator?.wantsBarrier ?? false);
     if (more && caughtUp) this.requestBarrier(true);
     else if (more || all.some(p => p.changed) || !caughtUp || flight.logPosition < this.#deps.lastSeq()) this.requestBarrier(false);
@@ -372,12 +377,12 @@ export class Job {
     return this.#coordinator.next(signal);
   }
 
-  #checkpointEnded(row: CheckpointRow): void {
+  #checkpointEnded(row: CheckpointRow, epoch: number): void {
     this.#deps.checkpointEnded(this, row);
     if (row.status !== 'completed' || this.#endedAt === 0) return;
-    // The checkpoint that began after everything had ended is the last one.
-    if (this.#finalWanted && this.#inFlight === null) this.#finish();
-    else { this.#finalWanted = true; this.#coordinator?.trigger(); }
+    // The last one is of the barrier at which everything had ended, or a later one: not the one that was in progress then.
+    if (epoch >= this.#endedAt) this.#finish();
+    else this.#coordinator?.trigger();
   }
 
   #finish(): void {
