@@ -8,7 +8,7 @@ import { generateNexmark } from '../bench/nexmark/generate.js';
 import { eventFile } from '../bench/nexmark/queries.js';
 import { ServerProcess, removeFolder, temporaryFolder, until, type TextRow } from './serverprocess.js';
 
-const VIEWS = `
+export const VIEWS = `
 CREATE MATERIALIZED VIEW bids_per_window AS
   SELECT window_start, auction, count(*) AS bids, sum(price) AS total, max(price) AS highest
   FROM TUMBLE(bid, date_time, INTERVAL '10 seconds') GROUP BY window_start, auction;
@@ -17,7 +17,7 @@ CREATE MATERIALIZED VIEW highest AS
   FROM auction a JOIN bid b ON b.auction = a.id AND b.date_time BETWEEN a.date_time AND a.expires GROUP BY a.id, a.category, a.seller;
 CREATE MATERIALIZED VIEW by_category AS SELECT category, count(*) AS auctions, avg(price) AS average FROM highest GROUP BY category;
 `;
-const RESULTS = [
+export const RESULTS = [
   'SELECT * FROM bids_per_window ORDER BY 1, 2',
   'SELECT * FROM highest ORDER BY 1',
   'SELECT * FROM by_category ORDER BY 1',
@@ -26,7 +26,7 @@ const FINISH_TIMEOUT_MS = 600_000;
 
 export interface KillTest { readonly events: number; readonly kills: number; readonly rowsPerSecond: number; readonly seed: number; readonly parallelism: number }
 
-function random(seed: number): () => number {
+export function random(seed: number): () => number {
   let a = seed >>> 0;
   return () => {
     a = (a + 0x6d2b79f5) >>> 0;
@@ -40,7 +40,7 @@ const finished = (rows: readonly TextRow[]): boolean => rows.length > 0 && rows.
 const failed = (rows: readonly TextRow[]): boolean => rows.some(r => r[0] === 'failed');
 const STATUS = 'SELECT status, failure FROM millrace.jobs';
 
-async function results(server: ServerProcess): Promise<TextRow[][]> {
+export async function results(server: ServerProcess): Promise<TextRow[][]> {
   const all: TextRow[][] = [];
   for (const sql of RESULTS) all.push(await server.query(sql));
   return all;
