@@ -110,8 +110,11 @@ function bindAggregate(env: Env, name: string, call: FuncCall, at: number): Expr
   const filter = call.agg_filter === undefined ? null : coerceBoolean(ctx, bindExpr({ ...inner, clause: 'FILTER' }, call.agg_filter), 'FILTER');
   const orderBy = (call.agg_order ?? []).map((s): OrderItem => bindOrder(inner, s, (node: Node) => known(ctx, bindExpr(inner, node))));
   const distinct = call.agg_distinct === true;
-  for (const o of orderBy) {
-    if (distinct && !bound.some((b) => sameExpr(b, o.expr))) {
+  for (const [k, o] of orderBy.entries()) {
+    // string_agg(DISTINCT v, … ORDER BY v) of a varchar: the argument is v as text, and so is what it is ordered by.
+    const unconverted = args.findIndex((a) => sameExpr(a, o.expr));
+    if (distinct && unconverted >= 0) orderBy[k] = { ...o, expr: bound[unconverted] ?? o.expr };
+    else if (distinct && !bound.some((b) => sameExpr(b, o.expr))) {
       throw ctx.error('42P10', 'in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list', locationOf(o.expr));
     }
   }

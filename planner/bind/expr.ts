@@ -189,13 +189,20 @@ function operation(env: Env, e: A_Expr): Expr {
   }
 }
 
-/** (a, b) = (c, d) and <> compare by fields. */
+/** (a, b) = (c, d) and <> compare by fields; <, <=, > and >= by the first fields that differ: a < c OR (a = c AND b < d). */
 function rowComparison(env: Env, name: string, left: readonly Node[], right: readonly Node[], at: number): Expr {
   if (left.length !== right.length) throw env.ctx.error('42601', 'unequal number of entries in row expressions', at);
-  if (name !== '=' && name !== '<>') throw env.ctx.unsupported(`comparing rows with ${name}`, at);
-  const args = left.map((l, i) => callOperator(env, name, [bindExpr(env, l), bindExpr(env, required(right[i]))], at));
-  return located({ node: name === '=' ? 'and' : 'or', args, type: BOOL }, at);
+  if (!ROW_COMPARISONS.has(name)) throw env.ctx.unsupported(`comparing rows with ${name}`, at);
+  const pairs = left.map((l, i): [Expr, Expr] => [bindExpr(env, l), bindExpr(env, required(right[i]))]);
+  const compare = (op: string, pair: [Expr, Expr]): Expr => callOperator(env, op, pair, at);
+  if (name === '=' || name === '<>') return located({ node: name === '=' ? 'and' : 'or', args: pairs.map((p) => compare(name, p)), type: BOOL }, at);
+  const strict = name.charAt(0);
+  return located(pairs.slice(0, -1).reduceRight<Expr>(
+    (rest, p) => ({ node: 'or', args: [compare(strict, p), { node: 'and', args: [compare('=', p), rest], type: BOOL }], type: BOOL }),
+    compare(name, required(pairs.at(-1)))), at);
 }
+
+const ROW_COMPARISONS: ReadonlySet<string> = new Set(['=', '<>', '<', '<=', '>', '>=']);
 
 export function distinct(env: Env, left: Expr, right: Expr, at: number): Expr {
   const { exprs, type } = unify(env.ctx, [left, right], 'IS DISTINCT FROM');

@@ -30,6 +30,18 @@ function oneColumn(env: Env, bound: BoundQuery, at: number): { id: number; type:
   return { id: only.id, type: env.ctx.info(only.id).type };
 }
 
+/** `(a, b) IN (SELECT c, d …)` as conditions on the subquery's columns; null: not of that form. */
+export function rowComparisons(env: Env, link: SubLink, bound: BoundQuery): Expr[] | null {
+  const test = link.testexpr;
+  if (test === undefined || !('RowExpr' in test) || (strings(link.operName).at(-1) ?? '=') !== '=') return null;
+  const parts = test.RowExpr.args ?? [];
+  if (parts.length !== bound.columns.length) return null;
+  return parts.map((p, i) => {
+    const { id } = bound.columns[i] ?? { id: -1 };
+    return callOperator(env, '=', [bindExpr(env, p), column(id, env.ctx.info(id).type)], link.location ?? 0);
+  });
+}
+
 /** Comparison of a test value with the subquery's column: the operator's call over both, casts included. */
 export function comparison(env: Env, link: SubLink, bound: BoundQuery): Expr {
   const at = link.location ?? 0;

@@ -8,7 +8,7 @@ import { bindCondition } from './expr.js';
 import { conjuncts, mapChildren, some, substitute } from './exprs.js';
 import type { Rel } from './rel.js';
 import { relExprs } from './relexprs.js';
-import { bindSubquery, comparison } from './sublink.js';
+import { bindSubquery, comparison, rowComparisons } from './sublink.js';
 import type { Env } from './scope.js';
 
 export function bindWhere(env: Env, input: Rel, where: Node | undefined): Rel {
@@ -36,10 +36,10 @@ function subLinkOf(node: Node): { link: SubLink; negated: boolean } | null {
 
 /** NOT IN is no anti join: a NULL in the subquery makes it unknown for every row. */
 function semiJoin(env: Env, input: Rel, link: SubLink, negated: boolean): Rel | null {
-  const isIn = link.subLinkType === 'ANY_SUBLINK' && (link.testexpr === undefined || !('RowExpr' in link.testexpr));
+  const isIn = link.subLinkType === 'ANY_SUBLINK';
   if (!(link.subLinkType === 'EXISTS_SUBLINK' || (isIn && !negated))) return null;
   const { bound, outer } = bindSubquery(env, link);
-  const on: Expr[] = isIn ? [comparison(env, link, bound)] : [];
+  const on: Expr[] = isIn ? rowComparisons(env, link, bound) ?? [comparison(env, link, bound)] : [];
   // The test itself may hold a subplan or a volatile call: leave it where it is.
   if (on.some((e) => some(e, (x) => x.node === 'subplan'))) return null;
   if (outer.length === 0) return { rel: 'join', kind: negated ? 'anti' : 'semi', left: input, right: bound.rel, on };

@@ -7,7 +7,7 @@
  *
  * RETURNING and ON CONFLICT DO UPDATE work on single stored rows: they are given as functions, interpreted.
  */
-import type { Node, OnConflictClause } from 'libpg-query';
+import type { MultiAssignRef, Node, OnConflictClause } from 'libpg-query';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Plan } from '../../types/plan.js';
 import type { Datum } from '../../types/value.js';
@@ -193,18 +193,28 @@ function updatePlan(statement: Update, target: TableRelation, catalog: PlannerCa
   return { plan, paramTypes: paramTypes(ctx), ...returningOf(ctx, target, ast.returningClause?.exprs, ast.relation?.alias?.aliasname ?? null), onConflict: null };
 }
 
+/** SET (a, b) = (x, y): the value of one of them. */
+function fieldAssigned(ctx: BindContext, ref: MultiAssignRef, at: number): Node {
+  const source = ref.source;
+  if (source === undefined || !('RowExpr' in source)) throw ctx.unsupported('assignment of a subquery: SET (a, b) = (SELECT …)', at, 'Write SET a = (SELECT …), b = (SELECT …).');
+  const fields = source.RowExpr.args ?? [];
+  const field = fields[(ref.colno ?? 1) - 1];
+  if (field === undefined || fields.length !== ref.ncolumns) throw ctx.error('42601', 'number of columns does not match number of values', at);
+  return field;
+}
+
 function assignments(ctx: BindContext, env: Env, target: TableRelation, list: readonly Node[]): Map<string, Expr> {
   const set = new Map<string, Expr>();
   for (const node of list) {
     if (!('ResTarget' in node) || node.ResTarget.val === undefined) continue;
     const { name = '', val, location = 0, indirection } = node.ResTarget;
     if (indirection !== undefined) throw ctx.unsupported('assignment to an element of a column', location);
-    if ('MultiAssignRef' in val) throw ctx.unsupported('assignment of a row: SET (a, b) = …', location, 'Write SET a = …, b = ….');
+    const value = 'MultiAssignRef' in val ? fieldAssigned(ctx, val.MultiAssignRef, location) : val;
     const c = targetColumn(ctx, target, name, location) as TableColumn;
     if (set.has(name)) throw ctx.error('42601', `multiple assignments to same column "${name}"`, location);
-    if ('SetToDefault' in val) { if (c.generatedSql === null) set.set(name, defaultOf(ctx, c)); continue; }
+    if ('SetToDefault' in value) { if (c.generatedSql === null) set.set(name, defaultOf(ctx, c)); continue; }
     if (c.generatedSql !== null) throw ctx.error('428C9', `column "${name}" can only be updated to DEFAULT`, location, { detail: `Column "${name}" is a generated column.` });
-    set.set(name, assign(ctx, bindExpr(env, val), c));
+    set.set(name, assign(ctx, bindExpr(env, value), c));
   }
   return set;
 }
