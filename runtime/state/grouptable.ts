@@ -80,7 +80,7 @@ export class PackedGroupTable implements GroupTable {
   add(keys: KeyBatch, i: number, subkey: Uint8Array, subStart: number, subEnd: number, payload: Uint8Array, payStart: number, payEnd: number, count: number): number {
     const roots = this.roots;
     const size = HEADER + entryBytes(subEnd - subStart, payEnd - payStart, count);
-    const root = roots.findOrInsert(keys, i, size);
+    const root = roots.findOrInsert(keys, i, size, HEADER);
     if (roots.inserted) {
       // A new group in one piece: growing an empty one would move it.
       this.#first(root, subkey, subStart, subEnd, payload, payStart, payEnd, count);
@@ -405,7 +405,7 @@ export class PackedGroupTable implements GroupTable {
     assert(number < 0xffffff, 'too many nodes in a group');
     i32[word] = (i32[word] & 255) | ((number + 1) << 8);
     this.#setNodeKey(keys, i, number);
-    const slot = this.nodes.findOrInsert(this.#nodeKey, 0, HEADER + end - start);
+    const slot = this.nodes.findOrInsert(this.#nodeKey, 0, HEADER + end - start, HEADER);
     const page = this.nodes.page(slot);
     const base = this.nodes.offset(slot);
     page.bytes.set(bytes.subarray(start, end), base + HEADER);

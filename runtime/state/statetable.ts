@@ -165,7 +165,8 @@ export class HashStateTable implements StateTable {
     return loaded >= 0 && (this.#words[(loaded << WORDS_SHIFT) + FLAGS] & TOMBSTONE) === 0 ? loaded : -1;
   }
 
-  findOrInsert(keys: KeyBatch, i: number, bytes: number): Slot {
+  /** `zeroed`: how many of a new value's bytes are cleared, when the caller writes the others itself. */
+  findOrInsert(keys: KeyBatch, i: number, bytes: number, zeroed = bytes): Slot {
     const data = keys.data;
     const start = keys.start[i];
     const end = keys.end[i];
@@ -189,7 +190,7 @@ export class HashStateTable implements StateTable {
     }
     slot = this.#create(data, start, end, hash, bytes, LIVE | REFERENCED);
     const w = slot << WORDS_SHIFT;
-    this.#zero(w, 0, bytes);
+    this.#zero(w, 0, zeroed);
     this.#liveResident++;
     if (this.#readers !== null) for (const reader of this.#readers) reader.skip(slot);
     if (this.#tracking) this.#markChanged(slot, w);
