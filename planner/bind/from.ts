@@ -14,6 +14,7 @@ import { column } from './exprs.js';
 import { aggregatesNamed, setFunctionsNamed } from './functions.js';
 import { callOperator } from './operator.js';
 import type { Item, JoinKind, Rel } from './rel.js';
+import { joinLateral } from './lateral.js';
 import { bindRelation } from './relation.js';
 import { findCte, Scope, type Cte, type Env, type ScopeColumn, type ScopeItem } from './scope.js';
 import { bindQuery } from './select.js';
@@ -27,7 +28,7 @@ export interface FromItem { readonly rel: Rel; readonly items: readonly ScopeIte
 export function bindFrom(env: Env, from: readonly Node[] | undefined): Rel | null {
   let left: FromItem | null = null;
   for (const node of from ?? []) {
-    const item: FromItem = bindItem(env, node, left);
+    const item: FromItem = isLateral(node) && left !== null ? lateral(env, node.RangeSubselect, left, 'inner', null) : bindItem(env, node, left);
     left = left === null || includesLeft(node) ? item : combine(env, left, item, 'inner', []);
     env.scope.items = [...left.items];
     env.scope.columns = [...left.columns];
@@ -36,7 +37,9 @@ export function bindFrom(env: Env, from: readonly Node[] | undefined): Rel | nul
 }
 
 /** Functions in FROM are built on top of what stands before them. */
-function includesLeft(node: Node): boolean { return 'RangeFunction' in node && windowName(node.RangeFunction) === null; }
+function includesLeft(node: Node): boolean { return isLateral(node) || ('RangeFunction' in node && windowName(node.RangeFunction) === null); }
+
+const isLateral = (node: Node): node is { RangeSubselect: RangeSubselect } => 'RangeSubselect' in node && node.RangeSubselect.lateral === true;
 
 function checkDistinctAliases(env: Env, left: readonly ScopeItem[], right: readonly ScopeItem[]): void {
   for (const r of right) {
@@ -103,10 +106,31 @@ export function bindCte(env: Env, cte: Cte): NamedSource {
 
 function subselect(env: Env, s: RangeSubselect): FromItem {
   const { ctx } = env;
-  if (s.lateral === true) throw ctx.unsupported('a LATERAL subquery', undefined);
   if (s.subquery === undefined || !('SelectStmt' in s.subquery)) throw ctx.unsupported('this FROM item', undefined);
   const bound = bindQuery({ ctx, parent: env.scope.parent, ctes: env.ctes, outer: env.scope.outer }, s.subquery.SelectStmt);
   return aliased(env, bound.rel, s.alias?.aliasname ?? '', bound.columns, s.alias);
+}
+
+/** A subquery that may use the columns of `left`; with the result, `left` is joined. */
+function lateral(env: Env, s: RangeSubselect, left: FromItem, kind: JoinKind, on: Node | null): FromItem {
+  const { ctx } = env;
+  if (s.subquery === undefined || !('SelectStmt' in s.subquery)) throw ctx.unsupported('this FROM item', undefined);
+  const scope = new Scope(env.scope.parent, env.scope.outer);
+  scope.items = [...left.items];
+  scope.columns = [...left.columns];
+  const outer: Expr[] = [];
+  const bound = bindQuery({ ctx, parent: { ...env, scope, aggregates: null, setCalls: null }, ctes: env.ctes, outer }, s.subquery.SelectStmt);
+  const right = aliased(env, bound.rel, s.alias?.aliasname ?? '', bound.columns, s.alias);
+  const both = combine(env, left, right, kind, []);
+  const inside: Env = { ...env, scope: new Scope(env.scope.parent, env.scope.outer), clause: 'JOIN/ON', aggregates: null, setCalls: null };
+  inside.scope.items = [...both.items];
+  inside.scope.columns = [...both.columns];
+  const preds = on === null ? [] : bindCondition(inside, on).filter((p) => p.node !== 'literal' || p.text !== 't');
+  if (outer.length === 0) return { ...both, rel: { rel: 'join', kind, left: left.rel, right: bound.rel, on: preds } };
+  if (kind !== 'inner' && kind !== 'left') throw ctx.error('42P10', 'invalid reference to FROM-clause entry in a LATERAL subquery', undefined, { detail: 'The combining JOIN type must be INNER or LEFT for a LATERAL reference.' });
+  const rel = joinLateral(ctx, left.rel, bound, outer, kind, preds);
+  if (rel === null) throw ctx.unsupported('a LATERAL subquery of this form', undefined, 'Its outer columns may stand in WHERE and in the select list; under an aggregate they must be compared with =.');
+  return { ...both, rel };
 }
 
 function joinExpr(env: Env, j: JoinExpr): FromItem {
@@ -116,6 +140,7 @@ function joinExpr(env: Env, j: JoinExpr): FromItem {
   const right = j.rarg as Node;
   let joined: FromItem;
   if ('RangeFunction' in right && windowName(right.RangeFunction) === null) joined = joinFunction(env, j, left, right.RangeFunction, kind);
+  else if (isLateral(right) && j.usingClause === undefined && j.isNatural !== true) joined = lateral(env, right.RangeSubselect, left, kind, j.quals ?? null);
   else joined = joinItems(env, j, left, bindItem(env, right, null), kind);
   if (j.join_using_alias !== undefined) throw ctx.unsupported('an alias of JOIN … USING', undefined);
   if (j.alias === undefined) return joined;

@@ -5,7 +5,8 @@
 import type { Node, SubLink } from 'libpg-query';
 import type { Expr } from '../../types/expr.js';
 import { bindCondition } from './expr.js';
-import { conjuncts, mapChildren, some, substitute } from './exprs.js';
+import { conjuncts, some, substitute } from './exprs.js';
+import { replaceOuter, usesOuter } from './lateral.js';
 import type { Rel } from './rel.js';
 import { relExprs } from './relexprs.js';
 import { bindSubquery, comparison, rowComparisons } from './sublink.js';
@@ -49,8 +50,6 @@ function semiJoin(env: Env, input: Rel, link: SubLink, negated: boolean): Rel | 
   return { rel: 'join', kind: negated ? 'anti' : 'semi', left: input, right: free.rel, on: [...on.map((e) => substitute(e, shown)), ...free.preds] };
 }
 
-const usesOuter = (e: Expr): boolean => some(e, (x) => x.node === 'outer');
-
 /** Takes predicates over outer columns out of `project(filter(…))`; null when outer columns remain anywhere else. */
 function decorrelate(rel: Rel, outer: readonly Expr[]): { rel: Rel; preds: Expr[]; shown: (id: number) => Expr | undefined } | null {
   const items = rel.rel === 'project' ? rel.items : [];
@@ -69,9 +68,4 @@ function decorrelate(rel: Rel, outer: readonly Expr[]): { rel: Rel; preds: Expr[
     preds: taken.map((p) => replaceOuter(p, outer)),
     shown: (id) => byId.get(id),
   };
-}
-
-function replaceOuter(e: Expr, outer: readonly Expr[]): Expr {
-  if (e.node === 'outer') return outer[e.index] ?? e;
-  return mapChildren(e, (c) => replaceOuter(c, outer));
 }
