@@ -28,6 +28,8 @@ export function lowerScan(l: Lowering, scan: ScanRel, needed: ReadonlySet<ColId>
   const { relation } = scan;
   if (relation.kind === 'system table') return systemRows(l, scan, relation);
   l.demand.add(relation.id, scan.cols.flatMap((id, i) => (needed.has(id) ? [i] : [])));
+  // A record that lacks a NOT NULL field is a bad one, whatever the query reads of it.
+  if (relation.kind === 'stream' && relation.connector !== null) l.demand.add(relation.id, relation.columns.flatMap((c, i) => (c.notNull && c.generatedSql === null && c.metadata === null ? [i] : [])));
   switch (relation.kind) {
     case 'stream': return source(l, scan, relation, needed);
     case 'table': return table(l, scan, relation);

@@ -12,7 +12,7 @@ import { RowCodec } from '../../types/encoding/row.js';
 import type { Datum } from '../../types/value.js';
 import { formatSetting, settingSpecs } from '../../types/settings.js';
 import { SCHEMAS } from '../catalog/catalog.js';
-import { allRelations, definition } from '../system/pgcatalog.js';
+import { allRelations, definition, keyObjects } from '../system/pgcatalog.js';
 import type { SystemContext } from '../system/systemtable.js';
 import type { Database } from '../database.js';
 import type { Transaction } from './transaction.js';
@@ -67,10 +67,10 @@ function mentionsCatalog(plan: Plan): boolean {
 
 export function catalogSnapshot(context: SystemContext): CatalogSnapshot {
   return {
-    relations: [...allRelations(context)].map(r => {
+    relations: [...[...allRelations(context)].map(r => {
       const stored = context.catalog.relationById(r.id);
       return { oid: r.id, schema: r.schema, name: r.name, visible: r.schema !== 'information_schema', definition: stored === null ? null : definition(stored) };
-    }),
+    }), ...keyObjects(context)],
     schemas: SCHEMAS,
     settings: Object.fromEntries(settingSpecs.map(s => [s.name, formatSetting(s, context.settings.get(s.name))])),
   };

@@ -117,6 +117,21 @@ const pgAttrdef: Maker = context => {
 
 export const definition = (r: StoredRelation): string | null => (r.kind === 'view' || r.kind === 'materialized view' ? ` ${r.sql.trim().replace(/;$/, '')};` : null);
 
+const keyColumns = (relation: StoredRelation, key: readonly number[]): string => key.map(k => relation.columns[k - 1]?.name ?? '').join(', ');
+const indexDefinition = (relation: StoredRelation, key: readonly number[]): string => `CREATE UNIQUE INDEX ${relation.name}_pkey ON ${relation.schema}.${relation.name} USING btree (${keyColumns(relation, key)})`;
+
+/** Names and definitions of the primary keys' indexes and constraints, for pg_get_indexdef, pg_get_constraintdef and regclass. */
+export function keyObjects(context: SystemContext): { oid: number; schema: string; name: string; visible: boolean; definition: string }[] {
+  return storedWithKey(context).flatMap(({ relation, key }) => {
+    const name = `${relation.name}_pkey`;
+    return [
+      { oid: relation.id + INDEX_OID, schema: relation.schema, name, visible: true, definition: indexDefinition(relation, key) },
+      // A constraint is no relation: its name is not to be found as one.
+      { oid: relation.id + CONSTRAINT_OID, schema: '', name, visible: false, definition: `PRIMARY KEY (${keyColumns(relation, key)})` },
+    ];
+  });
+}
+
 const makers: Readonly<Record<string, Maker>> = {
   pg_class: pgClass,
   pg_attribute: pgAttribute,
@@ -158,7 +173,7 @@ const makers: Readonly<Record<string, Maker>> = {
   })),
   pg_indexes: context => storedWithKey(context).map(({ relation, key }) => ({
     schemaname: relation.schema, tablename: relation.name, indexname: `${relation.name}_pkey`,
-    indexdef: `CREATE UNIQUE INDEX ${relation.name}_pkey ON ${relation.schema}.${relation.name} USING btree (${key.map(k => relation.columns[k - 1]?.name ?? '').join(', ')})`,
+    indexdef: indexDefinition(relation, key),
   })),
   pg_description: context => [...context.catalog.relations()].flatMap(r => (r.comment === null ? [] : [{ objoid: r.id, classoid: 1259, objsubid: 0, description: r.comment }])),
   pg_stat_activity: context => context.sessions().map(s => ({

@@ -97,7 +97,11 @@ function definitions(): FunctionDef[] {
     fn('pg_get_expr(text,oid)', 'text', (s: string) => s, { volatility: 'stable' }),
     fn('pg_get_expr(text,oid,bool)', 'text', (s: string) => s, { volatility: 'stable' }),
     contextFn('pg_get_indexdef(oid)', 'text', view),
-    contextFn('pg_get_indexdef(oid,int4,bool)', 'text', view),
+    contextFn('pg_get_indexdef(oid,int4,bool)', 'text', (ctx: EvalContext, oid: number, column: number) => {
+      const whole = view(ctx, oid);
+      // Column n alone is asked for with n > 0.
+      return whole === null || column === 0 ? whole : whole.slice(whole.lastIndexOf('(') + 1, -1).split(', ')[column - 1] ?? '';
+    }),
     contextFn('pg_get_constraintdef(oid)', 'text', view),
     contextFn('pg_get_constraintdef(oid,bool)', 'text', view),
     ...['pg_get_functiondef(oid)', 'pg_get_function_arguments(oid)', 'pg_get_function_identity_arguments(oid)', 'pg_get_function_result(oid)', 'pg_get_function_sqlbody(oid)', 'pg_get_ruledef(oid)', 'pg_get_ruledef(oid,bool)',
