@@ -3,6 +3,7 @@
  * moments while its jobs run; the final views must equal those of one uninterrupted run, row for row.
  */
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { generateNexmark } from '../bench/nexmark/generate.js';
 import { eventFile } from '../bench/nexmark/queries.js';
@@ -46,9 +47,15 @@ export async function results(server: ServerProcess): Promise<TextRow[][]> {
   return all;
 }
 
-async function setUp(server: ServerProcess, file: string, rowsPerSecond: number, parallelism: number): Promise<void> {
+/** Lines that the file sink made visible, sorted: exactly once means that they are those of the whole run. */
+function sinkLines(dir: string): string[] {
+  return readdirSync(dir).filter(name => name.startsWith('part-')).flatMap(name => readFileSync(path.join(dir, name), 'utf8').trimEnd().split('\n')).sort();
+}
+
+async function setUp(server: ServerProcess, file: string, sink: string, rowsPerSecond: number, parallelism: number): Promise<void> {
   const extra = rowsPerSecond > 0 ? `, rows_per_second = ${rowsPerSecond}` : '';
-  await server.query(`SET checkpoint_interval = '200ms'; SET parallelism = ${parallelism}; SET restart_strategy = 'fixed_delay'; ${eventFile(file, extra)} ${VIEWS}`);
+  await server.query(`SET checkpoint_interval = '200ms'; SET parallelism = ${parallelism}; SET restart_strategy = 'fixed_delay'; ${eventFile(file, extra)} ${VIEWS}
+    CREATE SINK large_bids AS SELECT auction, bidder, price, date_time FROM bid WHERE price > 1000000 WITH (connector = 'file', path = '${sink}', format = 'json');`);
 }
 
 /** Runs the test; returns how often the process was killed while all jobs were running. */
@@ -60,7 +67,7 @@ export async function killTest(options: KillTest, log: (line: string) => void): 
   try {
     await generateNexmark({ events: options.events, file, seed: 42 });
     server = await ServerProcess.start(path.join(dir, 'whole'));
-    await setUp(server, file, 0, options.parallelism);
+    await setUp(server, file, path.join(dir, 'sink-whole'), 0, options.parallelism);
     const ask = async (): Promise<TextRow[]> => server === null ? [] : server.query(STATUS);
     await until(ask, rows => finished(rows) || failed(rows), FINISH_TIMEOUT_MS, 'the uninterrupted run');
     const expected = await results(server);
@@ -69,7 +76,7 @@ export async function killTest(options: KillTest, log: (line: string) => void): 
 
     const data = path.join(dir, 'killed');
     server = await ServerProcess.start(data);
-    await setUp(server, file, options.rowsPerSecond, options.parallelism);
+    await setUp(server, file, path.join(dir, 'sink-killed'), options.rowsPerSecond, options.parallelism);
     let kills = 0;
     while (kills < options.kills) {
       await until(ask, rows => rows.length > 0 && rows.every(r => r[0] === 'running'), 60_000, 'running');
@@ -86,8 +93,10 @@ export async function killTest(options: KillTest, log: (line: string) => void): 
     assert.ok(finished(done), `jobs after ${kills} kills: ${JSON.stringify(done)}`);
     const actual = await results(server);
     RESULTS.forEach((sql, i) => { assert.deepEqual(actual[i], expected[i], `${sql} after ${kills} kills (seed ${options.seed})`); });
+    const lines = sinkLines(path.join(dir, 'sink-whole'));
+    assert.deepEqual(sinkLines(path.join(dir, 'sink-killed')), lines, `the file sink after ${kills} kills (seed ${options.seed})`);
     const checkpoints = await server.query("SELECT count(*) FROM millrace.checkpoints WHERE status = 'completed'");
-    log(`${kills} kills, ${expected.map(r => r.length).join(' + ')} rows equal, ${String(checkpoints[0]?.[0])} completed checkpoints in the history (seed ${options.seed})`);
+    log(`${kills} kills, ${expected.map(r => r.length).join(' + ')} rows and ${lines.length} lines of a file sink equal, ${String(checkpoints[0]?.[0])} completed checkpoints in the history (seed ${options.seed})`);
     await server.stop();
     return kills;
   } finally {
