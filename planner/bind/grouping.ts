@@ -11,10 +11,13 @@ export class Grouping {
   readonly #env: Env;
   readonly #aggregateIds: ReadonlySet<number>;
   readonly #calls: readonly AggCall[];
+  readonly #above: ReadonlySet<number>;
   readonly keys: Item[] = [];
 
-  constructor(env: Env, keys: readonly Expr[], calls: readonly AggCall[]) {
+  /** `above`: columns made above the grouping, which stay as they are. */
+  constructor(env: Env, keys: readonly Expr[], calls: readonly AggCall[], above: ReadonlySet<number> = new Set()) {
     this.#env = env;
+    this.#above = above;
     this.#calls = calls;
     this.#aggregateIds = new Set(calls.map((c) => c.id));
     for (const k of keys) this.#key(k);
@@ -37,7 +40,7 @@ export class Grouping {
     const key = this.keys.find((k) => sameExpr(k.expr, e));
     if (key !== undefined) return column(key.id, e.type);
     if (e.node === 'column') {
-      if (this.#aggregateIds.has(e.index)) return e;
+      if (this.#aggregateIds.has(e.index) || this.#above.has(e.index)) return e;
       return column(this.#dependent(e, e.index).id, e.type);
     }
     return mapChildren(e, (c) => this.rewrite(c));

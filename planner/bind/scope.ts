@@ -9,6 +9,7 @@ import type { BindContext } from './context.js';
 import { column, located, sameExpr } from './exprs.js';
 import { nearest } from './hints.js';
 import type { AggCall, ColId } from './rel.js';
+import type { BoundQuery } from './select.js';
 
 export interface ScopeColumn { readonly name: string; readonly id: ColId }
 
@@ -50,6 +51,9 @@ export class Scope {
 
 export interface SetCall { readonly fn: string; readonly args: readonly Expr[]; readonly id: ColId }
 
+/** A scalar subquery that always gives one row, over values (`outer`) of the query around it. */
+export interface ScalarSubquery { readonly bound: BoundQuery; readonly outer: readonly Expr[] }
+
 /** Where an expression stands. */
 export interface Env {
   readonly ctx: BindContext;
@@ -62,6 +66,8 @@ export interface Env {
   /** Collects set-returning functions of the select list; null where they are not allowed. */
   readonly setCalls: SetCall[] | null;
   readonly insideAggregate: boolean;
+  /** Continuous queries: collects scalar subqueries of one row, which the query is joined with; absent where that is not done. */
+  readonly scalars?: ScalarSubquery[] | null;
 }
 
 export const withClause = (env: Env, clause: string): Env => ({ ...env, clause, aggregates: null, setCalls: null });

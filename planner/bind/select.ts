@@ -15,8 +15,9 @@ import { containsColumn, Grouping } from './grouping.js';
 import { requireEquality } from './operator.js';
 import { bindOrder } from './order.js';
 import type { AggCall, Item, OrderItem, Rel } from './rel.js';
-import { findItem, Scope, type Cte, type CteScope, type Env, type ScopeColumn, type SetCall } from './scope.js';
+import { findItem, Scope, type Cte, type CteScope, type Env, type ScalarSubquery, type ScopeColumn, type SetCall } from './scope.js';
 import { bindSetOperation, bindValues } from './setop.js';
+import { withScalars } from './sublink.js';
 import { strings } from './typename.js';
 import { bindWhere } from './where.js';
 
@@ -100,32 +101,27 @@ function bindSimple(q: QueryEnv, stmt: SelectStmt): BoundQuery {
   rel = bindWhere({ ...base, clause: 'WHERE' }, rel, stmt.whereClause);
   const calls: AggCall[] = [];
   const sets: SetCall[] = [];
-  const inSelect: Env = { ...base, clause: 'SELECT', aggregates: calls, setCalls: sets };
+  const scalars: ScalarSubquery[] = [];
+  const inSelect: Env = { ...base, clause: 'SELECT', aggregates: calls, setCalls: sets, scalars: ctx.job ? scalars : null };
   const targets = bindTargets(inSelect, stmt.targetList ?? [], q.keepUnknown === true);
   const groupKeys = (stmt.groupClause ?? []).map((g) => bindGroupKey({ ...base, clause: 'GROUP BY' }, g, targets, calls, sets));
-  const having = stmt.havingClause === undefined ? [] : bindHaving({ ...base, clause: 'HAVING', aggregates: calls }, stmt.havingClause);
+  const having = stmt.havingClause === undefined ? [] : bindHaving({ ...base, clause: 'HAVING', aggregates: calls, scalars: ctx.job ? scalars : null }, stmt.havingClause);
   const order = (stmt.sortClause ?? []).map((s) => bindOrder(inSelect, s, (n) => orderExpr(inSelect, n, targets, 'ORDER BY')));
   let rewrite = (e: Expr): Expr => e;
   if (groupKeys.length > 0 || calls.length > 0 || stmt.havingClause !== undefined) {
     for (const k of groupKeys) requireEquality(base, k, locationOf(k));
-    const grouping = new Grouping(base, groupKeys, calls);
-    const setIds = new Set(sets.map((s) => s.id));
-    rewrite = (e) => rewriteAround(grouping, e, setIds);
+    // Results of set-returning functions and scalar subqueries stand above the grouping: they are no columns of FROM.
+    const above = new Set([...sets.map((s) => s.id), ...scalars.flatMap((s) => s.bound.columns.map((c) => c.id))]);
+    const grouping = new Grouping(base, groupKeys, calls, above);
+    rewrite = (e) => grouping.rewrite(e);
     // Rewriting may add keys (columns that a primary key determines), so it comes before the node is built.
-    const all = [...targets.map((t) => t.expr), ...order.map((o) => o.expr), ...having, ...sets.flatMap((s) => s.args)];
+    const all = [...targets.map((t) => t.expr), ...order.map((o) => o.expr), ...having, ...sets.flatMap((s) => s.args), ...scalars.flatMap((s) => s.outer)];
     for (const e of all) rewrite(e);
-    rel = grouping.rel(rel);
+    rel = withScalars(ctx, grouping.rel(rel), scalars, rewrite);
     if (having.length > 0) rel = { rel: 'filter', input: rel, preds: having.map(rewrite) };
-  }
+  } else rel = withScalars(ctx, rel, scalars);
   for (const s of sets) rel = { rel: 'unnest', input: rel, fn: s.fn, args: s.args.map(rewrite), cols: [s.id], ordinality: null, outer: false };
   return project(base, stmt, rel, targets.map((t) => ({ ...t, expr: rewrite(t.expr) })), order.map((o) => ({ ...o, expr: rewrite(o.expr) })));
-}
-
-/** Results of set-returning functions stand above the grouping: they are no columns of FROM. */
-function rewriteAround(grouping: Grouping, e: Expr, setIds: ReadonlySet<number>): Expr {
-  if (setIds.size === 0) return grouping.rewrite(e);
-  if (e.node === 'column' && setIds.has(e.index)) return e;
-  return grouping.rewrite(e);
 }
 
 function bindHaving(env: Env, node: Node): readonly Expr[] {

@@ -10,7 +10,10 @@ import { column, located } from './exprs.js';
 import { callOperator } from './operator.js';
 import type { BoundQuery } from './select.js';
 import { bindQuery } from './select.js';
-import type { Env } from './scope.js';
+import { givesOneRow, joinLateral } from './lateral.js';
+import type { BindContext } from './context.js';
+import type { Rel } from './rel.js';
+import type { Env, ScalarSubquery } from './scope.js';
 import { strings } from './typename.js';
 
 export function selectOf(env: Env, link: SubLink): SelectStmt {
@@ -62,7 +65,9 @@ export function bindSubLink(env: Env, link: SubLink): Expr {
   const { ctx } = env;
   const at = link.location ?? 0;
   if (ctx.job) {
-    throw ctx.unsupported('a subquery in this place of a continuous query', at, 'Write it as a join. IN (SELECT …) and EXISTS (SELECT …) work as conditions of WHERE that stand alone or between ANDs.');
+    const joined = scalarJoin(env, link, at);
+    if (joined !== null) return joined;
+    throw ctx.unsupported('a subquery in this place of a continuous query', at, 'Write it as a join. IN (SELECT …) and EXISTS (SELECT …) work as conditions of WHERE that stand alone or between ANDs, (SELECT aggregate …) in WHERE, HAVING and the select list.');
   }
   const { bound, outer } = bindSubquery(env, link);
   const subplan = (form: SubplanExpr['form'], type: SqlType, rest: { left?: Expr; fn?: string } = {}): Expr => located({
@@ -86,6 +91,25 @@ export function bindSubLink(env: Env, link: SubLink): Expr {
     }
     default: throw ctx.unsupported('this form of subquery', at);
   }
+}
+
+/** A subquery with one aggregated row becomes a join of the query it stands in. */
+function scalarJoin(env: Env, link: SubLink, at: number): Expr | null {
+  if (link.subLinkType !== 'EXPR_SUBLINK' || env.scalars === undefined || env.scalars === null || env.insideAggregate) return null;
+  const { bound, outer } = bindSubquery(env, link);
+  if (!givesOneRow(bound.rel)) return null;
+  const { id, type } = oneColumn(env, bound, at);
+  env.scalars.push({ bound, outer });
+  return located(column(id, type), at);
+}
+
+/** The relation joined with the scalar subqueries found in its expressions. */
+export function withScalars(ctx: BindContext, rel: Rel, scalars: readonly ScalarSubquery[], rewrite: (e: Expr) => Expr = (e) => e): Rel {
+  return scalars.reduce((input, s) => {
+    const joined = joinLateral(ctx, input, s.bound, s.outer.map(rewrite), 'inner', []);
+    if (joined === null) throw ctx.unsupported('a scalar subquery of this form in a continuous query', undefined, 'Columns of the outer query must be compared with = in its WHERE.');
+    return joined;
+  }, rel);
 }
 
 function withCast(env: Env, bound: BoundQuery, expr: Expr): BoundQuery {

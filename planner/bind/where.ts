@@ -9,19 +9,21 @@ import { conjuncts, some, substitute } from './exprs.js';
 import { replaceOuter, usesOuter } from './lateral.js';
 import type { Rel } from './rel.js';
 import { relExprs } from './relexprs.js';
-import { bindSubquery, comparison, rowComparisons } from './sublink.js';
-import type { Env } from './scope.js';
+import { bindSubquery, comparison, rowComparisons, withScalars } from './sublink.js';
+import type { Env, ScalarSubquery } from './scope.js';
 
 export function bindWhere(env: Env, input: Rel, where: Node | undefined): Rel {
   if (where === undefined) return input;
   const preds: Expr[] = [];
   let rel = input;
+  const scalars: ScalarSubquery[] = [];
   for (const node of andNodes(where)) {
     const link = subLinkOf(node);
     const joined = link === null ? null : semiJoin(env, rel, link.link, link.negated);
     if (joined !== null) rel = joined;
-    else preds.push(...bindCondition(env, node));
+    else preds.push(...bindCondition({ ...env, scalars: env.ctx.job ? scalars : null }, node));
   }
+  rel = withScalars(env.ctx, rel, scalars);
   return preds.length === 0 ? rel : { rel: 'filter', input: rel, preds };
 }
 
