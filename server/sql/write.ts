@@ -155,7 +155,7 @@ export async function runWrite(database: Database, session: QuerySession, write:
   const plan = withParams(write.dml.plan, params);
   const result = await runPlan(database, session, plan, transaction, context.signal);
   const writer = new Writer(database, write.target, transaction);
-  const returned: (readonly Datum[])[] = [];
+  let returned: readonly (readonly Datum[])[];
   let count = 0;
   const width = storedTypes(write.target).length;
   const all: (readonly Datum[])[] = [];
@@ -164,20 +164,20 @@ export async function runWrite(database: Database, session: QuerySession, write:
     case 'insert': {
       const stored = await writer.insert(all, write.dml.onConflict);
       count = stored.length;
-      returned.push(...stored);
+      returned = stored;
       break;
     }
     case 'update': {
       // Rows are: the stored row before, then the stored row after.
       count = all.length;
       await update(writer, all.map(r => ({ before: r.slice(0, width), after: r.slice(width, 2 * width) })), transaction);
-      returned.push(...all.map(r => r.slice(width, 2 * width)));
+      returned = write.dml.returning === null ? [] : all.map(r => r.slice(width, 2 * width));
       break;
     }
     case 'delete': {
       count = all.length;
       for (const row of all) transaction.add({ tableId: write.target.id, key: writer.key(row), old: writer.encode(row.slice(0, width)), new: null });
-      returned.push(...all);
+      returned = all;
       break;
     }
   }

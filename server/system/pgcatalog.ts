@@ -117,6 +117,11 @@ const pgAttrdef: Maker = context => {
 
 export const definition = (r: StoredRelation): string | null => (r.kind === 'view' || r.kind === 'materialized view' ? ` ${r.sql.trim().replace(/;$/, '')};` : null);
 
+const SERVER_OID = 13_000;
+/** A stream without connector reads the table log. */
+const LOG_SERVER = 'log';
+const connectorsOf = (context: SystemContext): string[] => [...new Set([...context.catalog.relations()].flatMap(r => (r.kind === 'stream' ? [r.connector ?? LOG_SERVER] : [])))].sort();
+
 const keyColumns = (relation: StoredRelation, key: readonly number[]): string => key.map(k => relation.columns[k - 1]?.name ?? '').join(', ');
 const indexDefinition = (relation: StoredRelation, key: readonly number[]): string => `CREATE UNIQUE INDEX ${relation.name}_pkey ON ${relation.schema}.${relation.name} USING btree (${keyColumns(relation, key)})`;
 
@@ -180,6 +185,9 @@ const makers: Readonly<Record<string, Maker>> = {
     datid: 5, datname: s.database, pid: s.pid, usesysid: OWNER, usename: s.user, application_name: s.applicationName, client_addr: s.clientAddress, backend_start: timestampOf(s.startedMs),
     query_start: timestampOf(s.queryStartedMs), state: s.state, query: s.query, backend_type: 'client backend',
   })),
+  // Streams are foreign tables to clients; the connector stands for the server. Options are left out: they may hold secrets.
+  pg_foreign_server: context => connectorsOf(context).map((name, i) => ({ oid: SERVER_OID + i, srvname: name, srvowner: OWNER, srvfdw: SERVER_OID })),
+  pg_foreign_table: context => [...context.catalog.relations()].flatMap(r => (r.kind === 'stream' ? [{ ftrelid: r.id, ftserver: SERVER_OID + connectorsOf(context).indexOf(r.connector ?? LOG_SERVER) }] : [])),
   pg_stat_user_tables: context => [...context.catalog.relations()].filter(r => r.kind === 'table').map(r => ({ relid: r.id, schemaname: r.schema, relname: r.name })),
 };
 

@@ -152,6 +152,10 @@ export const setFunctions: readonly SetFunctionDef[] = [
   setFn('unnest(anyarray…)', (types) => types.map((t) => ({ name: 'unnest', type: elementType(t) })), unnest, false),
   setFn('generate_subscripts(anyarray,int4)', one('generate_subscripts', INT4), (_ctx, [a, d]) => subscripts(array(a), Number(d), false)),
   setFn('generate_subscripts(anyarray,int4,bool)', one('generate_subscripts', INT4), (_ctx, [a, d, r]) => subscripts(array(a), Number(d), r === true)),
+  setFn('pg_options_to_table(text[])', () => [{ name: 'option_name', type: TEXT }, { name: 'option_value', type: TEXT }], (_ctx, [a]) => array(a).elems.map((o) => {
+    const [name = '', ...value] = String(o).split('=');
+    return [name, value.length === 0 ? null : value.join('=')];
+  })),
   ...jsonSets('json'),
   ...jsonSets('jsonb'),
   setFn('regexp_matches(text,text)', one('regexp_matches', arrayOf(TEXT)), (_ctx, [s, p]) => regexpMatches(String(s), String(p), '')),
