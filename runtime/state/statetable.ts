@@ -105,6 +105,7 @@ export class HashStateTable implements StateTable {
   #words = new Int32Array(32 << WORDS_SHIFT);
   #slotCount = 0; // slots ever used; all free ones below it are in the free list
   #freeSlot = -1;
+  #recordBytes = 0;
   #clockHand = 0;
 
   #liveResident = 0;
@@ -134,6 +135,8 @@ export class HashStateTable implements StateTable {
   get allResident(): boolean { return this.#coldLive === 0 && this.#coldTombstones === 0; }
   /** Slots' and index' memory; records are counted by the PageAllocator. */
   get overheadBytes(): number { return this.#words.byteLength + this.#index.byteLength + this.#filter.bytes; }
+  /** Memory of this table: records, slots and index. */
+  get memoryBytes(): number { return this.#recordBytes + this.overheadBytes; }
   get slotsInUse(): number { return this.#entries; }
   /** Bytes changed since the last applied checkpoint (upper estimate). */
   get dirtyBytes(): number {
@@ -546,6 +549,7 @@ export class HashStateTable implements StateTable {
     words[w + KEY_LENGTH] = length;
     words[w + VALUE_LENGTH] = valueBytes;
     words[w + CAPACITY] = this.#pages.capacity;
+    this.#recordBytes += this.#pages.capacity;
     words[w + FLAGS] = flags;
     copyBytes(data, start, end, this.#pages.pages[this.#pages.page].bytes, this.#pages.offset);
     const index = this.#index;
@@ -582,6 +586,7 @@ export class HashStateTable implements StateTable {
     index[(p << 1) + 1] = 0;
     this.#entries--;
     if (this.#tracking && words[w + CHANGED] === this.#interval) this.#list.bytes -= words[w + CAPACITY] + SLOT_BYTES;
+    this.#recordBytes -= words[w + CAPACITY];
     this.#pages.free(words[w + PAGE], words[w + RECORD], words[w + CAPACITY]);
     words[w + FLAGS] = 0;
     words[w + KEY_LENGTH] = -1;
@@ -650,6 +655,7 @@ export class HashStateTable implements StateTable {
     words[w + PAGE] = pages.page;
     words[w + RECORD] = pages.offset;
     words[w + CAPACITY] = pages.capacity;
+    this.#recordBytes += pages.capacity - capacity;
     if (this.#tracking && words[w + CHANGED] === this.#interval) this.#list.bytes += pages.capacity - capacity;
     pages.free(page, record, capacity);
   }

@@ -79,7 +79,7 @@ interface Frozen extends FrozenState {
   completedMs: number;
 }
 
-export interface TableStats { readonly tableId: number; readonly entries: number; readonly residentEntries: number; readonly dirtyBytes: number }
+export interface TableStats { readonly tableId: number; readonly entries: number; readonly residentEntries: number; readonly memoryBytes: number; readonly dirtyBytes: number }
 
 export class TaskState {
   readonly #o: TaskStateOptions;
@@ -405,7 +405,7 @@ export class TaskState {
   }
 
   stats(): TableStats[] {
-    return [...this.#tables.values()].map((t) => ({ tableId: t.tableId, entries: t.size, residentEntries: t.residentEntries, dirtyBytes: t.dirtyBytes }));
+    return [...this.#tables.values()].map((t) => ({ tableId: t.tableId, entries: t.size, residentEntries: t.residentEntries, memoryBytes: t.memoryBytes, dirtyBytes: t.dirtyBytes }));
   }
 
   /** Between batches (no operator is running): keeps memory at its share. A promise must be awaited before the next batch. */

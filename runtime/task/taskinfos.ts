@@ -35,7 +35,7 @@ export function taskInfos(task: Task): TaskInfos {
     const node = fragment.nodes.find(n => n.id === nodeId);
     infos.stateTables.push({
       jobId, operatorId: nodeId, operator: node?.op ?? '', tableId: table.tableId, subtask, entries: table.entries, residentEntries: table.residentEntries,
-      bytes: 0, dirtyBytes: table.dirtyBytes,
+      bytes: table.memoryBytes, dirtyBytes: table.dirtyBytes,
     });
   }
   return infos;
