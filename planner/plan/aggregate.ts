@@ -5,7 +5,7 @@
 import { SqlError } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
 import type { AggregateCall, AggregateNode } from '../../types/plan.js';
-import { sameExpr } from '../bind/exprs.js';
+import { sameExpr, some } from '../bind/exprs.js';
 import type { AggregateRel, ColId, Item, Rel } from '../bind/rel.js';
 import { positionOf, type Edge } from './builder.js';
 import { hashed, narrow, single, type Lowering } from './lower.js';
@@ -21,7 +21,7 @@ export function lowerAggregate(l: Lowering, rel: AggregateRel): Edge {
     return id;
   };
   const calls = rel.calls.map((c) => ({
-    call: c, args: c.args.map((a) => idOf(a, 'arg')), filter: c.filter === null ? null : idOf(c.filter, 'filter'), order: c.orderBy.map((o) => idOf(o.expr, 'order')),
+    call: c, args: c.args.map((a) => idOf(c.filter === null ? a : guarded(a, c.filter), 'arg')), filter: c.filter === null ? null : idOf(c.filter, 'filter'), order: c.orderBy.map((o) => idOf(o.expr, 'order')),
   }));
   const narrowed = narrow(l, rel.input, items);
   const keyIds = rel.keys.map((k) => k.id);
@@ -37,6 +37,17 @@ export function lowerAggregate(l: Lowering, rel: AggregateRel): Edge {
   return l.builder.add({ op: 'aggregate', groupKeys: keyIds.map(at), calls: physical, inputAppendOnly: below.appendOnly, closes }, [below], {
     layout: [...keyIds, ...rel.calls.map((c) => c.id)], key: keyIds, appendOnly: !l.job || closes?.emitOnClose === true || distinctOnly, dist: below.dist === 'single' ? 'single' : below.dist,
   });
+}
+
+/** FILTER comes before the argument, which may fail for rows that do not pass: sum(1 / x) FILTER (WHERE x > 0). Kept, so that its id stays the same. */
+const guards = new WeakMap<Expr, { readonly filter: Expr; readonly expr: Expr }>();
+function guarded(arg: Expr, filter: Expr): Expr {
+  if (!some(arg, (x) => x.node === 'call' || x.node === 'cast' || x.node === 'subplan')) return arg;
+  const known = guards.get(arg);
+  if (known !== undefined && known.filter === filter) return known.expr;
+  const expr: Expr = { node: 'case', whens: [{ when: filter, then: arg }], otherwise: null, type: arg.type };
+  guards.set(arg, { filter, expr });
+  return expr;
 }
 
 /** Ids of computed arguments stay the same over the repeated lowering of one tree. */
