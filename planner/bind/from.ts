@@ -17,7 +17,7 @@ import type { Item, JoinKind, Rel } from './rel.js';
 import { joinLateral } from './lateral.js';
 import { bindRelation } from './relation.js';
 import { findCte, Scope, type Cte, type Env, type ScopeColumn, type ScopeItem } from './scope.js';
-import { bindQuery } from './select.js';
+import { bindQuery, type BoundQuery } from './select.js';
 import { strings } from './typename.js';
 import { bindWindow, isWindowFunction } from './window.js';
 
@@ -119,7 +119,9 @@ function lateral(env: Env, s: RangeSubselect, left: FromItem, kind: JoinKind, on
   scope.items = [...left.items];
   scope.columns = [...left.columns];
   const outer: Expr[] = [];
-  const bound = bindQuery({ ctx, parent: { ...env, scope, aggregates: null, setCalls: null }, ctes: env.ctes, outer }, s.subquery.SelectStmt);
+  const { SelectStmt: select } = s.subquery;
+  const bindIn = (parent: Scope, into: Expr[]): BoundQuery => bindQuery({ ctx, parent: { ...env, scope: parent, aggregates: null, setCalls: null }, ctes: env.ctes, outer: into }, select);
+  const bound = orFarther(env, scope, () => bindIn(scope, outer), (wider) => bindIn(wider, []));
   const right = aliased(env, bound.rel, s.alias?.aliasname ?? '', bound.columns, s.alias);
   const both = combine(env, left, right, kind, []);
   const inside: Env = { ...env, scope: new Scope(env.scope.parent, env.scope.outer), clause: 'JOIN/ON', aggregates: null, setCalls: null };
@@ -131,6 +133,26 @@ function lateral(env: Env, s: RangeSubselect, left: FromItem, kind: JoinKind, on
   const rel = joinLateral(ctx, left.rel, bound, outer, kind, preds);
   if (rel === null) throw ctx.unsupported('a LATERAL subquery of this form', undefined, 'Its outer columns may stand in WHERE and in the select list; under an aggregate they must be compared with =.');
   return { ...both, rel };
+}
+
+/** FROM a, b JOIN LATERAL (… a.x …): a is not part of the join that the subquery becomes. That it exists makes the name's error another one. */
+function orFarther(env: Env, near: Scope, bind: () => BoundQuery, again: (wider: Scope) => BoundQuery): BoundQuery {
+  try {
+    return bind();
+  } catch (e) {
+    const code = (e as { code?: unknown }).code;
+    const farther = env.scope.items.filter((i) => !near.items.includes(i));
+    if ((code !== '42P01' && code !== '42703') || farther.length === 0) throw e;
+    const wider = new Scope(near.parent, near.outer);
+    wider.items = [...farther, ...near.items];
+    wider.columns = [...env.scope.columns, ...near.columns];
+    try {
+      again(wider);
+    } catch {
+      throw e;
+    }
+    throw env.ctx.unsupported('a LATERAL subquery inside a JOIN that uses an item before the JOIN', undefined, 'Join that item first: FROM a CROSS JOIN b JOIN LATERAL ….');
+  }
 }
 
 function joinExpr(env: Env, j: JoinExpr): FromItem {

@@ -275,7 +275,7 @@ function limited(q: QueryEnv, stmt: SelectStmt, bound: BoundQuery): BoundQuery {
   if (stmt.limitCount === undefined && stmt.limitOffset === undefined) return bound;
   const { ctx } = q;
   if (stmt.limitOption === 'LIMIT_OPTION_WITH_TIES') throw ctx.unsupported('FETCH … WITH TIES', undefined);
-  const env: Env = { ctx, scope: new Scope(null, []), ctes: q.ctes, clause: 'LIMIT', aggregates: null, setCalls: null, insideAggregate: false };
+  const env: Env = { ctx, scope: new Scope(q.parent, q.outer), ctes: q.ctes, clause: 'LIMIT', aggregates: null, setCalls: null, insideAggregate: false };
   const count = (node: Node | undefined): Expr | null => {
     if (node === undefined) return null;
     const e = coerce(ctx, bindExpr({ ...env }, node), INT8, 'assignment');
