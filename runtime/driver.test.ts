@@ -93,3 +93,26 @@ test('nodes come and go between barriers', async () => {
   await driver.push(1, batch(1));
   assert.deepEqual(log, ['a0:1', 'c0:10', 'c0:11', 'b0:1', 'c1:10']);
 });
+
+test('an operator that has not finished a batch goes on after its output, until nobody wants more', async () => {
+  const log: string[] = [];
+  let turns = 0;
+  const driver = new Driver([{ id: 1, inputs: [] }, { id: 2, inputs: [1] }, { id: 3, inputs: [2] }], null, () => { turns++; return turns % 2 === 0 ? null : Promise.resolve(); });
+  const emit = driver.emitter(2);
+  let left = 0;
+  const series: Operator = {
+    node: NODE,
+    process(b) { left = value(b); emit(batch(left)); },
+    get unfinished() { return left > 1; },
+    resume() { emit(batch(--left)); },
+  };
+  driver.attach(2, series);
+  const reader = new Spy('r', log, () => undefined);
+  driver.attach(3, reader);
+  await driver.push(1, batch(4));
+  assert.deepEqual(log, ['r0:4', 'r0:3', 'r0:2', 'r0:1']);
+  assert.equal(turns, 3);
+  reader.done = true;
+  await driver.push(1, batch(1000));
+  assert.equal(turns, 4, 'a full LIMIT ends the series');
+});

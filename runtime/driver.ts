@@ -44,17 +44,20 @@ class Node {
 }
 
 /** What waits to be delivered: a batch, or (batch null) a watermark. */
-interface Item { readonly node: Node; readonly input: number; readonly batch: Batch | null; readonly us: number }
+interface Item { readonly node: Node; readonly input: number; readonly batch: Batch | null; readonly us: number; readonly resume?: true }
 
 export class Driver {
   readonly #nodes: Node[] = [];
   readonly #byId = new Map<number, Node>();
   readonly #stack: Item[] = [];
   readonly #clock: (() => number) | null;
+  /** Awaited before an operator goes on with a batch it has not finished: a turn for others, and the place to notice a cancellation; null: it goes on at once. */
+  readonly #between: () => Promise<void> | null;
 
   /** `nodes` in topological order. Inputs that are not among the nodes belong to other tasks: they count for nothing. `clock` (ms) switches busyMs on. */
-  constructor(nodes: readonly DriverNode[], clock: (() => number) | null = null) {
+  constructor(nodes: readonly DriverNode[], clock: (() => number) | null = null, between: () => Promise<void> | null = turn) {
     this.#clock = clock;
+    this.#between = between;
     for (const spec of nodes) this.add(spec);
   }
 
@@ -181,6 +184,7 @@ export class Driver {
   #prefetch(item: Item): Promise<void> | null {
     const operator = item.node.operator;
     if (operator === null) return null;
+    if (item.resume === true) return this.#between();
     if (item.batch !== null) return operator.prefetch === undefined ? null : operator.prefetch(item.batch, item.input);
     return operator.prefetchWatermark === undefined || this.#combined(item) === null ? null : operator.prefetchWatermark(item.us);
   }
@@ -200,7 +204,10 @@ export class Driver {
     const node = item.node;
     const operator = node.operator;
     const began = this.#clock === null ? 0 : this.#clock();
-    if (item.batch !== null) {
+    if (item.resume === true) {
+      if (!wants(node)) return;
+      operator?.resume?.();
+    } else if (item.batch !== null) {
       node.counts.batchesIn++;
       node.counts.rowsIn += item.batch.length;
       if (operator !== null) operator.process(item.batch, item.input);
@@ -214,6 +221,8 @@ export class Driver {
       this.#queueReaders(node, null, us);
     }
     if (this.#clock !== null) node.counts.busyMs += this.#clock() - began;
+    // Under what it emitted: that goes on first.
+    if (item.batch !== null && operator?.unfinished === true) this.#stack.push({ node, input: item.input, batch: item.batch, us: 0, resume: true });
     if (node.emitted.length > 0) this.#queueEmitted(node);
   }
 
@@ -245,6 +254,8 @@ export class Driver {
     return this.#run();
   }
 }
+
+const turn = (): Promise<void> => new Promise(resolve => { setImmediate(resolve); });
 
 function wants(node: Node): boolean {
   if (node.operator?.done === true) return false;

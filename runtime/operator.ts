@@ -52,6 +52,9 @@ export interface Operator {
   readonly done?: boolean;
   prefetch?(batch: Batch, input: number): Promise<void> | null;
   process(batch: Batch, input: number): void;
+  /** True after `process` or `resume`: rows of that batch are left (a long series). The loop calls `resume` when what was emitted has gone on. */
+  readonly unfinished?: boolean;
+  resume?(): void;
   prefetchWatermark?(us: number): Promise<void> | null;
   watermark?(us: number): void;
   prefetchBarrier?(barrier: Barrier): Promise<void> | null;

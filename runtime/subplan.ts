@@ -116,7 +116,7 @@ export class PlanRunner implements SubplanRunner {
   }
 
   #execute(plan: Plan): (readonly Datum[])[] {
-    const driver = new Driver(plan.nodes);
+    const driver = new Driver(plan.nodes, null, () => null);
     const rows: (readonly Datum[])[] = [];
     const byId = new Map(plan.nodes.map(n => [n.id, n]));
     for (const n of plan.nodes) {

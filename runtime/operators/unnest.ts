@@ -1,4 +1,7 @@
-/** Unnest: a set-returning function of each input row; the row is repeated beside the function's rows (and their ordinality). Stateless. */
+/**
+ * Unnest: a set-returning function of each input row; the row is repeated beside the function's rows (and their ordinality). Between
+ * batches it has no state; a long series is made in runs, and others of the thread get their turn between two.
+ */
 import type { UnnestNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
@@ -11,6 +14,9 @@ import type { SubplanRunner } from '../codegen/subplan.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { datumRow } from '../vectors.js';
 
+/** Named limit: rows made in one go. */
+const RUN_ROWS = 16 * BATCH_ROWS_MAX;
+
 export class UnnestOperator implements Operator {
   readonly node: UnnestNode;
   readonly #context: OperatorContext;
@@ -18,6 +24,8 @@ export class UnnestOperator implements Operator {
   readonly #args: readonly RowFunction[];
   readonly #argTypes: readonly SqlType[];
   readonly #builder: BatchBuilder;
+  /** Rows of the batch in hand that are not made yet. */
+  #rest: Generator<void> | null = null;
 
   constructor(node: UnnestNode, context: OperatorContext, input: readonly Column[], subplans: SubplanRunner | null = null) {
     this.node = node;
@@ -29,6 +37,23 @@ export class UnnestOperator implements Operator {
   }
 
   process(batch: Batch): void {
+    this.#rest = this.#rows(batch);
+    this.resume();
+  }
+
+  get unfinished(): boolean { return this.#rest !== null; }
+
+  /** As many rows as make some batches: a series of millions holds neither its thread nor their memory. */
+  resume(): void {
+    if (this.#rest === null) return;
+    let step = this.#rest.next();
+    for (let n = 1; step.done !== true && n < RUN_ROWS; n++) step = this.#rest.next();
+    if (step.done === true) this.#rest = null;
+    if (this.#builder.length > 0) this.#context.emit(this.#builder.finish());
+  }
+
+  /** Adds the rows one by one. */
+  *#rows(batch: Batch): Generator<void> {
     const def = setFunctionById(this.node.fn);
     assert(def !== null, `set function ${this.node.fn} is not in the catalogue`);
     const width = this.node.columns.length - this.#types.length - (this.node.ordinality ? 1 : 0);
@@ -42,11 +67,14 @@ export class UnnestOperator implements Operator {
         for (const out of def.evaluate(ctx, args, this.#argTypes)) {
           ordinal++;
           this.#add([...row, ...out, ...(this.node.ordinality ? [ordinal] : [])], weight);
+          yield;
         }
       }
-      if (ordinal === 0 && this.node.outer) this.#add([...row, ...Array.from({ length: width + (this.node.ordinality ? 1 : 0) }, (): Datum => null)], weight);
+      if (ordinal === 0 && this.node.outer) {
+        this.#add([...row, ...Array.from({ length: width + (this.node.ordinality ? 1 : 0) }, (): Datum => null)], weight);
+        yield;
+      }
     }
-    if (this.#builder.length > 0) this.#context.emit(this.#builder.finish());
   }
 
   #add(row: readonly Datum[], weight: number): void {

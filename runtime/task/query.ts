@@ -92,9 +92,9 @@ export class Query {
       }
     }
     const runner = new PlanRunner(node => collected.get(node) ?? [], (node, emit) => this.#context(node, emit), this.#session);
-    const driver = new Driver(plan.nodes);
-    const byId = new Map(plan.nodes.map(n => [n.id, n]));
     const given: Batch[] = [];
+    const driver = new Driver(plan.nodes, null, () => this.#hand(given));
+    const byId = new Map(plan.nodes.map(n => [n.id, n]));
     for (const node of plan.nodes) {
       if (isEntry(node)) continue;
       const emit = plan.roots.includes(node.id) ? (batch: Batch): void => { if (batch.length > 0) given.push(batch); } : driver.emitter(node.id);
