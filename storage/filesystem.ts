@@ -61,7 +61,8 @@ export const realFiles: FileSystem = {
   readFile: async (path) => await readFile(path),
   rename: (from, to) => rename(from, to),
   unlink: (path) => rm(path, { force: true }),
-  removeDirectory: (path) => rm(path, { recursive: true, force: true }),
+  // A checkpoint given up may still write its last file there: then the folder is not empty for a moment.
+  removeDirectory: (path) => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }),
   async makeDirectory(path) { await mkdir(path, { recursive: true }); },
   async list(path) {
     try {
