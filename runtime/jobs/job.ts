@@ -523,7 +523,7 @@ export class Job {
   subscribe(nodeId: number, snapshot: boolean, signal: AbortSignal): AsyncIterable<SubscriptionEvent> {
     const node = this.plan.nodes.find((n): n is MaterializeNode => n.id === nodeId && n.op === 'materialize');
     if (node === undefined) throw new SqlError('XX000', `internal error: no view at node ${nodeId}`);
-    if (this.status === 'cancelled' || this.status === 'failed' || this.status === 'paused') {
+    if (this.status === 'cancelled' || this.status === 'failed' || this.status === 'paused' || this.status === 'finished') {
       throw new SqlError('55000', `job "${this.name}" is ${this.status}: nothing changes in its views`, { hint: `SELECT * FROM ${node.relationName};` });
     }
     const subscriptionId = this.#deps.nextId();
