@@ -16,7 +16,7 @@ import { SqlError } from '../../types/error.js';
 import { interpret } from '../../runtime/codegen/interpret.js';
 import { canCoerce, coerce, known } from '../bind/coerce.js';
 import { columnName } from '../bind/colname.js';
-import type { BindContext } from '../bind/context.js';
+import type { BindContext, Session } from '../bind/context.js';
 import { bindExpr } from '../bind/expr.js';
 import { column, hasSubplan, literal, locationOf, some, substitute } from '../bind/exprs.js';
 import { bindFrom } from '../bind/from.js';
@@ -51,13 +51,13 @@ const visible = (t: Target): readonly TargetColumn[] => (t.kind === 'table' ? t.
 /** Columns that are stored and computed here: a stream's generated columns are not stored. */
 const physical = (t: Target): readonly TargetColumn[] => (t.kind === 'table' ? visible(t) : t.columns.filter((c) => c.generatedSql === null));
 
-export function planInsert(statement: Insert, target: Target, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
-  return bounded(() => insertPlan(statement, target, catalog, given));
+export function planInsert(statement: Insert, target: Target, catalog: PlannerCatalog, given: readonly (SqlType | null)[], session?: Session): DmlPlan {
+  return bounded(() => insertPlan(statement, target, catalog, given, session));
 }
 
-function insertPlan(statement: Insert, target: Target, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
+function insertPlan(statement: Insert, target: Target, catalog: PlannerCatalog, given: readonly (SqlType | null)[], session: Session | undefined): DmlPlan {
   const { ast } = statement;
-  const ctx = newContext(catalog, false, given, statement.source);
+  const ctx = newContext(catalog, false, given, statement.source, session);
   const q = withCtes({ ctx, parent: null, ctes: null, outer: [], keepUnknown: true }, ast);
   const names = ast.cols === undefined ? null : ast.cols.map((c) => ('ResTarget' in c ? { name: c.ResTarget.name ?? '', location: c.ResTarget.location ?? 0 } : { name: '', location: 0 }));
   const select = ast.selectStmt !== undefined && 'SelectStmt' in ast.selectStmt ? ast.selectStmt.SelectStmt : null;
@@ -168,13 +168,13 @@ function targetScope(ctx: BindContext, q: QueryEnv, target: TableRelation, alias
   return { env: { ...plainEnv(ctx, q, 'WHERE'), scope }, rel: scan.rel, stored };
 }
 
-export function planUpdate(statement: Update, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
-  return bounded(() => updatePlan(statement, target, catalog, given));
+export function planUpdate(statement: Update, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[], session?: Session): DmlPlan {
+  return bounded(() => updatePlan(statement, target, catalog, given, session));
 }
 
-function updatePlan(statement: Update, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
+function updatePlan(statement: Update, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[], session: Session | undefined): DmlPlan {
   const { ast } = statement;
-  const ctx = newContext(catalog, false, given, statement.source);
+  const ctx = newContext(catalog, false, given, statement.source, session);
   if (ast.fromClause !== undefined) throw ctx.unsupported('UPDATE … FROM', undefined, 'Use a subquery: SET column = (SELECT …) WHERE EXISTS (SELECT …).');
   const q = withCtes({ ctx, parent: null, ctes: null, outer: [] }, ast);
   const { env, rel, stored } = targetScope(ctx, q, target, ast.relation?.alias?.aliasname);
@@ -219,13 +219,13 @@ function assignments(ctx: BindContext, env: Env, target: TableRelation, list: re
   return set;
 }
 
-export function planDelete(statement: Delete, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
-  return bounded(() => deletePlan(statement, target, catalog, given));
+export function planDelete(statement: Delete, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[], session?: Session): DmlPlan {
+  return bounded(() => deletePlan(statement, target, catalog, given, session));
 }
 
-function deletePlan(statement: Delete, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[]): DmlPlan {
+function deletePlan(statement: Delete, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[], session: Session | undefined): DmlPlan {
   const { ast } = statement;
-  const ctx = newContext(catalog, false, given, statement.source);
+  const ctx = newContext(catalog, false, given, statement.source, session);
   const q = withCtes({ ctx, parent: null, ctes: null, outer: [] }, ast);
   const { env, rel, stored } = targetScope(ctx, q, target, ast.relation?.alias?.aliasname);
   const filtered = ast.usingClause === undefined ? bindWhere(env, rel, ast.whereClause) : deleteUsing(ctx, env, rel, ast.usingClause, ast.whereClause);

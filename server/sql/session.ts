@@ -4,6 +4,7 @@
  * Every statement kind has one line in `execute`'s switch; what it does stands in server/ddl, server/sql/{query,write,subscribe,show}.ts.
  * A block's writes are kept in its Transaction until COMMIT; single statements commit by themselves through the implicit one.
  */
+import type { Session } from '../../planner/bind/context.js';
 import type { Batch } from '../../runtime/batch.js';
 import type { CheckpointRow } from '../../runtime/engine.js';
 import { batchFromDatums } from '../../runtime/vectors.js';
@@ -100,7 +101,7 @@ export class SqlSession implements BackendSession {
     switch (statement.kind) {
       case 'select': return this.#bindQuery(statement.query, given);
       case 'insert': case 'update': case 'delete': {
-        const write = planWrite(this.#database, statement, given);
+        const write = planWrite(this.#database, statement, given, this.#bindSession());
         return { kind: 'write', paramTypes: write.paramTypes, columns: write.returning, write };
       }
       case 'subscribe': {
@@ -128,7 +129,7 @@ export class SqlSession implements BackendSession {
       const subscription = planQuerySubscription(this.#database, query, true);
       return { kind: 'subscription', paramTypes: [], columns: subscription.columns, subscription };
     }
-    const planned = planQuery(query, this.#database.catalog, { kind: 'batch' }, given);
+    const planned = planQuery(query, this.#database.catalog, { kind: 'batch' }, given, this.#bindSession());
     return { kind: 'query', paramTypes: planned.paramTypes, columns: planned.columns, planned };
   }
 
@@ -299,6 +300,12 @@ export class SqlSession implements BackendSession {
     if (bound.kind !== 'query') throw new SqlError('XX000', 'internal error: COPY of no query');
     const result = await runPlan(this.#database, this.#querySession(), bound.planned.plan, this.#transaction, context.signal);
     return { kind: 'copy out', columns: bound.planned.columns, options, batches: result };
+  }
+
+  /** What literals are read with: '2024-01-01 12:00'::timestamptz is in the session's time zone. */
+  #bindSession(): Session {
+    const { user, timeZone, nowUs } = this.#querySession();
+    return { user, timeZone, nowUs, database: this.#info.database };
   }
 
   #querySession(): QuerySession {

@@ -2,6 +2,7 @@
  * INSERT, UPDATE, DELETE and COPY … FROM: the planner gives a batch plan whose rows are the stored rows to write; here they are checked
  * (NOT NULL, unique key), encoded, and added to the transaction. RETURNING's rows come from the same plan.
  */
+import type { Session } from '../../planner/bind/context.js';
 import type { CopyRows, ExecuteContext, Execution } from '../session/backend.js';
 import type { Batch } from '../../runtime/batch.js';
 import { batchFromDatums, datumAt } from '../../runtime/vectors.js';
@@ -32,11 +33,11 @@ export interface WritePlan {
   readonly returning: readonly Column[] | null;
 }
 
-export function planWrite(database: Database, statement: Insert | Update | Delete, given: readonly (SqlType | null)[]): WritePlan {
+export function planWrite(database: Database, statement: Insert | Update | Delete, given: readonly (SqlType | null)[], session?: Session): WritePlan {
   const target = writable(database, statement.target, statement.kind);
-  const dml = statement.kind === 'insert' ? planInsert(statement, target, database.catalog, given)
-    : statement.kind === 'update' ? planUpdate(statement, onlyTable(target, 'UPDATE', statement.target.position), database.catalog, given)
-      : planDelete(statement, onlyTable(target, 'DELETE', statement.target.position), database.catalog, given);
+  const dml = statement.kind === 'insert' ? planInsert(statement, target, database.catalog, given, session)
+    : statement.kind === 'update' ? planUpdate(statement, onlyTable(target, 'UPDATE', statement.target.position), database.catalog, given, session)
+      : planDelete(statement, onlyTable(target, 'DELETE', statement.target.position), database.catalog, given, session);
   return { kind: statement.kind, target, dml, paramTypes: dml.paramTypes, returning: dml.returning };
 }
 
