@@ -21,8 +21,8 @@ import { type QuerySession, runPlan } from './query.js';
 import { findRelation } from './show.js';
 import { keyText, type Transaction } from './transaction.js';
 
-/** Rows of COPY encoded before the event loop gets a turn. */
-const COPY_CHUNK_ROWS = 2000;
+/** Rows checked and encoded before the event loop gets a turn. */
+const CHUNK_ROWS = 2000;
 
 export interface WritePlan {
   readonly kind: 'insert' | 'update' | 'delete';
@@ -106,6 +106,19 @@ class Writer {
 
   /** Adds rows; `onConflict` null = an existing key is 23505. Returns the rows that were stored. */
   async insert(rows: readonly (readonly Datum[])[], onConflict: DmlPlan['onConflict']): Promise<(readonly Datum[])[]> {
+    const seen = new Set<string>();
+    if (rows.length <= CHUNK_ROWS) return this.#insertChunk(rows, onConflict, seen);
+    const stored: (readonly Datum[])[] = [];
+    for (let from = 0; from < rows.length; from += CHUNK_ROWS) {
+      for (const row of await this.#insertChunk(rows.slice(from, from + CHUNK_ROWS), onConflict, seen)) stored.push(row);
+      // Other clients get their turn.
+      await new Promise(resolve => { setImmediate(resolve); });
+    }
+    return stored;
+  }
+
+  /** `inThisStatement`: keys that the statement has met so far. */
+  async #insertChunk(rows: readonly (readonly Datum[])[], onConflict: DmlPlan['onConflict'], inThisStatement: Set<string>): Promise<(readonly Datum[])[]> {
     const complete = rows.map(r => this.complete(r));
     for (const row of complete) this.checkNotNull(row);
     if (this.target.kind === 'stream') {
@@ -114,7 +127,6 @@ class Writer {
     }
     const keys = complete.map(r => this.key(r));
     const before = this.#hidden ? keys.map(() => undefined) : await this.existing(keys);
-    const inThisStatement = new Set<string>();
     const stored: (readonly Datum[])[] = [];
     complete.forEach((row, i) => {
       const key = keys[i] ?? EMPTY;
@@ -236,8 +248,8 @@ export async function copyFrom(database: Database, session: QuerySession, statem
   const consume = async (input: AsyncIterable<CopyRows>): Promise<number> => {
     let count = 0;
     for await (const { firstLine, rows } of input) {
-      for (let from = 0; from < rows.length; from += COPY_CHUNK_ROWS) {
-        const parsed = rows.slice(from, from + COPY_CHUNK_ROWS).map((fields, i) => complete(parseFields(fields, columns, target.name, firstLine + from + i, session.timeZone)));
+      for (let from = 0; from < rows.length; from += CHUNK_ROWS) {
+        const parsed = rows.slice(from, from + CHUNK_ROWS).map((fields, i) => complete(parseFields(fields, columns, target.name, firstLine + from + i, session.timeZone)));
         count += (await writer.insert(parsed, null)).length;
       }
     }
