@@ -1,4 +1,5 @@
 /** CREATE SINK … FROM relation | AS query WITH (connector = …). */
+import type { Session } from '../../planner/bind/context.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import { parseStatements } from '../../planner/parse/parser.js';
 import type { PlannedQuery } from '../../planner/planner.js';
@@ -13,7 +14,7 @@ import type { ExecuteContext } from '../session/backend.js';
 import { deploy, placeOf } from './job.js';
 import { maskSecrets, optionRecord } from './options.js';
 
-export async function createSink(database: Database, statement: CreateSink, sql: string, settings: Settings, context: ExecuteContext): Promise<{ created: boolean }> {
+export async function createSink(database: Database, statement: CreateSink, sql: string, settings: Settings, session: Session, context: ExecuteContext): Promise<{ created: boolean }> {
   const { name } = statement;
   if (statement.ifNotExists && database.catalog.stored(name.schema, name.name) !== null) return { created: false };
   database.catalog.checkFree(name.schema, name.name, name.position);
@@ -22,7 +23,7 @@ export async function createSink(database: Database, statement: CreateSink, sql:
   const { connector, options } = database.locate(statement.options, () => database.options.validateSink(connectorName, rest));
   const id = await database.catalog.allocateId();
   const query = statement.from.kind === 'query' ? statement.from.query : selectAll(statement.from.name.name);
-  const plan = (firstNodeId: number): PlannedQuery => planQuery(query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, []);
+  const plan = (firstNodeId: number): PlannedQuery => planQuery(query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, [], session);
   const first = plan(1);
   const place = await placeOf(database, first.readsJobs);
   const planned = asSink(place.firstNodeId === 1 ? first : plan(place.firstNodeId), connectorName, options);

@@ -1,6 +1,7 @@
 /** CREATE VIEW and CREATE MATERIALIZED VIEW. */
 import type { ViewRelation, MaterializedViewRelation } from '../../planner/catalog.js';
 import type { PlannedQuery } from '../../planner/planner.js';
+import type { Session } from '../../planner/bind/context.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { CreateMaterializedView, CreateView, Query } from '../../planner/parse/statement.js';
 import { SqlError, unsupported } from '../../types/error.js';
@@ -39,14 +40,14 @@ function planEither(database: Database, query: Query, name: string): PlannedQuer
   }
 }
 
-export async function createMaterializedView(database: Database, statement: CreateMaterializedView, sql: string, settings: Settings, context: ExecuteContext): Promise<{ created: boolean }> {
+export async function createMaterializedView(database: Database, statement: CreateMaterializedView, sql: string, settings: Settings, session: Session, context: ExecuteContext): Promise<{ created: boolean }> {
   const { name } = statement;
   if (statement.ifNotExists && database.catalog.stored(name.schema, name.name) !== null) return { created: false };
   database.catalog.checkFree(name.schema, name.name, name.position);
   if (statement.options.some(o => o.key === 'restore_from')) throw unsupported('restoring into a new view (restore_from)', statement.options[0]?.position);
   refuseUnknown(statement.options, [], 'CREATE MATERIALIZED VIEW');
   const id = await database.catalog.allocateId();
-  const plan = (firstNodeId: number): PlannedQuery => planQuery(statement.query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, []);
+  const plan = (firstNodeId: number): PlannedQuery => planQuery(statement.query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, [], session);
   const first = plan(1);
   const place = await placeOf(database, first.readsJobs);
   const planned = place.firstNodeId === 1 ? first : plan(place.firstNodeId);

@@ -105,7 +105,7 @@ export class SqlSession implements BackendSession {
         return { kind: 'write', paramTypes: write.paramTypes, columns: write.returning, write };
       }
       case 'subscribe': {
-        const subscription = planSubscription(this.#database, statement);
+        const subscription = planSubscription(this.#database, statement, this.#bindSession());
         return { kind: 'subscription', paramTypes: [], columns: subscription.columns, subscription };
       }
       case 'show': return text(() => showSetting(this.#settings, statement.name), 'SHOW');
@@ -118,7 +118,7 @@ export class SqlSession implements BackendSession {
       case 'describe': return text(() => describe(this.#database, statement.name), 'SHOW');
       case 'explain':
         if (statement.analyze) throw unsupported('EXPLAIN ANALYZE', statement.position, 'SELECT * FROM millrace.operators shows rows and time of each operator of running jobs.');
-        return text(() => explainStatement(this.#database, statement.statement, statement.position), 'EXPLAIN');
+        return text(() => explainStatement(this.#database, statement.statement, statement.position, this.#bindSession()), 'EXPLAIN');
       default: return { kind: 'other', paramTypes: [], columns: null };
     }
   }
@@ -126,7 +126,7 @@ export class SqlSession implements BackendSession {
   #bindQuery(query: Query, given: readonly (SqlType | null)[]): Bound {
     if (query.asOf.length > 0) throw unsupported('AS OF CHECKPOINT', query.asOf[0]?.position);
     if (query.emit === 'changes') {
-      const subscription = planQuerySubscription(this.#database, query, true);
+      const subscription = planQuerySubscription(this.#database, query, true, this.#bindSession());
       return { kind: 'subscription', paramTypes: [], columns: subscription.columns, subscription };
     }
     const planned = planQuery(query, this.#database.catalog, { kind: 'batch' }, given, this.#bindSession());
@@ -181,8 +181,8 @@ export class SqlSession implements BackendSession {
       case 'create table': return created('CREATE TABLE', statement.name.name, () => createTable(database, statement, sql));
       case 'create stream': return created('CREATE STREAM', statement.name.name, () => createStream(database, statement, sql));
       case 'create view': await ddl(() => createView(database, statement, sql)); return command('CREATE VIEW');
-      case 'create materialized view': return created('CREATE MATERIALIZED VIEW', statement.name.name, () => createMaterializedView(database, statement, sql, this.#settings, context));
-      case 'create sink': return created('CREATE SINK', statement.name.name, () => createSink(database, statement, sql, this.#settings, context));
+      case 'create materialized view': return created('CREATE MATERIALIZED VIEW', statement.name.name, () => createMaterializedView(database, statement, sql, this.#settings, this.#bindSession(), context));
+      case 'create sink': return created('CREATE SINK', statement.name.name, () => createSink(database, statement, sql, this.#settings, this.#bindSession(), context));
       case 'drop': await ddl(() => drop(database, statement.object, statement.names, statement.ifExists, statement.cascade, context)); return command(`DROP ${statement.object.toUpperCase()}`);
       case 'comment': return command('COMMENT');
       case 'begin': {
@@ -291,7 +291,7 @@ export class SqlSession implements BackendSession {
   async #copyTo(statement: Extract<Statement, { kind: 'copy to' }>, context: ExecuteContext): Promise<Execution> {
     const { source, options } = statement;
     if (source.kind === 'subscribe') {
-      const subscription = planSubscription(this.#database, source.subscribe);
+      const subscription = planSubscription(this.#database, source.subscribe, this.#bindSession());
       return { kind: 'copy out', columns: subscription.columns, options, batches: subscription.open(this.#settings, context.signal) };
     }
     const query = source.kind === 'query' ? source.query : parseQuery(`SELECT ${source.columns === null ? '*' : source.columns.map(quoted).join(', ')} FROM ${source.name.schema === null ? '' : `${quoted(source.name.schema)}.`}${quoted(source.name.name)}`);

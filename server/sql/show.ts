@@ -2,6 +2,7 @@
 import type { Relation } from '../../planner/catalog.js';
 import type { Explainable, ShowObjects } from '../../planner/parse/statement.js';
 import { explain } from '../../planner/explain/explain.js';
+import type { Session } from '../../planner/bind/context.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { PlannedQuery } from '../../planner/planner.js';
 import { SqlError, unsupported } from '../../types/error.js';
@@ -88,21 +89,21 @@ export function showCreate(database: Database, name: { readonly schema: string |
 }
 
 /** The plan a statement would run, as EXPLAIN's lines. */
-export function explainStatement(database: Database, statement: Explainable, position: number): TextTable {
-  const planned = plannedFor(database, statement, position);
+export function explainStatement(database: Database, statement: Explainable, position: number, session: Session): TextTable {
+  const planned = plannedFor(database, statement, position, session);
   return table(['QUERY PLAN'], explain(planned.plan).map(line => [line]));
 }
 
-function plannedFor(database: Database, statement: Explainable, position: number): PlannedQuery {
+function plannedFor(database: Database, statement: Explainable, position: number, session: Session): PlannedQuery {
   const job = { kind: 'job', firstNodeId: 1, relationId: 0, relationName: 'explained' } as const;
   switch (statement.kind) {
-    case 'select': return planQuery(statement.query, database.catalog, statement.query.emit === 'changes' ? job : { kind: 'batch' }, []);
-    case 'create view': case 'create materialized view': case 'create derived stream': return planQuery(statement.query, database.catalog, { ...job, relationName: statement.name.name }, []);
+    case 'select': return planQuery(statement.query, database.catalog, statement.query.emit === 'changes' ? job : { kind: 'batch' }, [], session);
+    case 'create view': case 'create materialized view': case 'create derived stream': return planQuery(statement.query, database.catalog, { ...job, relationName: statement.name.name }, [], session);
     case 'create sink':
-      if (statement.from.kind === 'query') return planQuery(statement.from.query, database.catalog, { ...job, relationName: statement.name.name }, []);
+      if (statement.from.kind === 'query') return planQuery(statement.from.query, database.catalog, { ...job, relationName: statement.name.name }, [], session);
       throw unsupported('EXPLAIN of CREATE SINK … FROM', position, 'EXPLAIN the SELECT it stands for.');
     case 'subscribe':
-      if (statement.target.kind === 'query') return planQuery(statement.target.query, database.catalog, job, []);
+      if (statement.target.kind === 'query') return planQuery(statement.target.query, database.catalog, job, [], session);
       throw unsupported('EXPLAIN of SUBSCRIBE TO a relation', position, 'EXPLAIN CREATE MATERIALIZED VIEW … shows the view\'s plan.');
     case 'insert': case 'update': case 'delete': throw unsupported(`EXPLAIN of ${statement.kind.toUpperCase()}`, position);
   }

@@ -1,6 +1,7 @@
 /** SUBSCRIBE TO and SELECT … EMIT CHANGES: a view's changes as rows (epoch, weight, …columns), the content first. */
 import type { Query, Subscribe } from '../../planner/parse/statement.js';
 import { parseStatements } from '../../planner/parse/parser.js';
+import type { Session } from '../../planner/bind/context.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { SubscriptionEvent } from '../../runtime/engine.js';
 import type { Batch, Vector } from '../../runtime/batch.js';
@@ -18,12 +19,12 @@ export interface Subscription {
 /** Columns every subscription begins with. */
 const LEADING: readonly Column[] = [{ name: 'epoch', type: INT8 }, { name: 'weight', type: INT8 }];
 
-export function planSubscription(database: Database, statement: Subscribe): Subscription {
+export function planSubscription(database: Database, statement: Subscribe, session: Session): Subscription {
   refuseUnknown(statement.options, ['snapshot'], 'SUBSCRIBE');
   const option = statement.options.find(o => o.key === 'snapshot');
   const snapshot = option === undefined ? true : parseBoolean(option.value);
   if (snapshot === null) throw new SqlError('22023', `invalid value for option "snapshot": "${option?.value ?? ''}"`, { position: option?.valuePosition, hint: 'Allowed: true, false.' });
-  if (statement.target.kind === 'query') return planQuerySubscription(database, statement.target.query, snapshot);
+  if (statement.target.kind === 'query') return planQuerySubscription(database, statement.target.query, snapshot, session);
   const { name } = statement.target;
   const relation = database.catalog.relation(name.schema, name.name);
   if (relation === null) throw new SqlError('42P01', `relation "${name.name}" does not exist`, { position: name.position });
@@ -31,7 +32,7 @@ export function planSubscription(database: Database, statement: Subscribe): Subs
   if (relation.kind === 'sink' || relation.kind === 'index' || relation.kind === 'system table') {
     throw new SqlError('42809', `"${name.name}" is a ${relation.kind}: it has no changes to subscribe to`, { position: name.position });
   }
-  return planQuerySubscription(database, wholeRelation(name.name), snapshot);
+  return planQuerySubscription(database, wholeRelation(name.name), snapshot, session);
 }
 
 function wholeRelation(name: string): Query {
@@ -45,8 +46,8 @@ function ofView(database: Database, jobId: number, nodeId: number, columns: read
 }
 
 /** A query's changes: an ephemeral job; a query that is just a view's content follows the view itself. */
-export function planQuerySubscription(database: Database, query: Query, snapshot: boolean): Subscription {
-  const planned = planQuery(query, database.catalog, { kind: 'job', firstNodeId: 1, relationId: 0, relationName: 'subscription' }, []);
+export function planQuerySubscription(database: Database, query: Query, snapshot: boolean, session: Session): Subscription {
+  const planned = planQuery(query, database.catalog, { kind: 'job', firstNodeId: 1, relationId: 0, relationName: 'subscription' }, [], session);
   if (planned.readsJobs.length > 0) {
     const view = onlyView(database, planned.plan);
     if (view !== null) return ofView(database, view.jobId, view.nodeId, planned.columns, snapshot);
