@@ -75,9 +75,10 @@ function random(seed: number): (n: number) => number {
 }
 
 const maybe = (rand: (n: number) => number, text: string): string => (rand(6) === 0 ? 'NULL' : text);
+// Numerics have two digits after the point throughout: a sum's shown scale does not shrink again (docs/limits.md).
 const row = (rand: (n: number) => number, table: string, id: number): string => {
   const s = `'${'abcdé'[rand(5)] ?? 'a'}'`;
-  if (table === 't') return `(${id}, ${maybe(rand, String(rand(6)))}, ${maybe(rand, String(rand(100)))}, ${maybe(rand, `${rand(1000)}.${rand(100)}`)}, ${maybe(rand, s)}, ${maybe(rand, `'2024-01-0${1 + rand(3)} ${String(rand(24)).padStart(2, '0')}:00:0${rand(10)}'`)})`;
+  if (table === 't') return `(${id}, ${maybe(rand, String(rand(6)))}, ${maybe(rand, String(rand(100)))}, ${maybe(rand, `${rand(1000)}.${String(rand(100)).padStart(2, '0')}`)}, ${maybe(rand, s)}, ${maybe(rand, `'2024-01-0${1 + rand(3)} ${String(rand(24)).padStart(2, '0')}:00:0${rand(10)}'`)})`;
   if (table === 'u') return `(${id}, ${maybe(rand, String(rand(6)))}, ${maybe(rand, String(rand(100)))}, ${maybe(rand, s)})`;
   return `(${maybe(rand, String(rand(6)))}, ${maybe(rand, `${rand(8)}.${rand(4) * 25}`)}, ${maybe(rand, rand(2) === 0 ? 'true' : 'false')})`;
 };
