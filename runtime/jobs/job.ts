@@ -86,6 +86,8 @@ export class Job {
   #finalWanted = false;
   #endedAt = 0;
   #dropped = false;
+  /** Local state may be torn: rebuilt from the checkpoint's files at the next attempt. */
+  #localSuspect = false;
 
   constructor(spec: JobSpec, deps: JobDeps) {
     this.jobId = spec.jobId;
@@ -185,6 +187,11 @@ export class Job {
   async #deployOnce(readOnly: boolean, freshNodes: readonly number[] | null): Promise<void> {
     const { pool, env, history } = this.#deps;
     await this.#undeploy();
+    if (this.#localSuspect) {
+      // A write to LevelDB failed: what followed it may be lost in silence. The checkpoint's files are whole.
+      await this.#deps.files.removeDirectory(`${this.#deps.dataDir}/jobs/${this.jobId}`);
+      this.#localSuspect = false;
+    }
     const attempt = ++this.#attempt;
     const { chosen, retained } = await this.#choose();
     this.#restoring = chosen?.checkpointId ?? null;
@@ -399,6 +406,7 @@ export class Job {
   fail(error: SqlError, task: string | null): void {
     if (!this.#deployed || !this.live || this.#dropped) return;
     const { env, history } = this.#deps;
+    if (error.code.startsWith('53') || error.code === '58030') this.#localSuspect = true;
     const delay = isUserError(error.code) ? null : this.#strategy.next(env.now(), env.random());
     history.failure({
       jobId: this.jobId, jobName: this.name, timeMs: env.now(), task, code: error.code, message: error.message, detail: error.detail ?? null, restarts: this.restarts, action: delay === null ? 'failed' : 'restarted',
