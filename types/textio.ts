@@ -226,6 +226,11 @@ function parseBytea(text: string): Uint8Array {
     if (hex.length % 2 !== 0) throw new SqlError('22023', 'invalid hexadecimal data: odd number of digits');
     return Uint8Array.from(Buffer.from(hex, 'hex'));
   }
+  return parseByteaEscape(text);
+}
+
+/** bytea's escape form: a doubled backslash, or one with three octal digits. 22P02. */
+export function parseByteaEscape(text: string): Uint8Array {
   const out: number[] = [];
   const bytes = Buffer.from(text, 'utf8');
   for (let i = 0; i < bytes.length; i++) {

@@ -139,7 +139,7 @@ export class Job {
   }
 
   /** Newest checkpoint that can be restored; damaged ones are named in the log. */
-  async #choose(): Promise<{ chosen: CheckpointMetadata | null; retained: CheckpointMetadata[] }> {
+  async #choose(): Promise<{ chosen: CheckpointMetadata | null; retained: CheckpointMetadata[]; stored: StoredCheckpoint[] }> {
     const stored = await this.#storage.list();
     const usable: CheckpointMetadata[] = [];
     const skip = (c: StoredCheckpoint, e: SqlError): void => {
@@ -165,7 +165,7 @@ export class Job {
       this.#damaged.add(id);
       skip({ id, path: this.#storage.path(id), metadata: null, error: null }, new SqlError('XX001', `file "${this.#storage.path(id)}/_metadata" is missing`));
     }
-    return { chosen: usable[0] ?? null, retained: usable };
+    return { chosen: usable[0] ?? null, retained: usable, stored };
   }
 
   async #deploy(readOnly: boolean, freshNodes: readonly number[] | null): Promise<void> {
@@ -193,9 +193,9 @@ export class Job {
       this.#localSuspect = false;
     }
     const attempt = ++this.#attempt;
-    const { chosen, retained } = await this.#choose();
+    const { chosen, retained, stored } = await this.#choose();
     this.#restoring = chosen?.checkpointId ?? null;
-    if (!readOnly && retained.length > 0) await this.#storage.cleanUp(await this.#storage.list());
+    if (!readOnly && retained.length > 0) await this.#storage.cleanUp(stored);
     history.retainedAre(this.jobId, retained.map(r => r.checkpointId));
     this.#fragments = cutPlan(this.plan, this.settings.parallelism);
     const byWorker = new Map<number, { tasks: TaskSpec[]; ports: PortSpec[] }>();

@@ -1,9 +1,8 @@
 /** CREATE SINK … FROM relation | AS query WITH (connector = …). */
 import type { Session } from '../../planner/bind/context.js';
 import { planQuery } from '../../planner/plan/planquery.js';
-import { parseStatements } from '../../planner/parse/parser.js';
 import type { PlannedQuery } from '../../planner/planner.js';
-import type { CreateSink, Query } from '../../planner/parse/statement.js';
+import type { CreateSink } from '../../planner/parse/statement.js';
 import type { SinkConnector } from '../../runtime/connector.js';
 import type { PlanNode, SinkNode } from '../../types/plan.js';
 import { SqlError, unsupported } from '../../types/error.js';
@@ -12,6 +11,7 @@ import type { SinkRelation, StoredFacts } from '../catalog/relation.js';
 import type { Database } from '../database.js';
 import type { ExecuteContext } from '../session/backend.js';
 import { deploy, placeOf } from './job.js';
+import { wholeRelation } from '../sql/wholerelation.js';
 import { maskSecrets, optionRecord } from './options.js';
 
 export async function createSink(database: Database, statement: CreateSink, sql: string, settings: Settings, session: Session, context: ExecuteContext): Promise<{ created: boolean }> {
@@ -22,7 +22,7 @@ export async function createSink(database: Database, statement: CreateSink, sql:
   if (connectorName === undefined) throw new SqlError('42601', `sink "${name.name}" needs a connector`, { position: name.position, hint: `CREATE SINK ${name.name} AS … WITH (connector = 'file', path = 'out', format = 'json');` });
   const { connector, options } = database.locate(statement.options, () => database.options.validateSink(connectorName, rest));
   const id = await database.catalog.allocateId();
-  const query = statement.from.kind === 'query' ? statement.from.query : selectAll(statement.from.name.name);
+  const query = statement.from.kind === 'query' ? statement.from.query : wholeRelation(statement.from.name.name);
   const plan = (firstNodeId: number): PlannedQuery => planQuery(query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, [], session);
   const first = plan(1);
   const place = await placeOf(database, first.readsJobs);
@@ -38,12 +38,6 @@ export async function createSink(database: Database, statement: CreateSink, sql:
   };
   await deploy(database, place, planned, stored, settings, context);
   return { created: true };
-}
-
-function selectAll(relation: string): Query {
-  const statement = parseStatements(`SELECT * FROM "${relation.replace(/"/g, '""')}"`)[0]?.statement;
-  if (statement?.kind !== 'select') throw new SqlError('XX000', 'internal error: SELECT * is no select');
-  return statement.query;
 }
 
 /** The plan of a view with its root, the materialize node, turned into a sink node. */

@@ -9,7 +9,7 @@ import type { Batch } from '../../runtime/batch.js';
 import type { CheckpointRow } from '../../runtime/engine.js';
 import { batchFromDatums } from '../../runtime/vectors.js';
 import type { ParsedStatement, Query, Statement } from '../../planner/parse/statement.js';
-import { parseStatements } from '../../planner/parse/parser.js';
+import { parseQuery } from '../../planner/parse/parser.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { PlannedQuery } from '../../planner/planner.js';
 import { SqlError, unsupported } from '../../types/error.js';
@@ -29,6 +29,7 @@ import { describe, explainStatement, showCreate, showQuery, showRelations, showS
 import { planQuerySubscription, planSubscription, type Subscription } from './subscribe.js';
 import { Transaction } from './transaction.js';
 import { copyFrom, planWrite, runWrite, type WritePlan } from './write.js';
+import { wholeRelation } from './wholerelation.js';
 
 /** LISTEN channel of checkpoint events. */
 const CHECKPOINTS_CHANNEL = 'checkpoints';
@@ -294,7 +295,7 @@ export class SqlSession implements BackendSession {
       const subscription = planSubscription(this.#database, source.subscribe, this.#bindSession());
       return { kind: 'copy out', columns: subscription.columns, options, batches: subscription.open(this.#settings, context.signal) };
     }
-    const query = source.kind === 'query' ? source.query : parseQuery(`SELECT ${source.columns === null ? '*' : source.columns.map(quoted).join(', ')} FROM ${source.name.schema === null ? '' : `${quoted(source.name.schema)}.`}${quoted(source.name.name)}`);
+    const query = source.kind === 'query' ? source.query : wholeRelation(source.name.name, source.name.schema, source.columns);
     const bound = this.#bindQuery(query, []);
     if (bound.kind === 'subscription') return { kind: 'copy out', columns: bound.subscription.columns, options, batches: bound.subscription.open(this.#settings, context.signal) };
     if (bound.kind !== 'query') throw new SqlError('XX000', 'internal error: COPY of no query');
@@ -396,14 +397,6 @@ export class SqlSession implements BackendSession {
     this.#database.listeners.delete(this.#onCheckpoint);
     this.#database.sessions.delete(this.#info.pid);
   }
-}
-
-const quoted = (name: string): string => `"${name.replace(/"/g, '""')}"`;
-
-function parseQuery(sql: string): Query {
-  const statement = parseStatements(sql)[0]?.statement;
-  if (statement?.kind !== 'select') throw new SqlError('XX000', 'internal error: a query of ours is no select');
-  return statement.query;
 }
 
 async function* one(batch: Batch): AsyncGenerator<Batch> { yield batch; }

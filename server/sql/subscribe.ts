@@ -1,6 +1,5 @@
 /** SUBSCRIBE TO and SELECT … EMIT CHANGES: a view's changes as rows (epoch, weight, …columns), the content first. */
 import type { Query, Subscribe } from '../../planner/parse/statement.js';
-import { parseStatements } from '../../planner/parse/parser.js';
 import type { Session } from '../../planner/bind/context.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { SubscriptionEvent } from '../../runtime/engine.js';
@@ -10,6 +9,7 @@ import { type Column, INT8 } from '../../types/sqltype.js';
 import { jobSettings, parseBoolean, type Settings } from '../../types/settings.js';
 import { refuseUnknown } from '../ddl/options.js';
 import type { Database } from '../database.js';
+import { wholeRelation } from './wholerelation.js';
 
 export interface Subscription {
   readonly columns: readonly Column[];
@@ -33,12 +33,6 @@ export function planSubscription(database: Database, statement: Subscribe, sessi
     throw new SqlError('42809', `"${name.name}" is a ${relation.kind}: it has no changes to subscribe to`, { position: name.position });
   }
   return planQuerySubscription(database, wholeRelation(name.name), snapshot, session);
-}
-
-function wholeRelation(name: string): Query {
-  const statement = parseStatements(`SELECT * FROM "${name.replace(/"/g, '""')}"`)[0]?.statement;
-  if (statement?.kind !== 'select') throw new SqlError('XX000', 'internal error: SELECT * is no select');
-  return statement.query;
 }
 
 function ofView(database: Database, jobId: number, nodeId: number, columns: readonly Column[], snapshot: boolean): Subscription {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { SqlError } from '../error.js';
 import { sendDatum } from '../binaryio.js';
 import type { SqlType } from '../sqltype.js';
+import { parseByteaEscape } from '../textio.js';
 import type { Datum } from '../value.js';
 import type { FunctionDef } from './catalogue.js';
 import { fn } from './define.js';
@@ -75,23 +76,7 @@ function decode(s: string, format: string): Uint8Array {
       if (body.length % 4 !== 0) throw new SqlError('22023', 'invalid base64 end sequence', { hint: 'Input data is missing padding, is truncated, or is otherwise corrupted.' });
       return Uint8Array.from(Buffer.from(body, 'base64'));
     }
-    case 'escape': {
-      const out: number[] = [];
-      const bytes = Buffer.from(s, 'utf8');
-      for (let i = 0; i < bytes.length; i++) {
-        if (bytes[i] !== 92) out.push(bytes[i]);
-        else if (bytes[i + 1] === 92) {
-          out.push(92);
-          i++;
-        } else {
-          const octal = /^[0-3][0-7]{2}/.exec(bytes.toString('latin1', i + 1, i + 4));
-          if (octal === null) throw new SqlError('22P02', 'invalid input syntax for type bytea');
-          out.push(parseInt(octal[0], 8));
-          i += 3;
-        }
-      }
-      return Uint8Array.from(out);
-    }
+    case 'escape': return parseByteaEscape(s);
     default: throw unknownEncoding(format);
   }
 }
