@@ -8,7 +8,7 @@
  * extend the layout, at most LAYOUT_COMPILES_MAX times.
  *
  * Every byte of a record is checked for syntax on both ways, so whether a record is bad does not depend on the columns
- * that a query reads, except for types. UTF-8 is checked once for a block. Measured: bench/decode.ts.
+ * that a query reads, except for types. UTF-8 is checked once for a block. Measured: bench/kernels/decode.ts.
  */
 import { isUtf8 } from 'node:buffer';
 import { BATCH_ROWS_MAX } from '../../runtime/batch.js';

@@ -1,25 +1,26 @@
 /**
- * Kernels alone, without decoding: ns a row of projections, filters, keys, stored rows, gathering and windows over Nexmark-like bids.
- * Run: node dist/bench/kernels.js [name]. Batches have BATCH_ROWS_MAX rows, as in a job; the best of several rounds is printed.
+ * Kernels alone, without decoding: projections, filters, keys, stored rows, gathering and windows over Nexmark-like bids.
+ * Batches have BATCH_ROWS_MAX rows, as in a job. run.ts prints them, ../check/check.ts guards them.
  */
-import { seeded } from '../types/encoding/testdatums.js';
-import type { Expr } from '../types/expr.js';
-import { BOOL, INT8, INTERVAL, NUMERIC, TEXT, TIMESTAMP } from '../types/sqltype.js';
-import type { SqlType } from '../types/sqltype.js';
-import { BATCH_ROWS_MAX } from '../runtime/batch.js';
-import type { Batch } from '../runtime/batch.js';
-import { BatchBuilder } from '../runtime/batchbuilder.js';
-import { compileFilter, compileProject } from '../runtime/codegen/compile.js';
-import { CONSTANT_CONTEXT } from '../runtime/codegen/interpret.js';
-import { keyEncoder, rowEncoder } from '../runtime/keys.js';
-import { WindowOperator } from '../runtime/operators/window.js';
-import type { OperatorContext } from '../runtime/operator.js';
-import { batchFromDatums, concat, fromTransferable, gather, toTransferable } from '../runtime/vectors.js';
-import { consolidate } from '../runtime/zset.js';
-import type { WindowNode } from '../types/plan.js';
+import { seeded } from '../../types/encoding/testdatums.js';
+import type { Expr } from '../../types/expr.js';
+import { BOOL, INT8, INTERVAL, NUMERIC, TEXT, TIMESTAMP } from '../../types/sqltype.js';
+import type { SqlType } from '../../types/sqltype.js';
+import { BATCH_ROWS_MAX } from '../../runtime/batch.js';
+import type { Batch } from '../../runtime/batch.js';
+import { BatchBuilder } from '../../runtime/batchbuilder.js';
+import { compileFilter, compileProject } from '../../runtime/codegen/compile.js';
+import { CONSTANT_CONTEXT } from '../../runtime/codegen/interpret.js';
+import { keyEncoder, rowEncoder } from '../../runtime/keys.js';
+import { WindowOperator } from '../../runtime/operators/window.js';
+import type { OperatorContext } from '../../runtime/operator.js';
+import { batchFromDatums, concat, fromTransferable, gather, toTransferable } from '../../runtime/vectors.js';
+import { consolidate } from '../../runtime/zset.js';
+import type { WindowNode } from '../../types/plan.js';
 
-const ROUNDS = 7;
-const ROWS = 1_000_000;
+/** One step of the product. `run` works on `rows` rows. */
+export interface Kernel { readonly name: string; readonly rows: number; readonly run: () => void }
+
 const TYPES: readonly SqlType[] = [INT8, INT8, INT8, TEXT, TIMESTAMP, NUMERIC];
 const [AUCTION, BIDDER, PRICE, CHANNEL, TIME, AMOUNT] = TYPES.map((type, index): Expr => ({ node: 'column', index, type }));
 
@@ -110,16 +111,7 @@ const CASES: readonly (readonly [string, () => void, number?])[] = [
   ['batch from datums', () => { sum += batchFromDatums(TYPES, datums).length; }, datums.length / BATCH_ROWS_MAX],
 ];
 
-const only = process.argv[2] ?? '';
-for (const [name, run, scale = 1] of CASES) {
-  if (!name.includes(only)) continue;
-  let best = Infinity;
-  const times = Math.ceil(ROWS / ROUNDS / BATCH_ROWS_MAX / scale);
-  for (let round = 0; round < ROUNDS; round++) {
-    const began = process.hrtime.bigint();
-    for (let k = 0; k < times; k++) run();
-    best = Math.min(best, Number(process.hrtime.bigint() - began) / (times * BATCH_ROWS_MAX * scale));
-  }
-  process.stdout.write(`${name.padEnd(44)} ${best.toFixed(1).padStart(8)} ns/row\n`);
-}
-if (sum === 0) throw new Error('nothing was computed');
+export const kernels: readonly Kernel[] = CASES.map(([name, run, scale = 1]) => ({ name, run, rows: BATCH_ROWS_MAX * scale }));
+
+/** Rows that came out so far: reading it keeps the engine from leaving the work out. */
+export function rowsOut(): number { return sum; }
