@@ -2,11 +2,12 @@
  * Writes Nexmark events as NDJSON, one `{"event_type":2,"person":null,"auction":null,"bid":{…}}` a line, about 330 bytes each:
  * the input of benches and kill tests. The same (events, seed, rate) give the same bytes. About 700,000 events a second on one core.
  *
- *   node dist/bench/nexmark/generate.js EVENTS FILE [--seed 42] [--rate 10000] [--parts 1]
+ *   node dist/bench/nexmark/generate.js EVENTS FILE [--seed 42] [--rate 10000] [--start 2024-01-01T00:00:00Z] [--parts 1]
  *
  * With --parts P > 1 the epochs of 50 events go round robin to FILE.0 … FILE.<P−1>. `rate` is in events a second of event time.
  */
-import { closeSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { EPOCH_EVENTS, NexmarkModel, kindOf } from '../../connectors/nexmark/model.js';
@@ -17,10 +18,13 @@ export interface GenerateOptions {
   readonly file: string;
   readonly seed?: number;
   readonly rate?: number;
+  /** Time of the first event, in milliseconds since 1970. */
+  readonly startMs?: number;
   readonly parts?: number;
 }
 
-const START_US = Date.UTC(2024, 0, 1) * 1000;
+const START_MS = Date.UTC(2024, 0, 1);
+const SIDE_KEYS = 10_000;
 const BLOCK_BYTES = 1 << 20;
 const EVENT_BYTES_MAX = 4096;
 
@@ -30,9 +34,9 @@ class LineWriter {
   readonly #block = Buffer.allocUnsafe(BLOCK_BYTES);
   #at = 0;
 
-  constructor(model: NexmarkModel, path: string) {
+  constructor(model: NexmarkModel, file: string) {
     this.#model = model;
-    this.#fd = openSync(path, 'w');
+    this.#fd = openSync(file, 'w');
   }
 
   #ascii(s: string): void {
@@ -107,8 +111,8 @@ function timeText(us: number): string {
 
 /** Yields to the event loop now and then, so that a test that generates its input keeps its timers. */
 export async function generateNexmark(options: GenerateOptions): Promise<void> {
-  const { events, file, seed = 42, rate = 10_000, parts = 1 } = options;
-  const model = new NexmarkModel(seed, START_US, rate);
+  const { events, file, seed = 42, rate = 10_000, startMs = START_MS, parts = 1 } = options;
+  const model = new NexmarkModel(seed, startMs * 1000, rate);
   const paths = parts === 1 ? [file] : Array.from({ length: parts }, (_, i) => `${file}.${i}`);
   const writers = paths.map((p) => new LineWriter(model, `${p}.partial`));
   for (let n = 0; n < events; n++) {
@@ -119,11 +123,22 @@ export async function generateNexmark(options: GenerateOptions): Promise<void> {
   for (const p of paths) renameSync(`${p}.partial`, p);
 }
 
+/** Writes the side input of q13 beside `eventsFile` when it is not there yet; returns its path. */
+export function sideInputBeside(eventsFile: string): string {
+  const file = path.join(path.dirname(eventsFile), 'nexmark-side-input.ndjson');
+  if (!existsSync(file)) {
+    const lines = Array.from({ length: SIDE_KEYS }, (_, key) => `{"key":${key},"value":"side-${(key * 7919) % SIDE_KEYS}"}\n`);
+    writeFileSync(`${file}.partial`, lines.join(''));
+    renameSync(`${file}.partial`, file);
+  }
+  return file;
+}
+
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { seed: { type: 'string' }, rate: { type: 'string' }, parts: { type: 'string' } } });
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { seed: { type: 'string' }, rate: { type: 'string' }, start: { type: 'string' }, parts: { type: 'string' } } });
   const [events, file] = positionals;
-  if (events === undefined || file === undefined || !Number.isInteger(Number(events))) throw new Error('usage: generate EVENTS FILE [--seed 42] [--rate 10000] [--parts 1]');
-  await generateNexmark({ events: Number(events), file, seed: Number(values.seed ?? 42), rate: Number(values.rate ?? 10_000), parts: Number(values.parts ?? 1) });
+  if (events === undefined || file === undefined || !Number.isInteger(Number(events))) throw new Error('usage: generate EVENTS FILE [--seed 42] [--rate 10000] [--start 2024-01-01T00:00:00Z] [--parts 1]');
+  await generateNexmark({ events: Number(events), file, seed: Number(values.seed ?? 42), rate: Number(values.rate ?? 10_000), startMs: values.start === undefined ? START_MS : Date.parse(values.start), parts: Number(values.parts ?? 1) });
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
