@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { crc32c } from '../crc32c.js';
+import { crc32c } from '../../types/crc32c.js';
 import { Faults } from '../faults.js';
 import { faultyFiles } from '../faultyfiles.js';
 import { realFiles } from '../filesystem.js';

@@ -10,7 +10,7 @@
  * A later entry of a file stands over an earlier one with the same key. The file's own checksum is the CRC32C of all block heads (which hold the
  * blocks' CRCs), so that every byte is covered once. EntryWriter builds entry blocks in memory, in the form the file has them.
  */
-import { crc32c } from '../crc32c.js';
+import { crc32c } from '../../types/crc32c.js';
 
 export const STATE_FORMAT = 1;
 export const MAGIC = new TextEncoder().encode('MRSTATE1');

@@ -5,7 +5,7 @@
 import type { Json } from '../../types/connect.js';
 import type { Plan } from '../../types/plan.js';
 import { SqlError } from '../../types/error.js';
-import { crc32c } from '../crc32c.js';
+import { crc32c } from '../../types/crc32c.js';
 
 export const METADATA_FORMAT = 1;
 

@@ -10,7 +10,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { SqlError } from '../../types/error.js';
-import { crc32c } from '../crc32c.js';
+import { crc32c } from '../../types/crc32c.js';
 import { replaceFile, type FileSystem, type OpenFile } from '../filesystem.js';
 import { blockHead, BLOCK_BYTES_MAX, HEAD_BYTES, jsonBlock, KIND_END, KIND_ENTRIES, KIND_HEADER, MAGIC, STATE_FORMAT, type EntryBlock, type StateFileEnd, type StateFileHeader } from './format.js';
 import { damaged, decodeMetadata, encodeMetadata, hex32, type CheckpointMetadata, type FileRef } from './metadata.js';

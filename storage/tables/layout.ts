@@ -7,7 +7,7 @@
  *   3, name                                 → JSON: lastSeq; trimmed (highest sequence trimmed); rowid/<table> (row ids below are used up)
  */
 import { SqlError } from '../../types/error.js';
-import { crc32c } from '../crc32c.js';
+import { crc32c } from '../../types/crc32c.js';
 import type { KvRange } from '../kv.js';
 import type { LogRecord, RowChange } from '../tablestore.js';
 
