@@ -1,0 +1,119 @@
+/**
+ * Runs one Nexmark query to its end in a server process of its own and measures it: the clock starts when the workers are loaded, and
+ * stops when the job is finished, its last checkpoint included.
+ */
+import { existsSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import pg from 'pg';
+import { generateNexmark, sideInputBeside } from './generate.js';
+import { eventFile, eventStream, nexmarkQueries, sideInputFile } from './queries.js';
+import { ServerProcess } from './serverprocess.js';
+import type { ServerOptions } from './serverprocess.js';
+
+const POLL_MS = 20;
+
+/** Where the events are: `file` is their NDJSON file in both cases, `topic` holds the same events in as many partitions as one wants. */
+export type EventSource =
+  | { readonly kind: 'file'; readonly file: string }
+  | { readonly kind: 'kafka'; readonly file: string; readonly servers: string; readonly topic: string };
+
+export interface QueryRun extends ServerOptions {
+  /** A name of nexmarkQueries, or any other name with `sql`. */
+  readonly query: string;
+  readonly sql?: string;
+  readonly source: EventSource;
+  /** Events of the source (persons, auctions and bids), for the figures. */
+  readonly events: number;
+  readonly parallelism?: number;
+  /** As SET takes it: '1s', 0. */
+  readonly checkpointInterval?: string;
+  /** More settings of the session that creates the job. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** WITH options of the sink; default: blackhole. */
+  readonly sink?: string;
+}
+
+export interface QueryResult {
+  readonly query: string;
+  readonly source: EventSource['kind'];
+  readonly parallelism: number;
+  readonly checkpointInterval: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly events: number;
+  readonly seconds: number;
+  /** Of the server's process, all threads. */
+  readonly cpuSeconds: number;
+  readonly eventsPerSecond: number;
+  readonly eventsPerCpuSecond: number;
+  readonly peakRssMb: number;
+  readonly checkpointsCompleted: number;
+  readonly checkpointsFailed: number;
+  /** Trigger to completion; null when none completed. */
+  readonly checkpointP50Ms: number | null;
+  readonly checkpointMaxMs: number | null;
+}
+
+/** The file with so many events, generated when it is not there. */
+export async function eventsFile(events: number): Promise<string> {
+  const file = path.resolve(`bench-data/nexmark-${events}.ndjson`);
+  if (existsSync(file)) return file;
+  mkdirSync('bench-data', { recursive: true });
+  console.log(`generating ${file}`);
+  await generateNexmark({ events, file, seed: 42 });
+  return file;
+}
+
+export async function runQuery(run: QueryRun): Promise<QueryResult> {
+  const sql = run.sql ?? nexmarkQueries[run.query];
+  if (sql === undefined) throw new Error(`unknown query ${run.query}`);
+  const { parallelism = 1, checkpointInterval = '1s', settings = {}, events } = run;
+  const server = await ServerProcess.start(run);
+  try {
+    const client = await server.connect();
+    const set = { checkpoint_interval: checkpointInterval, parallelism: String(parallelism), ...settings };
+    for (const [name, value] of Object.entries(set)) await client.query(`SET ${name} = '${value.replaceAll("'", "''")}'`);
+    await client.query(streams(run.query, run.source));
+    await server.warm(client);
+    const cpuBefore = server.cpuSeconds();
+    const began = performance.now();
+    await client.query(`CREATE SINK ${run.query} AS ${sql} WITH (${run.sink ?? "connector = 'blackhole'"})`);
+    await finished(client, run.query);
+    const seconds = (performance.now() - began) / 1000;
+    const cpu = server.cpuSeconds() - cpuBefore;
+    const peakRssMb = server.peakRssMb();
+    const checkpoints = await checkpointsOf(client, run.query);
+    await client.end();
+    return {
+      query: run.query, source: run.source.kind, parallelism, checkpointInterval, settings, events, seconds, cpuSeconds: cpu,
+      eventsPerSecond: Math.round(events / seconds), eventsPerCpuSecond: Math.round(events / cpu), peakRssMb, ...checkpoints,
+    };
+  } finally {
+    await server.close();
+  }
+}
+
+/** Statements that create what the queries read. */
+export function streams(query: string, source: EventSource): string {
+  const events = source.kind === 'file' ? eventFile(source.file)
+    : eventStream(`connector = 'kafka', topic = '${source.topic}', bootstrap_servers = '${source.servers}', format = 'json', scan_until = 'latest'`);
+  return query === 'q13' ? `${events} ${sideInputFile(sideInputBeside(source.file))}` : events;
+}
+
+async function finished(client: pg.Client, job: string): Promise<void> {
+  for (;;) {
+    const { rows } = await client.query<{ status: string; failure: string | null }>(`SELECT status, failure FROM millrace.jobs WHERE job_name = '${job}'`);
+    const status = rows[0]?.status;
+    if (status === 'finished') return;
+    if (status === 'failed') throw new Error(`${job}: ${rows[0]?.failure ?? 'failed'}`);
+    await new Promise(resolve => { setTimeout(resolve, POLL_MS); });
+  }
+}
+
+async function checkpointsOf(client: pg.Client, job: string): Promise<Pick<QueryResult, 'checkpointsCompleted' | 'checkpointsFailed' | 'checkpointP50Ms' | 'checkpointMaxMs'>> {
+  const { rows } = await client.query<{ status: string; ms: number | null }>(`SELECT status, (extract(epoch FROM duration) * 1000)::float8 AS ms FROM millrace.checkpoints WHERE job_name = '${job}'`);
+  const times = rows.filter(r => r.status === 'completed').map(r => r.ms ?? 0).sort((a, b) => a - b);
+  return {
+    checkpointsCompleted: times.length, checkpointsFailed: rows.filter(r => r.status !== 'completed' && r.status !== 'in_progress').length,
+    checkpointP50Ms: times.length === 0 ? null : Math.round(times[times.length >> 1]), checkpointMaxMs: times.length === 0 ? null : Math.round(times[times.length - 1]),
+  };
+}
