@@ -32,6 +32,8 @@ export interface FixedAccumulator {
   update(batch: Batch, selection: Selection, cells: Cells): void;
   /** Appends the result over the cells at `at` (already including `first`) to `column` as row `row`. 22003 on overflow. */
   emit(page: Float64Array, at: number, column: ColumnBuilder, row: number): void;
+  /** Adds another state of this aggregate, over other rows, to the one at `at` (both places already include `first`). `from` is of no use afterwards. */
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void;
 }
 
 export const weightAt = (s: Selection, i: number): number => (s.weights === null ? 1 : s.weights[i]);
@@ -61,6 +63,8 @@ export class CountAccumulator implements FixedAccumulator {
   }
 
   emit(page: Float64Array, at: number, column: ColumnBuilder, row: number): void { column.appendNumber(row, page[at]); }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void { page[at] += from[fromAt]; }
 }
 
 /** bool_and, every, bool_or: how many are true, how many false. */
@@ -84,6 +88,11 @@ export class BoolAccumulator implements FixedAccumulator {
   emit(page: Float64Array, at: number, column: ColumnBuilder, row: number): void {
     if (page[at] === 0 && page[at + 1] === 0) column.appendNull(row);
     else column.appendBool(row, this.#and ? page[at + 1] === 0 : page[at] !== 0);
+  }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void {
+    page[at] += from[fromAt];
+    page[at + 1] += from[fromAt + 1];
   }
 }
 
@@ -145,6 +154,12 @@ export class ExtremeAccumulator implements FixedAccumulator {
     else if (page[at + 2] === 0 && (Math.abs(page[at + 1]) <= 9007199254740992 || !Number.isInteger(page[at + 1]) || this.#type.kind.startsWith('float'))) column.appendNumber(row, page[at + 1]);
     else column.appendBigInt(row, BigInt(page[at + 1]) + BigInt(page[at + 2]));
   }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void {
+    if (from[fromAt] === 0) return;
+    if (page[at] !== 0 && this.#compare(from[fromAt + 1], from[fromAt + 2], page[at + 1], page[at + 2]) * this.#sign <= 0) return;
+    for (let k = 0; k < 3; k++) page[at + k] = from[fromAt + k];
+  }
 }
 
 /** bit_and, bit_or, bit_xor: [count, then per bit how many have it]. */
@@ -190,5 +205,9 @@ export class BitAccumulator implements FixedAccumulator {
     const value = BigInt.asIntN(this.#bits, bits);
     if (value >= -9007199254740992n && value <= 9007199254740992n) column.appendNumber(row, Number(value));
     else column.appendBigInt(row, value);
+  }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void {
+    for (let k = 0; k < this.slots; k++) page[at + k] += from[fromAt + k];
   }
 }

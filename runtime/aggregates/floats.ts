@@ -73,6 +73,15 @@ function addParts(page: Float64Array, limbs: number, x: number, w: number): void
   page[at + 2] += bHigh * sign;
 }
 
+/** Adds another sum. Both are carried first: their limbs then are below 2^32, as those of one addition. */
+function mergeFloat(page: Float64Array, p: number, from: Float64Array, q: number): void {
+  carry(page, p);
+  carry(from, q);
+  for (let k = 0; k < LIMBS; k++) page[p + HEAD + k] += from[q + HEAD + k];
+  for (const k of [N, NANS, INFS, NEG_INFS]) page[p + k] += from[q + k];
+  page[p + ADDED] = 1;
+}
+
 /** The exact sum in units of 2^−1074. */
 function exact(page: Float64Array, p: number): bigint {
   let total = 0n;
@@ -159,6 +168,8 @@ export class FloatSum implements FixedAccumulator {
     const v = odd ?? checked(ratioToDouble(exact(page, at), this.#average ? BigInt(n) : 1n, -1074));
     column.appendNumber(row, this.#single ? (odd ?? checked(Math.fround(v))) : v);
   }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void { mergeFloat(page, at, from, fromAt); }
 }
 
 /** x·y as an unevaluated sum of two doubles (Dekker); exact unless it over- or underflows. */
@@ -210,6 +221,8 @@ export class FloatVariance implements FixedAccumulator {
     const variance = spread <= 0n ? 0 : ratioToDouble(spread, BigInt(n) * BigInt(this.#form.sample ? n - 1 : n), -2148);
     column.appendNumber(row, checked(this.#form.root ? Math.sqrt(variance) : variance));
   }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void { for (let k = 0; k < 2; k++) mergeFloat(page, at + k * SUM_SLOTS, from, fromAt + k * SUM_SLOTS); }
 }
 
 export type RegressionForm = 'corr' | 'covar_pop' | 'covar_samp' | 'regr_slope' | 'regr_intercept' | 'regr_r2' | 'regr_avgx' | 'regr_avgy' | 'regr_sxx' | 'regr_syy' | 'regr_sxy' | 'regr_count';
@@ -268,6 +281,8 @@ export class RegressionAccumulator implements FixedAccumulator {
       default: return NaN;
     }
   }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void { for (let k = 0; k < 5; k++) mergeFloat(page, at + k * SUM_SLOTS, from, fromAt + k * SUM_SLOTS); }
 
   #result(page: Float64Array, at: number, n: number): number | null {
     const count = BigInt(n);

@@ -72,3 +72,13 @@ function sum(column: number, type: SqlType, average: boolean, result: SqlType): 
     default: return null;
   }
 }
+
+const MERGEABLE = new Set(['count', 'sum', 'avg', 'bool_and', 'every', 'bool_or', 'bit_and', 'bit_or', 'bit_xor', ...Object.keys(VARIANCES), 'corr']);
+
+/** Whether the aggregate over append-only input is a fixed state, which `FixedAccumulator.merge` can add up. */
+export function isMergeable(call: Pick<AggregateCall, 'fn' | 'distinct' | 'orderBy'>, argTypes: readonly SqlType[]): boolean {
+  const name = call.fn.slice(0, call.fn.indexOf('('));
+  if (name === 'min' || name === 'max') return ['number', 'big', 'float'].includes(layoutOf(argTypes[0]));
+  if (call.distinct && !/^(bool_|every|bit_and|bit_or)/.test(name)) return false;
+  return MERGEABLE.has(name) || name.startsWith('regr_') || name.startsWith('covar_');
+}

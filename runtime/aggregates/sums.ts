@@ -120,6 +120,11 @@ export class IntegerSum implements FixedAccumulator {
     const total = Numeric.of(small ? page[at + 1] : readLimbs(page, at + 1, INTEGER_LIMBS), 0);
     column.appendNumeric(row, this.#form === 'avg' ? total.div(Numeric.fromInt(n)) : total);
   }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void {
+    page[at] += from[fromAt];
+    addBig(page, at + 1, INTEGER_LIMBS, readLimbs(from, fromAt + 1, INTEGER_LIMBS));
+  }
 }
 
 // Cells of a numeric sum.
@@ -151,6 +156,16 @@ function raiseScale(page: Float64Array, p: number, scale: number, squares: boole
   if (squares) writeLimbs(page, p + LIMBS + NUMERIC_LIMBS, SQUARE_LIMBS, readLimbs(page, p + LIMBS + NUMERIC_LIMBS, SQUARE_LIMBS) * pow10(2 * by));
   page[p + SCALE] = scale;
   return 0;
+}
+
+/** Adds a numeric sum (with its squares) to another: the smaller scale is raised. */
+function mergeNumeric(page: Float64Array, p: number, from: Float64Array, q: number, squares: boolean): void {
+  if (from[q + N] === 0) return;
+  const up = raiseScale(page, p, from[q + SCALE], squares);
+  page[p + N] += from[q + N];
+  for (const k of [NANS, INFS, NEG_INFS]) page[p + k] += from[q + k];
+  addBig(page, p + LIMBS, NUMERIC_LIMBS, readLimbs(from, q + LIMBS, NUMERIC_LIMBS) * pow10(up));
+  if (squares) addBig(page, p + LIMBS + NUMERIC_LIMBS, SQUARE_LIMBS, readLimbs(from, q + LIMBS + NUMERIC_LIMBS, SQUARE_LIMBS) * pow10(2 * up));
 }
 
 /** sum and avg of numeric: [count, scale, NaNs, infinities, −infinities, limbs]. The result's display scale is the largest that was met. */
@@ -191,6 +206,8 @@ export class NumericSum implements FixedAccumulator {
     const total = Numeric.of(readLimbs(page, at + LIMBS, NUMERIC_LIMBS), page[at + SCALE]);
     column.appendNumeric(row, this.#average ? total.div(Numeric.fromInt(page[at + N])) : total);
   }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void { mergeNumeric(page, at, from, fromAt, false); }
 }
 
 export interface VarianceForm { readonly root: boolean; readonly sample: boolean }
@@ -235,6 +252,8 @@ export class NumericVariance implements FixedAccumulator {
     const variance = Numeric.of(spread, 2 * page[at + SCALE]).div(Numeric.fromInt(n * (this.#form.sample ? n - 1 : n)));
     column.appendNumeric(row, this.#form.root ? numericSqrt(variance).round(variance.scale) : variance);
   }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void { mergeNumeric(page, at, from, fromAt, true); }
 }
 
 /** sum and avg of interval: [count, months, days, µs limbs]. */
@@ -268,5 +287,10 @@ export class IntervalSum implements FixedAccumulator {
     if (us > INT8_MAX || us < INT8_MIN || Math.abs(page[at + 1]) > 2147483647 || Math.abs(page[at + 2]) > 2147483647) throw new SqlError('22008', 'interval out of range');
     const total = new Interval(page[at + 1], page[at + 2], Number(us));
     column.appendDatum(row, this.#average ? total.div(page[at]) : total);
+  }
+
+  merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void {
+    for (let k = 0; k < 3; k++) page[at + k] += from[fromAt + k];
+    addBig(page, at + 3, INTEGER_LIMBS, readLimbs(from, fromAt + 3, INTEGER_LIMBS));
   }
 }
