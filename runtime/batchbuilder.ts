@@ -190,6 +190,13 @@ class ColumnBuilder {
     this.#end[row] = this.#used = p + n;
   }
 
+  /** The text (bytes) of the row before, which is not NULL: the same span. */
+  appendSameText(row: number): void {
+    if (row >= this.#capacity) this.#grow(row);
+    this.#start[row] = this.#start[row - 1];
+    this.#end[row] = this.#end[row - 1];
+  }
+
   #fromBytes(data: Uint8Array, start: number, end: number): Datum {
     const text = utf8Text(data, start, end);
     return this.type.kind === 'jsonb' ? Json.jsonb(text) : this.type.kind === 'json' ? Json.json(text) : text;

@@ -49,6 +49,8 @@ const EXPRESSIONS: readonly Expr[] = [
   { node: 'distinct', left: col(1), right: col(7), equal: '=(int8,int8)', type: BOOL },
   call('-(timestamp,interval)', TIMESTAMP, col(6), lit('4 seconds', INTERVAL)),
   call('+(timestamp,interval)', TIMESTAMP, col(6), lit('1 mon', INTERVAL)),
+  call('to_char(timestamp,text)', TEXT, col(6), lit('YYYY-MM-DD', TEXT)),
+  call('to_char(timestamp,text)', TEXT, col(6), col(4)),
 ];
 function lower(index: number): Expr { return { node: 'call', fn: 'lower(text)', args: [col(index)], type: TEXT }; }
 
@@ -95,3 +97,19 @@ for (const extreme of [false, true]) {
     }
   });
 }
+
+test('to_char of a constant template gives every time the text of its own unit, also before 1970 and at borders', () => {
+  const r = random(5);
+  const day = 86_400_000_000;
+  const borders = [0, 1, 59_999_999, 60_000_000, day / 24, day / 2, day - 1, day, 31 * day];
+  const times: Datum[] = [null, Infinity, -Infinity];
+  for (let k = 0; k < 400; k++) times.push((r(40) - 20) * day + borders[r(borders.length)] - r(2));
+  const rows = times.map((t): Datum[] => [t]);
+  const batch = batchFromDatums([TIMESTAMP], rows);
+  for (const template of ['YYYY-MM-DD', 'Day', 'HH24:MI', 'HH am', 'P.M.', 'SS', 'SSSSS', 'MS', 'hh12:mi:ss.us', 'ff3', 'IYYY-IW TZ', '"MI" Q', 'FMHH24th', '', 'FX']) {
+    const e = call('to_char(timestamp,text)', TEXT, { node: 'column', index: 0, type: TIMESTAMP }, lit(template, TEXT));
+    const exact = interpret(e);
+    const v = compileProject([e], [TIMESTAMP])(batch, null, CONSTANT_CONTEXT)[0];
+    assert.deepEqual(rows.map((_, i) => datumAt(TEXT, v, i)), rows.map(row => exact(row, CONSTANT_CONTEXT)), template);
+  }
+});

@@ -10,6 +10,7 @@ import type { Expr } from '../../types/expr.js';
 import type { SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import type { EvalContext } from '../../types/functions/evalcontext.js';
+import { layoutOf } from '../../types/encoding/kinds.js';
 import { Numeric } from '../../types/numeric.js';
 import type { Batch, Vector } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
@@ -195,7 +196,15 @@ function runKernel(compiled: Compiled, site: Site, batch: Batch, n: number, rows
 function fromDatums(type: SqlType, values: readonly Datum[]): Vector {
   if (type.kind === 'numeric' && values.length > 0 && !(values[0] instanceof Numeric)) return { form: 'datum', values, nulls: null };
   const builder = new BatchBuilder([type]);
-  const row: Datum[] = [null];
-  for (const v of values) { row[0] = v; builder.appendDatums(row); }
-  return builder.finish().columns[0];
+  const [column] = builder.columns;
+  // Texts that repeat (literals of a CASE, days) are one string: compared by address, mostly.
+  const texts = layoutOf(type) === 'bytes';
+  let last: Datum = null;
+  for (let k = 0; k < values.length; k++) {
+    const v = values[k];
+    if (typeof v === 'string' && v === last && texts) column.appendSameText(k);
+    else column.appendDatum(k, v);
+    last = v;
+  }
+  return column.finish();
 }

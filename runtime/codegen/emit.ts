@@ -20,6 +20,7 @@ import { parseDatum } from '../../types/textio.js';
 import type { Vector } from '../batch.js';
 import { castFunction, interpret } from './interpret.js';
 import type { SubplanRunner } from './subplan.js';
+import { TimeTexts } from './timetexts.js';
 
 /** Thrown by kernels for a value that compiled code cannot hold exactly. */
 export const INEXACT = { inexact: true } as const;
@@ -163,7 +164,7 @@ export class Emitter {
 
   #call(e: Extract<Expr, { node: 'call' }>): Emitted {
     const def = functionById(e.fn);
-    const inline = def === null ? null : this.#inline(def.name, e);
+    const inline = def === null ? null : def.id === 'to_char(timestamp,text)' ? this.#timeText(e) : this.#inline(def.name, e);
     if (inline !== null) return inline;
     if (def === null || !def.strict || e.args.some(a => a.node === 'subplan')) return this.#interpretedCall(e);
     const args = e.args.map(a => this.#argument(a));
@@ -172,6 +173,16 @@ export class Emitter {
     const ctx = def.bind !== undefined || def.needsContext ? ['ctx'] : [];
     const code = `${f}(${[...ctx, ...args.map(a => a.v)].join(', ')})`;
     return this.#datumCall(e.type, n, code);
+  }
+
+  /** to_char with a constant template: texts are kept by what the template shows of the time, which neighbouring rows have in common. */
+  #timeText(e: Extract<Expr, { node: 'call' }>): Emitted | null {
+    const [time, template] = e.args;
+    if (time === undefined || template?.node !== 'literal' || template.text === null) return null;
+    const texts = TimeTexts.of(template.text);
+    if (texts === null) return null;
+    const a = this.as(this.emit(time), 'num');
+    return this.#datumCall(e.type, a.n, `${this.constant(texts)}.at(${a.v})`);
   }
 
   /** `code` gives a datum (perhaps null) when `n` is false. */

@@ -214,6 +214,17 @@ function write(template: string, f: Fields): string {
   return out;
 }
 
+const UNITS: readonly (readonly [RegExp, number])[] = [
+  [/^(MS|US|FF\d)$/i, 1], [/^(SS|SSSSS?)$/i, US_PER_SECOND], [/^MI$/i, US_PER_MINUTE], [/^(HH|HH12|HH24|[AP]M|[AP]\.M\.)$/i, US_PER_HOUR],
+];
+
+/** µs of the smallest unit that the template shows, a day at most: timestamps without zone that are equal when cut to it have the same text. */
+export function templateUnit(template: string): number {
+  let unit = 24 * US_PER_HOUR;
+  for (const n of templates.get(template)) for (const [keys, us] of UNITS) if (n.key !== null && keys.test(n.key)) unit = Math.min(unit, us);
+  return unit;
+}
+
 /** to_char of a local timestamp; `zone` is null for timestamp without time zone (TZ is then empty). */
 export function timestampToChar(local: TimestampUs, template: string, zone: { name: string; offset: number } | null): string | null {
   if (template === '' || local === Infinity || local === -Infinity) return null;
