@@ -51,6 +51,17 @@ export interface BlockDecoder {
   header(record: Buffer): void;
 }
 
+/** Records that stand in a block with other bytes between them: record i is block[starts[i], ends[i]). */
+export interface RecordList { readonly starts: Int32Array; readonly ends: Int32Array; readonly count: number }
+
+/** A decoder of records that a source found in a block itself (messages), which are decoded where they stand. */
+export interface RecordDecoder extends BlockDecoder {
+  /** A new block, in place of `begin`. The bytes between its records are ASCII, as the source has overwritten them. */
+  beginRecords(block: Buffer, records: RecordList): void;
+  /** Goes on up to record `to`, or until `rowsMax` rows are there; gives the record after the last one read (`lines`, too). An empty record is a bad one. */
+  decodeRecords(to: number, rowsMax: number, bad: (span: BadSpan) => void): number;
+}
+
 /** Constant of a DEFAULT expression; undefined when the field has none. */
 export function defaultDatum(field: SourceField): Datum | undefined {
   if (field.defaultExpr === null) return undefined;

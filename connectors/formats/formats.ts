@@ -9,7 +9,7 @@ import type { TimestampFormat } from './convert.js';
 import { CsvDecoder } from './csv.js';
 import { csvEncoder, jsonEncoder } from './encode.js';
 import type { RowEncoder } from './encode.js';
-import type { BlockDecoder } from './format.js';
+import type { BlockDecoder, RecordDecoder } from './format.js';
 import { JsonDecoder } from './json.js';
 
 export const FORMAT: OptionSpec = { name: 'format', kind: 'text', default: 'json', values: ['json', 'csv'], description: 'json = one JSON object a line; csv = RFC 4180' };
@@ -27,6 +27,11 @@ export function checkFormat(options: Options): void {
   if (csv && options[TIMESTAMP_FORMAT.name] !== undefined) throw new SqlError('22023', `option "${TIMESTAMP_FORMAT.name}" needs format = 'json'`);
   const delimiter = textOption(options, DELIMITER);
   if (delimiter.length !== 1 || delimiter > '\u007f' || delimiter === '\0' || /["\r\n]/.test(delimiter)) throw new SqlError('22023', `invalid value for option "delimiter": "${delimiter}"`, { hint: 'One ASCII character that is no quote and no line end.' });
+}
+
+/** For messages: each is a record. */
+export function recordDecoder(options: Options, fields: readonly SourceField[]): RecordDecoder {
+  return new JsonDecoder(fields, TIMESTAMPS[textOption(options, TIMESTAMP_FORMAT)]);
 }
 
 export function blockDecoder(options: Options, fields: readonly SourceField[]): BlockDecoder {

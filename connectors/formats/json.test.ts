@@ -105,6 +105,37 @@ test('nested records with nulls beside them decode on the compiled way as on the
   assert.equal(got.rows[11], '11 | 33 | https://e/11\n\\é | 2024-02-29 23:59:11.11 | 2');
 });
 
+test('records that stand apart decode as lines do, over line ends inside them and gaps of any width', () => {
+  const values: string[] = [];
+  for (let i = 0; i < 9000; i++) {
+    values.push(i % 500 === 77 ? '' : i % 700 === 3 ? '{"event_type":2,"bid":{"auction":' : i % 900 === 5 ? '{"event_type":2,"bid":{"url":"cut' : JSON.stringify({ event_type: 2, bid: { auction: i, price: i / 4, url: `u${i}${i % 13 === 0 ? '\n\u00e9"' : ''}`, dateTime: '2024-01-01 00:00:01' } }, null, i % 17 === 0 ? 1 : 0));
+  }
+  for (const invalid of [false, true]) {
+    const parts = values.map((v, i) => (invalid && i === 4000 ? Buffer.from('{"event_type":2,"bid":{"url":"\xff"}}', 'latin1') : Buffer.from(v)));
+    const starts = new Int32Array(parts.length + 1);
+    const ends = new Int32Array(parts.length + 1);
+    const block = newBlock(parts.reduce((n, p) => n + p.length + 20, 0)).fill(32);
+    let at = 3;
+    parts.forEach((p, i) => {
+      starts[i] = at;
+      ends[i] = at += p.copy(block, at);
+      at += i % 20;
+    });
+    const decoder = new JsonDecoder(BID);
+    const got: Decoded = { rows: [], bad: [] };
+    decoder.beginRecords(block, { starts, ends, count: parts.length });
+    for (let next = 0; next < parts.length;) {
+      next = decoder.decodeRecords(parts.length, BATCH_ROWS_MAX, (b) => got.bad.push(`${b.index}: ${b.reason}`));
+      assert.equal(next, decoder.lines);
+      got.rows.push(...show(BID, decoder.finish(() => { throw new Error('no metadata here'); })));
+    }
+    const asLines = decodeAll(BID, Buffer.concat(parts.flatMap((p) => [Buffer.from(p.map((c) => (c === 10 ? 32 : c))), Buffer.from('\n')])));
+    assert.deepEqual(got.rows, asLines.rows);
+    assert.deepEqual(got.bad.filter((b) => !b.endsWith('empty')), asLines.bad);
+    assert.equal(got.bad.filter((b) => b.endsWith('the value is empty')).length, values.filter((v) => v === '').length);
+  }
+});
+
 test('each type takes what a user expects and refuses the rest with the reason', () => {
   const one = (type: SqlType, json: string): string => {
     // Twice the same after a plain record, so that the compiled way meets it too.

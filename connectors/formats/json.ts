@@ -1,5 +1,5 @@
 /**
- * JSON decoder: newline-separated JSON objects → typed columns, by code compiled for the columns and for the records' layout.
+ * JSON decoder: JSON objects, a line each or where a list says, → typed columns, by code compiled for the columns and for the records' layout.
  *
  * Records of one stream repeat the same keys in the same order and spelling. The exact reader (jsonexact.ts) reads the first records
  * and notes that layout; from it a function is compiled (jsoncompile.ts) that compares each expected key four bytes at a time, parses
@@ -13,19 +13,21 @@
 import { isUtf8 } from 'node:buffer';
 import { BATCH_ROWS_MAX } from '../../runtime/batch.js';
 import type { Batch, Vector } from '../../runtime/batch.js';
+import { assert } from '../../types/error.js';
 import type { SourceField } from '../../types/plan.js';
 import { BlockBatchBuilder } from './builder.js';
 import { BadValue } from './convert.js';
 import type { TimestampFormat } from './convert.js';
 import { defaultDatum } from './format.js';
-import type { BadSpan, BlockDecoder, Metadata } from './format.js';
+import type { BadSpan, Metadata, RecordDecoder, RecordList } from './format.js';
 import { JsonExact } from './jsonexact.js';
 import { compileLayout } from './jsoncompile.js';
 import type { LayoutDecoder, LayoutState } from './jsoncompile.js';
 
 const LAYOUT_COMPILES_MAX = 24;
+const NO_RECORDS = new Int32Array(0);
 
-export class JsonDecoder implements BlockDecoder {
+export class JsonDecoder implements RecordDecoder {
   readonly #fields: readonly SourceField[];
   readonly #builder: BlockBatchBuilder;
   readonly #exact: JsonExact;
@@ -33,6 +35,8 @@ export class JsonDecoder implements BlockDecoder {
   #block: Buffer = Buffer.alloc(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
   #compiled: LayoutDecoder | null = null;
+  /** Blocks are lists of records: decided by the first. */
+  #apart = false;
   #compiledVersion = 0;
   #compiles = 0;
   /** Whether the records up to #utf8To are all valid UTF-8. */
@@ -46,7 +50,7 @@ export class JsonDecoder implements BlockDecoder {
     for (const f of fields) columnOf.push(f.metadata === null ? read.push(f) - 1 : -1);
     this.#builder = new BlockBatchBuilder(read.map((f) => f.type));
     this.#exact = new JsonExact(fields, columnOf, this.#builder, fields.map(defaultDatum), timestamps);
-    this.#state = { exact: this.#exact, builder: this.#builder, columnOf, p: 0, end: 0, row: 0, rowsMax: BATCH_ROWS_MAX, line: 0, backslash: -1 };
+    this.#state = { exact: this.#exact, builder: this.#builder, columnOf, p: 0, end: 0, row: 0, rowsMax: BATCH_ROWS_MAX, line: 0, starts: NO_RECORDS, ends: NO_RECORDS, backslash: -1 };
   }
 
   get rows(): number {
@@ -64,6 +68,36 @@ export class JsonDecoder implements BlockDecoder {
     this.#state.backslash = -1;
     this.#exact.begin(block);
     this.#utf8To = -1;
+  }
+
+  beginRecords(block: Buffer, records: RecordList): void {
+    assert(this.#apart || this.#compiles === 0, 'a decoder takes lines or records, not both');
+    this.#apart = true;
+    this.begin(block);
+    this.#state.starts = records.starts;
+    this.#state.ends = records.ends;
+    const { count } = records;
+    this.#utf8 = count === 0 || isUtf8(block.subarray(records.starts[0], records.ends[count - 1]));
+  }
+
+  decodeRecords(to: number, rowsMax: number, bad: (span: BadSpan) => void): number {
+    const s = this.#state;
+    const b = this.#builder;
+    s.row = b.rows;
+    s.rowsMax = Math.min(rowsMax, BATCH_ROWS_MAX);
+    while (s.line < to && s.row < s.rowsMax) {
+      if (this.#compiled !== null && this.#utf8) {
+        const unread = this.#compiled(s, this.#block, this.#view, to);
+        b.rows = s.row;
+        if (!unread) break;
+      } else {
+        s.p = s.starts[s.line];
+        s.end = s.ends[s.line];
+      }
+      this.#slow(bad);
+      b.rows = s.row;
+    }
+    return s.line;
   }
 
   decode(from: number, to: number, rowsMax: number, bad: (span: BadSpan) => void): number {
@@ -101,7 +135,10 @@ export class JsonDecoder implements BlockDecoder {
     s.line++;
     b.clearRow(s.row);
     this.#exact.abandon();
-    if (isBlank(this.#block, start, end)) return;
+    if (isBlank(this.#block, start, end)) {
+      if (this.#apart) bad({ start, end, index, reason: 'the value is empty' });
+      return;
+    }
     try {
       if (!this.#utf8 && !isUtf8(this.#block.subarray(start, end))) throw new BadValue('invalid byte sequence for encoding "UTF8"');
       this.#exact.record(s.row, start, end);
@@ -119,7 +156,7 @@ export class JsonDecoder implements BlockDecoder {
     if (this.#exact.layoutVersion !== this.#compiledVersion && this.#compiles < LAYOUT_COMPILES_MAX) {
       this.#compiledVersion = this.#exact.layoutVersion;
       this.#compiles++;
-      this.#compiled = compileLayout(this.#exact, this.#fields, this.#state);
+      this.#compiled = compileLayout(this.#exact, this.#fields, this.#state, this.#apart);
     }
   }
 

@@ -1,7 +1,7 @@
 /**
  * Compiles a layout of JSON records (jsonexact.ts) and the wanted columns to one function over a block.
  *
- *   for each line [s, e):
+ *   for each line, or record of a list, [s, e):
  *     '{', then for each key of the layout in order: if its spelling stands here, read or pass its value, then ',' or '}'
  *     the record must end at e; else, or when anything was unexpected, return true with state.p = s (the exact reader takes that record)
  *
@@ -25,11 +25,14 @@ export interface LayoutState {
   /** Stop at so many rows in the batch. */
   rowsMax: number;
   line: number;
+  /** Records that stand apart in the block, in place of lines: record `line` is [starts[line], ends[line]). */
+  starts: Int32Array;
+  ends: Int32Array;
   /** A position such that no backslash stands in the block between it and the place where it was looked for. */
   backslash: number;
 }
 
-/** Gives true when the record at state.p .. state.end needs the exact reader. */
+/** Gives true when the record at state.p .. state.end needs the exact reader. `to` is the end of the lines, or the number of records. */
 export type LayoutDecoder = (state: LayoutState, d: Buffer, v: DataView, to: number) => boolean;
 
 const DIGITS_FAST_MAX = 15;
@@ -247,7 +250,8 @@ function match(spelling: string): string {
   return tests.join(' && ');
 }
 
-export function compileLayout(exact: JsonExact, fields: readonly SourceField[], state: LayoutState): LayoutDecoder {
+/** `apart`: for records of state.starts and state.ends, not lines. */
+export function compileLayout(exact: JsonExact, fields: readonly SourceField[], state: LayoutState, apart = false): LayoutDecoder {
   const compiler = new Compiler(exact, fields, state);
   const body = compiler.object(exact.layout);
   const required = compiler.required();
@@ -257,9 +261,9 @@ return function decodeJson(st, d, v, to) {
   const max = st.rowsMax, rs = B.rowStart, ri = B.rowIndex;
   ${compiler.arrays()}
   let e = 0, start = 0, q = 0, x = 0, c = 0, g = 0, k = 0, h = 0, f = 0;
-  while (p < to && row < max) {
-    start = p;
-    e = d.indexOf(10, p); if (e < 0 || e > to) e = to;
+  ${apart ? 'const S = st.starts, E = st.ends;' : ''}
+  while (${apart ? 'line' : 'p'} < to && row < max) {
+    ${apart ? 'start = p = S[line]; e = E[line];' : 'start = p; e = d.indexOf(10, p); if (e < 0 || e > to) e = to;'}
     ok: {
       ${body}
       if (p !== e && (p !== e - 1 || d[p] !== 13)) break ok;
