@@ -7,19 +7,22 @@
  * 42704 unknown topic. Passwords are in no message and no log line.
  */
 import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
 import type { SourceContext } from '../../runtime/connector.js';
 import { SqlError } from '../../types/error.js';
 import { nearest, parseBoolean } from '../../types/settings.js';
 import type { OptionSpec } from '../../runtime/connector.js';
 import { textOption } from '../optionvalues.js';
+import { exchange, frameSocket } from './frames.js';
 import type { Options } from '../optionvalues.js';
 
 const require = createRequire(import.meta.url);
 
-export interface WireRequest { readonly request: { readonly apiVersion: number }; readonly response: { decode(raw: Buffer): Promise<unknown>; parse(data: unknown): Promise<unknown> }; readonly requestTimeout?: number }
+export interface WireRequest { readonly request: { readonly apiVersion: number; encode(): Promise<{ readonly buffer: Buffer }> }; readonly response: { decode(raw: Buffer): Promise<unknown>; parse(data: unknown): Promise<unknown> }; readonly requestTimeout?: number }
+interface Connection { readonly socket: Socket; readonly clientId: string; isConnected(): boolean; connect(): Promise<unknown>; authenticate(): Promise<void> }
 export interface FetchPartition { readonly partition: number; readonly fetchOffset: string; readonly maxBytes: number }
 export interface Broker {
-  readonly connectionPool: { send(request: WireRequest): Promise<unknown> };
+  readonly connectionPool: { send(request: WireRequest): Promise<unknown>; getConnection(index: number): Promise<Connection> };
   lookupRequest(apiKey: number, versions: unknown): (args: Readonly<Record<string, unknown>>) => WireRequest;
   offsetCommit(r: { groupId: string; groupGenerationId: number; memberId: string; retentionTime?: number; topics: readonly { topic: string; partitions: readonly { partition: number; offset: string }[] }[] }): Promise<unknown>;
   offsetFetch(r: { groupId: string; topics: readonly { topic: string; partitions: readonly { partition: number }[] }[] }): Promise<{ responses: readonly { partitions: readonly { partition: number; offset: string }[] }[] }>;
@@ -51,10 +54,12 @@ export interface Producer {
 const kafkajs = require('kafkajs') as KafkaJs;
 const ClusterClass = require('kafkajs/src/cluster') as new (config: Readonly<Record<string, unknown>>) => Cluster;
 const { createLogger } = require('kafkajs/src/loggers') as { createLogger(o: Readonly<Record<string, unknown>>): unknown };
-const socketFactory = require('kafkajs/src/network/socketFactory') as () => unknown;
 const InstrumentationEventEmitter = require('kafkajs/src/instrumentation/emitter') as new () => unknown;
-export const fetchVersions: unknown = (require('kafkajs/src/protocol/requests') as { requests: { Fetch: unknown } }).requests.Fetch;
-export const FETCH_API_KEY = 1;
+const fetchVersions: unknown = (require('kafkajs/src/protocol/requests') as { requests: { Fetch: unknown } }).requests.Fetch;
+const FETCH_API_KEY = 1;
+/** kafkajs keeps a connection of its own for fetches, which wait at the broker. */
+const FETCH_CONNECTION = 1;
+const FETCH_TIMEOUT_MS = 30_000;
 const READ_COMMITTED = 1;
 const EVERY_OFFSET_RETENTION = -1;
 
@@ -75,10 +80,11 @@ const PROPERTIES: readonly OptionSpec[] = [
   { name: 'kafka.sasl.mechanism', kind: 'text', default: 'PLAIN', values: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'how to authenticate' },
   { name: 'kafka.sasl.username', kind: 'text', description: 'user' },
   { name: 'kafka.sasl.password', kind: 'secret', description: 'password' },
+  { name: 'kafka.check.crcs', kind: 'boolean', default: 'false', description: 'source: check the checksum of every record batch' },
   { name: 'kafka.ssl.verify', kind: 'boolean', default: 'true', description: 'check the broker\'s certificate' },
 ];
 
-function property(options: Options, name: string): string {
+export function property(options: Options, name: string): string {
   const spec = PROPERTIES.find((p) => p.name === name);
   return spec === undefined ? '' : textOption(options, spec);
 }
@@ -121,7 +127,7 @@ function logCreator(log: SourceContext['log']) {
 
 export function newCluster(options: Options, log: SourceContext['log']): Cluster {
   return new ClusterClass({
-    ...clientConfig(options), brokers: servers(options), logger: createLogger({ level: kafkajs.logLevel.INFO, logCreator: logCreator(log) }), socketFactory: socketFactory(), enforceRequestTimeout: true,
+    ...clientConfig(options), brokers: servers(options), logger: createLogger({ level: kafkajs.logLevel.INFO, logCreator: logCreator(log) }), socketFactory: frameSocket, enforceRequestTimeout: true,
     metadataMaxAge: METADATA_MAX_AGE_MS, reauthenticationThreshold: 10_000, allowAutoTopicCreation: false, maxInFlightRequests: null, isolationLevel: READ_COMMITTED, instrumentationEmitter: new InstrumentationEventEmitter(),
   });
 }
@@ -129,6 +135,24 @@ export function newCluster(options: Options, log: SourceContext['log']): Cluster
 export function newProducer(options: Options, log: SourceContext['log']): Producer {
   return new kafkajs.Kafka({ ...clientConfig(options), brokers: servers(options), logLevel: kafkajs.logLevel.INFO, logCreator: logCreator(log) })
     .producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner, allowAutoTopicCreation: false, maxInFlightRequests: 1, idempotent: false, retry: RETRY });
+}
+
+export interface FetchArguments { readonly maxWaitTime: number; readonly minBytes: number; readonly maxBytes: number; readonly topics: readonly { readonly topic: string; readonly partitions: readonly FetchPartition[] }[] }
+
+/** A fetch's response as it came (frames.ts), and its version. */
+export async function fetchRaw(broker: Broker, args: FetchArguments): Promise<{ readonly raw: Buffer; readonly version: number }> {
+  const { request } = broker.lookupRequest(FETCH_API_KEY, fetchVersions)({ ...args, isolationLevel: READ_COMMITTED, rackId: '' });
+  const connection = await broker.connectionPool.getConnection(FETCH_CONNECTION);
+  await connection.authenticate();
+  const body = (await request.encode()).buffer;
+  try {
+    const raw = await exchange(connection.socket, { apiKey: FETCH_API_KEY, apiVersion: request.apiVersion, clientId: connection.clientId, body, timeoutMs: args.maxWaitTime + FETCH_TIMEOUT_MS });
+    return { raw, version: request.apiVersion };
+  } catch (e) {
+    // kafkajs connects anew at the next request of a broker that it knows to be disconnected.
+    await broker.disconnect().catch(() => undefined);
+    throw e;
+  }
 }
 
 interface KafkaJsError { readonly name: string; readonly type: string | undefined; readonly code: unknown; readonly message: string; readonly cause: unknown }
@@ -151,7 +175,6 @@ export function toSqlError(e: unknown, options: Options | string, topic: string)
     if (f.type === 'TOPIC_AUTHORIZATION_FAILED' || f.type === 'GROUP_AUTHORIZATION_FAILED' || f.type === 'CLUSTER_AUTHORIZATION_FAILED') return new SqlError('42501', `permission denied for topic "${topic}" of Kafka at ${where}`, { cause: e });
     if (f.type === 'UNKNOWN_TOPIC_OR_PARTITION' || f.type === 'INVALID_TOPIC_EXCEPTION') return new SqlError('42704', `topic "${topic}" does not exist in Kafka at ${where}`, { cause: e });
     if (f.type === 'MESSAGE_TOO_LARGE') return new SqlError('54000', `a record is larger than topic "${topic}" allows`, { cause: e, hint: 'See max.message.bytes of the topic.' });
-    if (f.name === 'KafkaJSNotImplemented') return new SqlError('0A000', `${f.message.replace(/ not implemented$/, '')} of Kafka records is not supported`, { cause: e, hint: 'Produce with compression.type = gzip or none.' });
     if (f.code === 'ECONNREFUSED' || f.code === 'ENOTFOUND' || f.code === 'EAI_AGAIN' || f.code === 'EHOSTUNREACH') return new SqlError('08001', `could not connect to Kafka at ${where}: ${f.message}`, { cause: e, hint: 'Is the broker running, and is this the address that it listens on?' });
     if (f.cause === undefined || f.cause === null) break;
   }

@@ -3,8 +3,8 @@
  * job's, in its checkpoints, and never the group's: with group_id the offsets of completed checkpoints are also committed there, for monitoring.
  *
  * One fetch loop per leading broker asks for the owned partitions that have less than PARTITION_BUFFER_BYTES waiting, while all buffers together
- * hold less than BUFFER_BYTES: a slow job makes the loops wait (backpressure). A response's values become blocks of lines (records.ts), which the
- * JSON decoder takes whole. New partitions are looked for every DISCOVERY_MS and read from their start.
+ * hold less than BUFFER_BYTES: a slow job makes the loops wait (backpressure). A response's values are decoded where they
+ * stand in it (frames.ts, records.ts). New partitions are looked for every DISCOVERY_MS and read from their start.
  *
  * Start without a position: scan_startup. scan_until = 'latest' makes the stream bounded: it ends at the offsets that are there when it
  * first starts (they stand in the positions, so that a restart ends at the same ones).
@@ -18,25 +18,25 @@ import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
 import { Json as JsonDatum, quoteJson } from '../../types/json.js';
 import type { SourceField } from '../../types/plan.js';
+import { parseBoolean } from '../../types/settings.js';
 import { SAFE_MAX } from '../../types/value.js';
 import type { Datum } from '../../types/value.js';
-import { blockDecoder, checkFormat } from '../formats/formats.js';
-import type { BadSpan, BlockDecoder } from '../formats/format.js';
+import { checkFormat, recordDecoder } from '../formats/formats.js';
+import type { BadSpan, RecordDecoder } from '../formats/format.js';
 import { checkMetadata, numbers } from '../metadata.js';
 import { ON_ERROR, TIMESTAMP_FORMAT, numberOption, textOption } from '../optionvalues.js';
 import type { Options } from '../optionvalues.js';
 import { ownsIndex } from '../splits.js';
-import { FETCH_API_KEY, SERVERS, TOPIC, checkClientOptions, checkTopic, commitOffsets, fetchVersions, groupOffsets, isTransient, newCluster, toSqlError } from './client.js';
+import { SERVERS, TOPIC, checkClientOptions, checkTopic, commitOffsets, fetchRaw, groupOffsets, isTransient, newCluster, property, toSqlError } from './client.js';
 import type { Cluster, PartitionMetadata } from './client.js';
 import { readFetchResponse, readRecords } from './records.js';
-import type { Chunk, MessageParts } from './records.js';
+import type { Chunk, Header, Keys, MessageParts } from './records.js';
 
 const PARTITION_BUFFER_BYTES = 2 << 20;
 const BUFFER_BYTES = 8 << 20;
 const FETCH_BYTES = 4 << 20;
 const FETCH_PARTITION_BYTES = 1 << 20;
 const FETCH_WAIT_MS = 500;
-const FETCH_TIMEOUT_MS = 30_000;
 const DISCOVERY_MS = 30_000;
 const RETRY_MS = 60_000;
 const PAUSE_MIN_MS = 100;
@@ -71,7 +71,7 @@ class KafkaReader implements SourceReader {
   readonly #spec: SourceSpec;
   readonly #context: SourceContext;
   readonly #topic: string;
-  readonly #decoder: BlockDecoder;
+  readonly #decoder: RecordDecoder;
   readonly #parts: MessageParts;
   readonly #bounded: boolean;
   readonly #cluster: Cluster;
@@ -79,10 +79,8 @@ class KafkaReader implements SourceReader {
   readonly #queue: Chunk[] = [];
   #bufferedBytes = 0;
   #chunk: Chunk | null = null;
-  #at = 0;
-  /** End of the chunk's lines that belong to the stream. */
+  /** Number of the chunk's messages that belong to the stream. */
   #stop = 0;
-  #unfitAt = 0;
   /** Nodes with a running fetch loop. */
   readonly #loops = new Map<number, Promise<void>>();
   #drained: (() => void)[] = [];
@@ -100,12 +98,12 @@ class KafkaReader implements SourceReader {
     this.#spec = spec;
     this.#context = context;
     this.#topic = textOption(spec.options, TOPIC);
-    this.#decoder = blockDecoder(spec.options, spec.fields);
+    this.#decoder = recordDecoder(spec.options, spec.fields);
     const asks = (name: string): boolean => spec.fields.some((f) => f.metadata === name);
-    this.#parts = { key: asks('key'), headers: asks('headers'), timestamp: asks('timestamp') };
+    this.#parts = { key: asks('key'), headers: asks('headers'), timestamp: asks('timestamp'), crc: parseBoolean(property(spec.options, 'kafka.check.crcs')) === true };
     this.#bounded = textOption(spec.options, UNTIL) === 'latest';
     this.#cluster = newCluster(spec.options, (level, message, fields) => context.log(level, message, fields));
-    this.#bad = (span): void => this.#badRecord(span.index, span.reason, this.#chunk?.block.subarray(span.start, span.end) ?? new Uint8Array(0));
+    this.#bad = (span): void => this.#badRecord(span);
   }
 
   async open(positions: Readonly<Record<string, Json>>): Promise<void> {
@@ -291,12 +289,10 @@ class KafkaReader implements SourceReader {
   /** One request; true when a partition's leader is elsewhere. */
   async #fetch(node: number, splits: readonly Split[]): Promise<boolean> {
     const broker = await this.#cluster.findBroker({ nodeId: String(node) });
-    const wire = broker.lookupRequest(FETCH_API_KEY, fetchVersions)({
-      maxWaitTime: FETCH_WAIT_MS, minBytes: 1, maxBytes: FETCH_BYTES, isolationLevel: 1, rackId: '',
+    const { raw, version } = await fetchRaw(broker, {
+      maxWaitTime: FETCH_WAIT_MS, minBytes: 1, maxBytes: FETCH_BYTES,
       topics: [{ topic: this.#topic, partitions: splits.map((s) => ({ partition: s.partition, fetchOffset: String(s.fetched), maxBytes: FETCH_PARTITION_BYTES })) }],
     });
-    const version = wire.request.apiVersion;
-    const raw = await this.#send(broker, { request: wire.request, response: { decode: (b) => Promise.resolve(b), parse: (d) => Promise.resolve(d) }, requestTimeout: FETCH_TIMEOUT_MS });
     if (this.#closed) return false;
     const response = readFetchResponse(raw, version);
     let stale = response.errorCode !== 0;
@@ -308,21 +304,12 @@ class KafkaReader implements SourceReader {
       else if (f.errorCode !== 0) throw new SqlError(f.errorCode === 29 ? '42501' : '08006', `reading partition ${f.partition} of topic "${this.#topic}" failed with Kafka's error code ${f.errorCode}`);
       else {
         split.highWatermark = f.highWatermark;
-        this.#take(split, readRecords(f, split.fetched, this.#parts));
+        this.#take(split, readRecords(raw, f, split.fetched, this.#parts));
       }
     }
+    // The broker's quota: it asks to be left alone for so long.
+    if (response.throttleMs > 0) await this.#pause(response.throttleMs);
     return stale;
-  }
-
-  async #send(broker: Awaited<ReturnType<Cluster['findBroker']>>, request: Parameters<typeof broker.connectionPool.send>[0]): Promise<Buffer> {
-    try {
-      const raw = await broker.connectionPool.send(request);
-      if (!Buffer.isBuffer(raw)) throw new SqlError('XX000', 'internal error: a fetch response is no buffer');
-      return raw;
-    } catch (e) {
-      if (e instanceof Error && e.name === 'KafkaJSConnectionClosedError') await broker.disconnect();
-      throw e;
-    }
   }
 
   async #outOfRange(split: Split): Promise<void> {
@@ -336,8 +323,8 @@ class KafkaReader implements SourceReader {
   #take(split: Split, chunk: Chunk | null): void {
     if (chunk === null) return;
     split.fetched = chunk.next;
-    split.bufferedBytes += chunk.to;
-    this.#bufferedBytes += chunk.to;
+    split.bufferedBytes += chunk.bytes;
+    this.#bufferedBytes += chunk.bytes;
     this.#queue.push(chunk);
     this.#wake();
   }
@@ -349,10 +336,8 @@ class KafkaReader implements SourceReader {
       const chunk = this.#queue.shift();
       if (chunk === undefined) break;
       this.#chunk = chunk;
-      this.#at = 0;
-      this.#unfitAt = 0;
       this.#stop = chunkEnd(chunk, this.#splits.get(chunk.partition)?.until ?? null);
-      this.#decoder.begin(chunk.block);
+      this.#decoder.beginRecords(chunk.block, chunk.records);
     }
     if (this.#failure !== null) throw this.#failure;
     if (this.#bounded && [...this.#splits.values()].every((s) => s.until !== null && s.fetched >= s.until)) return 'end';
@@ -366,19 +351,14 @@ class KafkaReader implements SourceReader {
     const split = this.#splits.get(chunk.partition);
     if (split === undefined) return null;
     const stop = this.#stop;
-    if (this.#at < stop) this.#at = this.#decoder.decode(this.#at, stop, Infinity, this.#bad);
-    const lines = this.#decoder.lines;
-    while (this.#unfitAt < chunk.unfit.length && chunk.unfit[this.#unfitAt].index < lines) {
-      const u = chunk.unfit[this.#unfitAt++];
-      this.#badRecord(u.index, u.reason, u.raw);
-    }
-    const done = this.#at >= stop;
-    split.next = done ? (stop < chunk.to && split.until !== null ? split.until : chunk.next) : chunk.offsets[lines];
+    const at = this.#decoder.decodeRecords(stop, Infinity, this.#bad);
+    const done = at >= stop;
+    split.next = done ? (stop < chunk.records.count && split.until !== null ? split.until : chunk.next) : chunk.offsets[at];
     const batch = this.#decoder.rows === 0 ? null : this.#decoder.finish((f, rows, _, index) => this.#metadata(chunk, f, rows, index));
     if (done) {
       this.#chunk = null;
-      split.bufferedBytes -= chunk.to;
-      this.#bufferedBytes -= chunk.to;
+      split.bufferedBytes -= chunk.bytes;
+      this.#bufferedBytes -= chunk.bytes;
       this.#resume();
     }
     if (batch === null) return null;
@@ -391,18 +371,22 @@ class KafkaReader implements SourceReader {
       case 'offset': return numbers(rows, (i) => chunk.offsets[index[i]]);
       case 'partition': return numbers(rows, () => chunk.partition);
       case 'timestamp': return numbers(rows, (i) => (chunk.timestampsMs?.[index[i]] ?? 0) * 1000);
+      case 'key': return keyVector(f, chunk.keys, rows, index);
       default: {
         const values: Datum[][] = [];
-        for (let i = 0; i < rows; i++) values.push([f.metadata === 'key' ? keyDatum(f, chunk.keys?.[index[i]] ?? null) : headersDatum(chunk.headers?.[index[i]] ?? [])]);
+        for (let i = 0; i < rows; i++) values.push([headersDatum(chunk.headers?.[index[i]] ?? [])]);
         return batchFromDatums([f.type], values).columns[0];
       }
     }
   }
 
-  #badRecord(index: number, reason: string, raw: Uint8Array): void {
+  #badRecord({ index, reason, start, end }: BadSpan): void {
     const chunk = this.#chunk;
     if (chunk === null) return;
-    this.#context.badRecord({ split: String(chunk.partition), position: `${this.#topic} partition ${chunk.partition} offset ${chunk.offsets[index]}`, reason, raw: raw.subarray(0, BAD_RECORD_BYTES_MAX) });
+    this.#context.badRecord({
+      split: String(chunk.partition), position: `${this.#topic} partition ${chunk.partition} offset ${chunk.offsets[index]}`,
+      reason: chunk.tombstones?.has(index) === true ? 'the message has no value (a tombstone)' : reason, raw: chunk.block.subarray(start, Math.min(end, start + BAD_RECORD_BYTES_MAX)),
+    });
   }
 
   positions(): Record<string, Json> {
@@ -451,21 +435,35 @@ class KafkaReader implements SourceReader {
   }
 }
 
-/** Block position of the first message at or after `until`. Before decoding: that puts line ends of unescaped strings into the block. */
+/** Number of the chunk's messages before offset `until`. */
 function chunkEnd(chunk: Chunk, until: number | null): number {
-  const messages = chunk.offsets.length;
-  if (until === null || messages === 0 || chunk.offsets[messages - 1] < until) return chunk.to;
-  let at = 0;
-  for (let i = 0; i < messages && chunk.offsets[i] < until; i++) at = chunk.block.indexOf(10, at) + 1;
-  return at;
+  const { offsets, records } = chunk;
+  let messages = records.count;
+  if (until !== null) while (messages > 0 && offsets[messages - 1] >= until) messages--;
+  return messages;
 }
 
-function keyDatum(f: SourceField, key: Buffer | null): Datum {
-  return key === null ? null : f.type.kind === 'bytea' ? key : key.toString('utf8');
+function keyVector(f: SourceField, keys: Keys | null, rows: number, index: Int32Array): Vector {
+  const start = new Int32Array(rows);
+  const end = new Int32Array(rows);
+  const nulls = new Uint8Array(rows);
+  if (keys === null) return { form: 'bytes', data: nulls, start, end, nulls: nulls.fill(1) };
+  const key = (i: number): Buffer => keys.data.subarray(keys.starts[index[i]], keys.ends[index[i]]);
+  // Bytes that are no UTF-8 show as U+FFFD in a text.
+  if (!keys.utf8 && f.type.kind !== 'bytea') return batchFromDatums([f.type], Array.from({ length: rows }, (_, i) => [keys.starts[index[i]] < 0 ? null : key(i).toString('utf8')])).columns[0];
+  for (let i = 0; i < rows; i++) {
+    const k = index[i];
+    if (keys.starts[k] < 0) nulls[i] = 1;
+    else {
+      start[i] = keys.starts[k];
+      end[i] = keys.ends[k];
+    }
+  }
+  return { form: 'bytes', data: keys.data, start, end, nulls };
 }
 
 /** Headers as a jsonb object; the last of equal names, values as text. */
-function headersDatum(headers: readonly (readonly [string, Buffer | null])[]): Datum {
+function headersDatum(headers: readonly Header[]): Datum {
   return JsonDatum.jsonb(`{${headers.map(([k, v]) => `${quoteJson(k)}:${v === null ? 'null' : quoteJson(v.toString('utf8'))}`).join(',')}}`);
 }
 
