@@ -76,9 +76,21 @@ export interface SourceReader {
   finishedSplits?(): ReadonlySet<string>;
   /** Rows for millrace.sources: split, position, lag (rows or bytes behind the end; null = unknown). */
   progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[];
+  /**
+   * Until told otherwise no row past these positions: a split that is not named gives none, and `next` gives 'idle' where nothing else is left.
+   * Minded from the next block on at the latest. Null: no border any more. Readers of connectors with `sharing` have it.
+   */
+  bound?(positions: Readonly<Record<string, Json>> | null): void;
   /** A checkpoint completed that held these positions (Kafka: commit the group's offsets, for monitoring only). */
   committed?(positions: Readonly<Record<string, Json>>): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What lets several jobs of a worker read a stream with one reader. */
+export interface StreamSharing {
+  /** Where a position stands in the order of its split, in `unit`s; 0 or more. */
+  place(position: Json): number;
+  readonly unit: 'bytes' | 'rows';
 }
 
 export interface SourceConnector {
@@ -95,6 +107,8 @@ export interface SourceConnector {
   validate?(options: Readonly<Record<string, string>>, columns: readonly Column[]): void;
   /** I/O check at CREATE (topic exists, file readable): throws with a hint; runs on the main thread. */
   check?(options: Readonly<Record<string, string>>): Promise<void>;
+  /** Absent or null: each job reads for itself. Readers of equal options give the same rows from the same positions. */
+  sharing?(options: Readonly<Record<string, string>>): StreamSharing | null;
   create(spec: SourceSpec, context: SourceContext): SourceReader;
 }
 

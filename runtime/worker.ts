@@ -13,6 +13,7 @@ import type { Connectors } from './connector.js';
 import type { MaterializeOperator, ViewReader } from './operators/materialize.js';
 import type { MainMethods, Pin, TaskInfos, WorkerData, WorkerMethods } from './protocol.js';
 import { Rpc, Transfer } from './rpc.js';
+import { SharedStreams } from './sharing/streams.js';
 import { JobPart, type DeployHost } from './task/deploy.js';
 import { Query } from './task/query.js';
 import type { TaskEvents } from './task/task.js';
@@ -121,7 +122,7 @@ const events: TaskEvents = {
 };
 
 const host: DeployHost = {
-  worker: data.index, workers: data.workers, dataDir: data.dataDir, connectors: module.connectors, tables, env: systemEnv, events,
+  worker: data.index, workers: data.workers, dataDir: data.dataDir, connectors: module.connectors, tables, env: systemEnv, streams: new SharedStreams(), events,
   wantCheckpoint: arg => { rpc.notify('wantCheckpoint', arg); },
   deadLetter: row => { rpc.notify('deadLetter', row); },
   log: (level, message, fields) => { rpc.notify('log', { level, message, fields: fields ?? {} }); },

@@ -38,6 +38,7 @@ export interface JobSettings {
   readonly restart_failure_interval: number;
   readonly restart_failure_delay: number;
   readonly idle_source_timeout: number;
+  readonly shared_reading: boolean;
 }
 
 export type SettingValue = number | string | boolean;
@@ -90,6 +91,7 @@ export const settingSpecs: readonly SettingSpec[] = [
   { name: 'restart_failure_interval', flinkKey: `${R}failure-rate.failure-rate-interval`, kind: 'duration', min: 1, max: 365 * DAY, default: 300_000, scope: 'job', description: 'failure_rate: the interval.' },
   { name: 'restart_failure_delay', flinkKey: `${R}failure-rate.delay`, kind: 'duration', min: 0, max: 30 * DAY, default: 10_000, scope: 'job', description: 'failure_rate: wait before a restart.' },
   { name: 'idle_source_timeout', flinkKey: 'table.exec.source.idle-timeout', kind: 'duration', min: 0, max: 365 * DAY, default: 0, scope: 'job', description: 'A split silent for this long stops holding the watermark back; 0 = never.' },
+  { name: 'shared_reading', flinkKey: null, kind: 'boolean', default: true, scope: 'job', description: 'Jobs of one worker that read the same stream share one read and one decode of it; off = the job reads for itself.' },
   { name: 'memory_limit', flinkKey: null, kind: 'size', min: 64 << 20, max: 2 ** 42, zero: true, default: 0, scope: 'server', description: 'Memory for the state of all jobs; 0 = half of the machine. Set at start-up (--config).' },
   { name: 'workers', flinkKey: null, kind: 'integer', min: 1, max: 128, default: 0, scope: 'server', description: 'Worker threads of the server; default: the number of cores. Set at start-up (--config).' },
   { name: 'statement_timeout', flinkKey: null, kind: 'duration', min: 0, max: 2147483647, default: 0, scope: 'session', description: 'A statement running longer is cancelled (57014); 0 = never.' },

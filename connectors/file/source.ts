@@ -73,6 +73,7 @@ class FileReader implements SourceReader {
   #listedMs = 0;
   #changed = true;
   #closed = false;
+  #bound: Readonly<Record<string, Json>> | null = null;
   #busy: Promise<unknown> = Promise.resolve();
   readonly #bad: (span: BadSpan) => void;
   readonly #metadata: (field: SourceField, rows: number, rowStart: Int32Array, rowIndex: Int32Array) => Vector;
@@ -160,7 +161,9 @@ class FileReader implements SourceReader {
     const block = this.#block;
     const split = this.#current;
     if (block === null || split === null || this.#at >= block.to) return null;
-    this.#at = this.#decoder.decode(this.#at, block.to, allowed, this.#bad);
+    const to = Math.min(block.to, this.#end(split) - block.base);
+    if (this.#at >= to) return null;
+    this.#at = this.#decoder.decode(this.#at, to, allowed, this.#bad);
     split.offset = block.base + this.#at;
     split.line = this.#lineBase + this.#decoder.lines;
     const rows = this.#decoder.rows;
@@ -169,10 +172,21 @@ class FileReader implements SourceReader {
     return { split: split.path, batch: this.#decoder.finish(this.#metadata) };
   }
 
+  bound(positions: Readonly<Record<string, Json>> | null): void { this.#bound = positions; }
+
+  /** Where the split's rows end for now: a border that others wait at. */
+  #end(split: Split): number {
+    if (this.#bound === null) return Infinity;
+    const position = this.#bound[split.path];
+    return position === undefined ? 0 : place(position);
+  }
+
   async #advance(allowed: number): Promise<SplitBatch | 'idle' | 'end'> {
     for (;;) {
       if (this.#closed) return 'idle';
+      if (this.#bound !== null && this.#current !== null && this.#current.offset >= this.#end(this.#current)) return 'idle';
       if (this.#tail === null && !(await this.#nextFile())) {
+        if (this.#bound !== null) return 'idle';
         if (!this.#follow) return 'end';
         return this.#pause(POLL_MS);
       }
@@ -205,6 +219,7 @@ class FileReader implements SourceReader {
     if (this.#follow && (this.#changed || this.#context.now() - this.#listedMs >= POLL_MS)) await this.#list();
     for (const split of this.#order) {
       if (split.done) continue;
+      if (this.#bound !== null && (this.#bound[split.path] === undefined || (split.started && split.offset >= this.#end(split)))) continue;
       if (this.#follow && !(await this.#grown(split))) continue;
       return this.#openSplit(split);
     }
@@ -295,6 +310,11 @@ class FileReader implements SourceReader {
   }
 }
 
+/** A split's position as bytes from the file's start. */
+function place(position: Json): number {
+  return typeof position === 'object' && position !== null && 'offset' in position && typeof position.offset === 'number' ? position.offset : 0;
+}
+
 function replaced(file: string, detail: string): SqlError {
   return new SqlError('55000', `file "${file}" was replaced or truncated since it was read`, { detail, hint: 'Files of a stream may only grow; drop the stream and create it anew to read the file from its start.' });
 }
@@ -345,5 +365,6 @@ export const fileSource: SourceConnector = {
       await tail.close();
     }
   },
+  sharing: (options) => ((numberOption(options, RATE) ?? 0) > 0 ? null : { place, unit: 'bytes' }),
   create: (spec, context) => new FileReader(spec, context),
 };

@@ -15,6 +15,7 @@ import { Driver, type DriverNode } from '../driver.js';
 import type { DeadLetterInfo } from '../engine.js';
 import type { OperatorContext } from '../operator.js';
 import { createOperator } from '../operators/registry.js';
+import type { SharedStreams } from '../sharing/streams.js';
 import { MaterializeOperator } from '../operators/materialize.js';
 import type { Injected } from '../protocol.js';
 import type { TaskState } from '../state/taskstate.js';
@@ -34,6 +35,8 @@ export interface TaskHost {
   readonly connectors: Connectors;
   readonly tables: TableReader;
   readonly env: Env;
+  readonly streams: SharedStreams | null;
+  busyMs(): number;
   wake(feed: number): void;
   deadLetter(row: DeadLetterInfo): void;
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, Json>>): void;
@@ -112,7 +115,8 @@ function createFeed(node: Extract<PlanNode, { op: 'source' | 'table' | 'rows' }>
   if (connector === undefined) throw new SqlError('42704', `connector "${node.connector}" does not exist`);
   return new ConnectorFeed(node, connector, {
     jobId: host.jobId, subtask: host.subtask, parallelism, idleTimeoutMs: host.settings.idle_source_timeout, env: host.env, session,
-    wake: () => { host.wake(index); }, deadLetter: host.deadLetter, log: host.log,
+    // Jobs of older versions know no such setting.
+    streams: (host.settings.shared_reading as boolean | undefined) === false ? null : host.streams, busyMs: () => host.busyMs(), wake: () => { host.wake(index); }, deadLetter: host.deadLetter, log: host.log,
   });
 }
 

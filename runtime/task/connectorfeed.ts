@@ -13,6 +13,7 @@ import type { SourceNode } from '../../types/plan.js';
 import type { Batch } from '../batch.js';
 import type { EvalContext } from '../codegen/context.js';
 import type { BadRecord, SourceConnector, SourceContext, SourceReader, SplitBatch } from '../connector.js';
+import type { SharedStreams } from '../sharing/streams.js';
 import type { DeadLetterInfo, SourceInfo } from '../engine.js';
 import { EventTime } from './eventtime.js';
 import { watermarkJson, watermarkOf, type Feed } from './feed.js';
@@ -24,6 +25,10 @@ export interface ConnectorFeedHost {
   readonly idleTimeoutMs: number;
   readonly env: Env;
   readonly session: EvalContext;
+  /** Of the worker; null: the reader is the feed's own. */
+  readonly streams: SharedStreams | null;
+  /** How long the task has worked. */
+  busyMs(): number;
   wake(): void;
   deadLetter(row: DeadLetterInfo): void;
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, Json>>): void;
@@ -61,10 +66,11 @@ export class ConnectorFeed implements Feed {
       log: host.log,
       now: () => host.env.now(),
     };
-    this.#reader = connector.create({
+    const spec = {
       jobId: host.jobId, nodeId: node.id, relationName: node.relationName, options: node.options, fields: node.fields,
       subtask: host.subtask, parallelism: host.parallelism,
-    }, context);
+    };
+    this.#reader = host.streams === null ? connector.create(spec, context) : host.streams.reader(connector, spec, context, host);
   }
 
   get nullEventTimes(): number { return this.#time.nullEventTimes; }

@@ -14,6 +14,7 @@ import type { TableReader } from '../../storage/tablestore.js';
 import type { Connectors } from '../connector.js';
 import type { DeadLetterInfo } from '../engine.js';
 import type { DeploySpec, Injected, PinSpec, TaskInfos } from '../protocol.js';
+import type { SharedStreams } from '../sharing/streams.js';
 import { TaskState } from '../state/taskstate.js';
 import { buildTask, type TaskHost } from './builder.js';
 import { localChannel, portIn, portOut, type ChannelIn, type ChannelOut } from './channel.js';
@@ -27,6 +28,7 @@ export interface DeployHost {
   readonly connectors: Connectors;
   readonly tables: TableReader;
   readonly env: Env;
+  readonly streams: SharedStreams;
   readonly events: TaskEvents;
   wantCheckpoint(arg: { jobId: number; attempt: number }): void;
   deadLetter(row: DeadLetterInfo): void;
@@ -127,6 +129,7 @@ export class JobPart {
     let task: Task | null = null;
     const taskHost: TaskHost = {
       jobId: spec.jobId, subtask, settings: spec.settings, connectors: host.connectors, tables: host.tables, env: host.env,
+      streams: host.streams, busyMs: () => task?.busyMs ?? 0,
       wake: feed => { task?.wakeFeed(feed); }, deadLetter: host.deadLetter, log: host.log,
     };
     const used: ChannelOut[] = [];

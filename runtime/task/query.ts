@@ -232,6 +232,7 @@ export class Query {
     const connector = this.#host.connectors.sources.find(c => c.name === node.connector);
     if (connector === undefined) throw new SqlError('42704', `connector "${node.connector}" does not exist`);
     return new ConnectorFeed(node, connector, {
+      streams: null, busyMs: () => 0,
       jobId: 0, subtask: 0, parallelism: 1, idleTimeoutMs: 0, env: this.#host.env, session: this.#session, wake,
       deadLetter: () => undefined, log: () => undefined,
     });
