@@ -30,7 +30,7 @@ export interface NodeBase {
 
 export type PlanNode =
   | SourceNode | TableNode | ViewNode | RowsNode | CalcNode | WindowNode | UnnestNode | ExchangeNode
-  | AggregateNode | JoinNode | UnionNode | MaterializeNode | SinkNode
+  | AggregateNode | TopNNode | OverNode | JoinNode | UnionNode | MaterializeNode | SinkNode
   | SortNode | LimitNode | OutputNode;
 
 /** A stream's connector. Columns = the columns the plan uses (decoders read only these), [+ the split watermark]. */
@@ -165,6 +165,53 @@ export interface AggregateNode extends NodeBase {
    */
   readonly closes: { readonly keyIndex: number; readonly addUs: number; readonly emitOnClose: boolean } | null;
 }
+
+/**
+ * The rows that rank from `from` to `to` (1-based; null = no end) in their partition: what a condition on row_number(), rank() or dense_rank() of a
+ * subquery leaves, DISTINCT ON (1 to 1), and ORDER BY … LIMIT of a continuous query. Rows that are equal in the order come by their bytes.
+ * Output: the input's columns, then with `rank` the rank (int8). Changes are emitted at barriers (−old, +new), once an epoch.
+ */
+export interface TopNNode extends NodeBase {
+  readonly op: 'topn';
+  readonly fn: RankFunction;
+  readonly partition: readonly number[];
+  readonly order: readonly SortKey[];
+  readonly from: number;
+  readonly to: number | null;
+  readonly rank: boolean;
+  /** Input edge is append-only: rows that rank behind `to` never come back. */
+  readonly inputAppendOnly: boolean;
+}
+
+export type RankFunction = 'row_number' | 'rank' | 'dense_rank';
+
+/** Window functions over one PARTITION BY and ORDER BY. Output: the input's columns, then one for each call. Changes are emitted at barriers. */
+export interface OverNode extends NodeBase {
+  readonly op: 'over';
+  readonly partition: readonly number[];
+  readonly order: readonly SortKey[];
+  readonly calls: readonly OverCall[];
+}
+
+export interface OverCall {
+  /** Id of a window function ('row_number()', 'lag(anyelement,int4)') or of an aggregate. */
+  readonly fn: string;
+  readonly args: readonly number[];
+  /** Input boolean column (aggregates only); rows where it is not true do not count. */
+  readonly filter: number | null;
+  readonly frame: Frame;
+  readonly type: SqlType;
+}
+
+/** Rows, groups of peers (GROUPS), or peers and everything on one side (RANGE: no offsets) around the current row. */
+export interface Frame {
+  readonly mode: 'rows' | 'range' | 'groups';
+  readonly start: FrameBound;
+  readonly end: FrameBound;
+  readonly exclude: 'none' | 'current row' | 'group' | 'ties';
+}
+/** `offset` only with preceding and following. */
+export interface FrameBound { readonly at: 'unbounded preceding' | 'preceding' | 'current row' | 'following' | 'unbounded following'; readonly offset: number }
 
 /** Equi-join; no keys = cross join with `residual`. Output: left columns, then right columns (semi, anti: left only). */
 export interface JoinNode extends NodeBase {

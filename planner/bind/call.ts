@@ -8,16 +8,16 @@ import { canCoerce, coerce, coerceBoolean, known } from './coerce.js';
 import { bindExpr } from './expr.js';
 import { column, located, locationOf, sameExpr, some } from './exprs.js';
 import { foldCall } from './fold.js';
-import { aggregatesNamed, allFunctionNames, functionsNamed, setFunctionsNamed } from './functions.js';
+import { aggregatesNamed, allFunctionNames, functionsNamed, setFunctionsNamed, windowFunctionsNamed } from './functions.js';
 import { nearest } from './hints.js';
 import { bindOrder } from './order.js';
+import { bindWindowCall } from './over.js';
 import type { OrderItem } from './rel.js';
 import { resolveOverload, resultOf, type Resolution } from './resolve.js';
 import type { Env } from './scope.js';
 import { category, strings, typeWords } from './typename.js';
 
-/** Functions of Postgres that exist only as window functions or ordered-set aggregates: named, not "does not exist". */
-const WINDOW_ONLY = new Set(['row_number', 'rank', 'dense_rank', 'percent_rank', 'cume_dist', 'ntile', 'lag', 'lead', 'first_value', 'last_value', 'nth_value']);
+/** Functions of Postgres that exist only as ordered-set aggregates: named, not "does not exist". */
 const ORDERED_SET = new Set(['percentile_cont', 'percentile_disc', 'mode']);
 
 export function bindCall(env: Env, call: FuncCall): Expr {
@@ -25,13 +25,13 @@ export function bindCall(env: Env, call: FuncCall): Expr {
   const at = call.location ?? 0;
   const names = strings(call.funcname);
   const name = names.at(-1) ?? '';
-  if (call.over !== undefined) throw ctx.unsupported(`a window function (${name} … OVER)`, at);
   if (call.agg_within_group === true || ORDERED_SET.has(name)) throw ctx.unsupported(`an ordered-set aggregate (${name} … WITHIN GROUP)`, at);
-  if (WINDOW_ONLY.has(name)) throw ctx.error('42809', `window function ${name} requires an OVER clause`, at);
   if (call.func_variadic === true) throw ctx.unsupported('a VARIADIC argument', at);
   if (names.length > 1 && names[0] !== 'pg_catalog' && names[0] !== 'millrace') throw ctx.error('42883', `function ${names.join('.')}(${(call.args ?? []).length === 0 ? '' : '…'}) does not exist`, at);
   const named = (call.args ?? []).find((a) => 'NamedArgExpr' in a);
   if (named !== undefined && 'NamedArgExpr' in named) throw ctx.unsupported('a named argument', named.NamedArgExpr.location);
+  if (call.over !== undefined) return bindWindowCall(env, name, call, call.over, at);
+  if (windowFunctionsNamed(name).length > 0) throw ctx.error('42809', `window function ${name} requires an OVER clause`, at);
   if (aggregatesNamed(name).length > 0) return bindAggregate(env, name, call, at);
   const notAggregate = (what: string) => ctx.error('42809', `${what} specified, but ${name} is not an aggregate function`, at);
   if (call.agg_star === true) {
@@ -46,7 +46,7 @@ export function bindCall(env: Env, call: FuncCall): Expr {
   return callFunction(env, names, args, at);
 }
 
-const typesOf = (env: Env, args: readonly Expr[]): SqlType[] =>
+export const typesOf = (env: Env, args: readonly Expr[]): SqlType[] =>
   args.map((a) => (a.node === 'param' && a.type.kind === 'unknown' ? env.ctx.paramType(a.index) ?? UNKNOWN : a.type));
 
 export function callFunction(env: Env, names: readonly string[], args: readonly Expr[], at: number | undefined): Expr {
@@ -86,7 +86,7 @@ function castTarget(name: string): SqlType | null {
   }
 }
 
-function functionError(env: Env, name: string, types: readonly SqlType[], r: Resolution<unknown>, at: number | undefined) {
+export function functionError(env: Env, name: string, types: readonly SqlType[], r: Resolution<unknown>, at: number | undefined) {
   const text = `${name}(${types.map(typeWords).join(', ')})`;
   if (r.kind === 'ambiguous') return env.ctx.error('42725', `function ${text} is not unique`, at, { hint: 'Could not choose a best candidate function. You might need to add explicit type casts.' });
   const near = functionsNamed(name).length + aggregatesNamed(name).length + setFunctionsNamed(name).length > 0 ? null : nearest(name, allFunctionNames());
@@ -98,7 +98,7 @@ function bindAggregate(env: Env, name: string, call: FuncCall, at: number): Expr
   const { ctx } = env;
   if (env.insideAggregate) throw ctx.error('42803', 'aggregate function calls cannot be nested', at);
   if (env.aggregates === null) throw ctx.error('42803', `aggregate functions are not allowed in ${env.clause}`, at);
-  const inner: Env = { ...env, insideAggregate: true, setCalls: null };
+  const inner: Env = { ...env, insideAggregate: true, setCalls: null, windows: null };
   const args = (call.args ?? []).map((a) => bindExpr(inner, a));
   if (args.length === 0 && call.agg_star !== true) {
     if (name === 'count') throw ctx.error('42809', 'count(*) must be used to call a parameterless aggregate function', at);

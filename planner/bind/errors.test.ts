@@ -24,6 +24,12 @@ const SAME_AS_POSTGRES: readonly string[] = [
   'WITH q AS (SELECT zz FROM k) SELECT 1', 'SELECT count(*) FILTER (WHERE a) FROM k', 'SELECT lower(DISTINCT t) FROM k', 'SELECT lower(*) FROM k', 'SELECT count() FROM k', 'SELECT sum(t) FROM k', 'SELECT j = j FROM k',
   'SELECT DISTINCT j FROM k', 'SELECT j FROM k GROUP BY j', 'SELECT a[1] FROM k', 'SELECT row_number() FROM k', 'SELECT a FROM k WHERE generate_series(1, 2) = 1', 'SELECT a, a FROM k ORDER BY a, 9',
   'SELECT a AS x, b AS x FROM k ORDER BY x', 'SELECT max(a, b) FROM k', 'SELECT ia || t FROM k', 'SELECT (1, 2) = (1, 2, 3)', 'SELECT 1 = ANY(1)', 'SELECT a FROM k k2 WHERE k.a = 1',
+  'SELECT a FROM k WHERE row_number() OVER () = 1', 'SELECT a FROM k GROUP BY rank() OVER (ORDER BY a)', 'SELECT count(*) FROM k HAVING row_number() OVER () = 1', 'SELECT sum(row_number() OVER ()) FROM k',
+  'SELECT sum(rank() OVER (ORDER BY a)) OVER () FROM k', 'SELECT lower(t) OVER () FROM k', 'SELECT nosuch() OVER () FROM k', 'SELECT sum(DISTINCT a) OVER () FROM k', 'SELECT sum(a ORDER BY b) OVER () FROM k',
+  'SELECT rank() FILTER (WHERE ok) OVER () FROM k', 'SELECT sum(a) OVER w FROM k', 'SELECT sum(a) OVER (w PARTITION BY a) FROM k WINDOW w AS (PARTITION BY b)', 'SELECT sum(a) OVER (w ORDER BY a) FROM k WINDOW w AS (ORDER BY b)',
+  'SELECT sum(a) OVER (w) FROM k WINDOW w AS (ORDER BY b ROWS 1 PRECEDING)', 'SELECT 1 FROM k WINDOW w AS (), w AS ()', 'SELECT sum(a) OVER (ORDER BY a ROWS -1 PRECEDING) FROM k', 'SELECT sum(a) OVER (GROUPS 1 PRECEDING) FROM k',
+  'SELECT lag() OVER () FROM k', 'SELECT a, rank() OVER (ORDER BY b) FROM k GROUP BY a', 'SELECT DISTINCT ON (a) a FROM k ORDER BY b', 'SELECT count() OVER () FROM k',
+  'SELECT first_value(a, b) OVER () FROM k', 'SELECT sum(a) OVER (PARTITION BY j) FROM k', 'SELECT sum(a) OVER (ORDER BY j) FROM k', "SELECT lag(a, 1, 'x') OVER () FROM k", 'SELECT lag(a, 1, 2.5) OVER () FROM k WHERE zz',
 ];
 
 interface Ours { readonly sql: string; readonly code: string; readonly message: string; readonly at?: string; readonly hint?: string; readonly mode?: 'job' }
@@ -32,10 +38,10 @@ const OURS: readonly Ours[] = [
   { sql: 'SELECT pric FROM bid', code: '42703', message: 'column "pric" does not exist', at: 'pric', hint: 'Perhaps you meant to reference the column "bid.price".', mode: 'job' },
   { sql: 'SELECT lenght(t) FROM k', code: '42883', message: 'function lenght(text) does not exist', at: 'lenght', hint: 'Perhaps you meant the function "length".' },
   { sql: 'SELECT * FROM bid', code: '0A000', message: '"bid" is an unbounded stream: a query over it that ends is not supported', at: 'bid', hint: 'Use SELECT … EMIT CHANGES, or CREATE MATERIALIZED VIEW v AS SELECT ….' },
-  { sql: 'SELECT a FROM k LIMIT 3', code: '0A000', message: 'LIMIT in a continuous query is not supported', at: '3', mode: 'job' },
+  { sql: 'SELECT a FROM k LIMIT 3', code: '0A000', message: 'LIMIT without ORDER BY in a continuous query is not supported', at: '3', mode: 'job' },
   { sql: 'SELECT a, (SELECT b FROM k) FROM k', code: '0A000', message: 'a subquery in this place of a continuous query is not supported', at: '(SELECT', mode: 'job' },
-  { sql: 'SELECT DISTINCT ON (a) a, b FROM k', code: '0A000', message: 'DISTINCT ON is not supported' },
-  { sql: 'SELECT rank() OVER (ORDER BY a) FROM k', code: '0A000', message: 'a window function (rank … OVER) is not supported', at: 'rank' },
+  { sql: 'SELECT sum(b) OVER (ORDER BY a RANGE 1 PRECEDING) FROM k', code: '0A000', message: 'RANGE with an offset is not supported', at: '(ORDER' },
+  { sql: 'SELECT sum(b) OVER (ORDER BY a ROWS a PRECEDING) FROM k', code: '0A000', message: 'a frame offset that is not constant is not supported', at: 'a PRECEDING' },
   { sql: 'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a) FROM k', code: '0A000', message: 'an ordered-set aggregate (percentile_cont … WITHIN GROUP) is not supported', at: 'percentile_cont' },
   { sql: 'WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r', code: '0A000', message: 'WITH RECURSIVE is not supported', at: 'WITH' },
   { sql: 'SELECT a FROM k FOR UPDATE', code: '0A000', message: 'a row-locking clause (FOR UPDATE, FOR SHARE) is not supported' },

@@ -1,7 +1,7 @@
 /** The catalogue as binding looks things up: by name, all overloads. */
 import { allAggregates, allFunctions, allSetFunctions } from '../../types/functions/registry.js';
 
-export { functionById, functionsByName as functionsNamed, setFunctionsByName as setFunctionsNamed, aggregatesByName as aggregatesNamed } from '../../types/functions/registry.js';
+export { functionById, functionsByName as functionsNamed, setFunctionsByName as setFunctionsNamed, aggregatesByName as aggregatesNamed, windowFunctionsByName as windowFunctionsNamed } from '../../types/functions/registry.js';
 
 /** For HINTs: names that a user could have meant. */
 export function allFunctionNames(): Set<string> {

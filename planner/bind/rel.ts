@@ -7,6 +7,7 @@
  */
 import type { Expr } from '../../types/expr.js';
 import type { SqlType } from '../../types/sqltype.js';
+import type { Frame, RankFunction } from '../../types/plan.js';
 import type { MaterializedViewRelation, StreamRelation, SystemRelation, TableRelation } from '../catalog.js';
 
 export type ColId = number;
@@ -20,7 +21,7 @@ export interface ColInfo {
 }
 
 export type Rel =
-  | ScanRel | RowsRel | FilterRel | ProjectRel | WindowRel | UnnestRel | AggregateRel | JoinRel | UnionRel | SortRel | LimitRel;
+  | ScanRel | RowsRel | FilterRel | ProjectRel | WindowRel | UnnestRel | AggregateRel | OverRel | TopNRel | JoinRel | UnionRel | SortRel | LimitRel;
 
 export type ScannedRelation = StreamRelation | TableRelation | MaterializedViewRelation | SystemRelation;
 
@@ -75,6 +76,34 @@ export interface AggregateRel {
   readonly keys: readonly Item[];
   readonly calls: readonly AggCall[];
 }
+export interface OrderedItem { readonly item: Item; readonly descending: boolean; readonly nullsFirst: boolean }
+/** Window functions of one PARTITION BY and ORDER BY. Puts out its input's columns and one for each call. Items that are columns keep the column's id. */
+export interface OverRel {
+  readonly rel: 'over';
+  readonly input: Rel;
+  readonly partition: readonly Item[];
+  readonly order: readonly OrderedItem[];
+  readonly calls: readonly OverCallItem[];
+}
+export interface OverCallItem {
+  readonly id: ColId;
+  readonly fn: string;
+  readonly args: readonly Item[];
+  readonly filter: Item | null;
+  readonly frame: Frame;
+  readonly type: SqlType;
+}
+/** Rows that rank `from` to `to` (null: no end) in their partition; `rank`: id of the rank's column. */
+export interface TopNRel {
+  readonly rel: 'topn';
+  readonly input: Rel;
+  readonly fn: RankFunction;
+  readonly partition: readonly Item[];
+  readonly order: readonly OrderedItem[];
+  readonly from: number;
+  readonly to: number | null;
+  readonly rank: ColId | null;
+}
 export type JoinKind = 'inner' | 'left' | 'right' | 'full' | 'semi' | 'anti';
 export interface JoinRel { readonly rel: 'join'; readonly kind: JoinKind; readonly left: Rel; readonly right: Rel; readonly on: readonly Expr[] }
 /** UNION ALL: `from[k]` is the column of input k. May grow like a project's items. */
@@ -92,6 +121,8 @@ export function outputIds(rel: Rel): ColId[] {
     case 'window': return [...outputIds(rel.input), rel.start, rel.end];
     case 'unnest': return [...outputIds(rel.input), ...rel.cols, ...(rel.ordinality === null ? [] : [rel.ordinality])];
     case 'aggregate': return [...rel.keys.map((k) => k.id), ...rel.calls.map((c) => c.id)];
+    case 'over': return [...outputIds(rel.input), ...rel.calls.map((c) => c.id)];
+    case 'topn': return rel.rank === null ? outputIds(rel.input) : [...outputIds(rel.input), rel.rank];
     case 'join': return rel.kind === 'semi' || rel.kind === 'anti' ? outputIds(rel.left) : [...outputIds(rel.left), ...outputIds(rel.right)];
     case 'union': return rel.cols.map((c) => c.id);
   }
@@ -111,6 +142,9 @@ export function threadColumn(rel: Rel, id: ColId, type: SqlType, rowOnly: boolea
       if (!threadColumn(rel.input, id, type, rowOnly)) return false;
       rel.items.push({ id, expr: { node: 'column', index: id, type } });
       return true;
+    case 'over': case 'topn':
+      // Their rows come again when others change: not with their own time.
+      return !rowOnly && (rel.partition.some((i) => i.id === id) || threadColumn(rel.input, id, type, rowOnly) || outputIds(rel).includes(id));
     case 'join':
       if (rowOnly) return false;
       if (threadColumn(rel.left, id, type, rowOnly)) return true;

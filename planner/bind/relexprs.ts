@@ -1,6 +1,6 @@
 /** All expressions of a relation and of everything below it. */
 import type { Expr } from '../../types/expr.js';
-import type { Rel } from './rel.js';
+import type { OverRel, Rel } from './rel.js';
 
 export function ownExprs(rel: Rel): Expr[] {
   switch (rel.rel) {
@@ -10,10 +10,14 @@ export function ownExprs(rel: Rel): Expr[] {
     case 'project': return rel.items.map((i) => i.expr);
     case 'unnest': return [...rel.args];
     case 'aggregate': return [...rel.keys.map((k) => k.expr), ...rel.calls.flatMap((c) => [...c.args, ...(c.filter === null ? [] : [c.filter]), ...c.orderBy.map((o) => o.expr)])];
+    case 'over': return [...rankingExprs(rel), ...rel.calls.flatMap((c) => [...c.args.map((a) => a.expr), ...(c.filter === null ? [] : [c.filter.expr])])];
+    case 'topn': return rankingExprs(rel);
     case 'join': return [...rel.on];
     case 'limit': return [rel.limit, rel.offset].filter((e) => e !== null);
   }
 }
+
+const rankingExprs = (rel: Pick<OverRel, 'partition' | 'order'>): Expr[] => [...rel.partition.map((i) => i.expr), ...rel.order.map((o) => o.item.expr)];
 
 export function inputsOf(rel: Rel): readonly Rel[] {
   switch (rel.rel) {

@@ -8,6 +8,7 @@ import type { SqlError } from '../../types/error.js';
 import type { BindContext } from './context.js';
 import { column, located, sameExpr } from './exprs.js';
 import { nearest } from './hints.js';
+import type { Windows } from './over.js';
 import type { AggCall, ColId } from './rel.js';
 import type { BoundQuery } from './select.js';
 
@@ -66,11 +67,14 @@ export interface Env {
   /** Collects set-returning functions of the select list; null where they are not allowed. */
   readonly setCalls: SetCall[] | null;
   readonly insideAggregate: boolean;
+  /** Collects window functions; null or absent where they are not allowed. */
+  readonly windows?: Windows | null;
+  readonly insideWindow?: boolean;
   /** Continuous queries: collects scalar subqueries of one row, which the query is joined with; absent where that is not done. */
   readonly scalars?: ScalarSubquery[] | null;
 }
 
-export const withClause = (env: Env, clause: string): Env => ({ ...env, clause, aggregates: null, setCalls: null });
+export const withClause = (env: Env, clause: string): Env => ({ ...env, clause, aggregates: null, setCalls: null, windows: null });
 
 /** The value of `schema.table.column`, `table.column` or `column`: here, or in an enclosing query. Throws 42703, 42702, 42P01. */
 export function resolveColumn(env: Env, table: string | null, name: string, location: number | undefined): Expr {

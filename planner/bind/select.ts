@@ -4,16 +4,17 @@
  */
 import type { Node, SelectStmt } from 'libpg-query';
 import type { Expr } from '../../types/expr.js';
-import { INT8, type SqlType } from '../../types/sqltype.js';
+import { BOOL, INT8, type SqlType } from '../../types/sqltype.js';
 import { coerce, coerceBoolean, known } from './coerce.js';
 import { columnName } from './colname.js';
 import type { BindContext } from './context.js';
 import { bindExpr } from './expr.js';
-import { column, conjuncts, isVolatile, locationOf, sameExpr } from './exprs.js';
+import { column, conjuncts, isVolatile, literal, located, locationOf, sameExpr } from './exprs.js';
 import { bindCte, bindFrom } from './from.js';
 import { containsColumn, Grouping } from './grouping.js';
 import { requireEquality } from './operator.js';
 import { bindOrder } from './order.js';
+import { newWindows, overRels, windowExprs, windowIds, type Windows } from './over.js';
 import type { AggCall, Item, OrderItem, Rel } from './rel.js';
 import { findItem, Scope, type Cte, type CteScope, type Env, type ScalarSubquery, type ScopeColumn, type SetCall } from './scope.js';
 import { bindSetOperation, bindValues } from './setop.js';
@@ -51,18 +52,12 @@ function bindStatement(q: QueryEnv, stmt: SelectStmt): BoundQuery {
   const { ctx } = q;
   if (stmt.intoClause !== undefined) throw ctx.unsupported('SELECT INTO', stmt.intoClause.rel?.location, 'CREATE MATERIALIZED VIEW v AS SELECT … keeps a result.');
   if (stmt.lockingClause !== undefined) throw ctx.unsupported('a row-locking clause (FOR UPDATE, FOR SHARE)', undefined);
-  if (stmt.windowClause !== undefined) throw ctx.unsupported('a WINDOW clause', windowLocation(stmt.windowClause));
   const env = withCtes(q, stmt);
   let bound: BoundQuery;
   if (stmt.op !== undefined && stmt.op !== 'SETOP_NONE') bound = bindSetOperation(env, stmt);
   else if (stmt.valuesLists !== undefined) bound = bindValues(env, stmt.valuesLists);
   else return limited(env, stmt, bindSimple(env, stmt));
   return limited(env, stmt, sortedByOutput(env, stmt, bound));
-}
-
-function windowLocation(nodes: readonly Node[]): number | undefined {
-  const first = nodes[0];
-  return first !== undefined && 'WindowDef' in first ? first.WindowDef.location : undefined;
 }
 
 export function withCtes(q: QueryEnv, stmt: Pick<SelectStmt, 'withClause'>): QueryEnv {
@@ -102,26 +97,30 @@ function bindSimple(q: QueryEnv, stmt: SelectStmt): BoundQuery {
   const calls: AggCall[] = [];
   const sets: SetCall[] = [];
   const scalars: ScalarSubquery[] = [];
-  const inSelect: Env = { ...base, clause: 'SELECT', aggregates: calls, setCalls: sets, scalars: ctx.job ? scalars : null };
+  const windows = newWindows(ctx, stmt.windowClause);
+  const inSelect: Env = { ...base, clause: 'SELECT', aggregates: calls, setCalls: sets, windows, scalars: ctx.job ? scalars : null };
   const targets = bindTargets(inSelect, stmt.targetList ?? [], q.keepUnknown === true);
-  const groupKeys = (stmt.groupClause ?? []).map((g) => bindGroupKey({ ...base, clause: 'GROUP BY' }, g, targets, calls, sets));
+  const groupKeys = (stmt.groupClause ?? []).map((g) => bindGroupKey({ ...base, clause: 'GROUP BY' }, g, targets, calls, sets, windows));
   const having = stmt.havingClause === undefined ? [] : bindHaving({ ...base, clause: 'HAVING', aggregates: calls, scalars: ctx.job ? scalars : null }, stmt.havingClause);
   const order = (stmt.sortClause ?? []).map((s) => bindOrder(inSelect, s, (n) => orderExpr(inSelect, n, targets, 'ORDER BY')));
+  const onNodes = (stmt.distinctClause ?? []).filter((d) => Object.keys(d).length > 0);
+  const on = onNodes.length === 0 ? null : onNodes.map((n) => located({ ...orderExpr({ ...inSelect, clause: 'DISTINCT ON' }, n, targets, 'DISTINCT ON') }, 'ColumnRef' in n ? n.ColumnRef.location : undefined));
   let rewrite = (e: Expr): Expr => e;
   if (groupKeys.length > 0 || calls.length > 0 || stmt.havingClause !== undefined) {
     for (const k of groupKeys) requireEquality(base, k, locationOf(k));
     // Results of set-returning functions and scalar subqueries stand above the grouping: they are no columns of FROM.
-    const above = new Set([...sets.map((s) => s.id), ...scalars.flatMap((s) => s.bound.columns.map((c) => c.id))]);
+    const above = new Set([...sets.map((s) => s.id), ...windowIds(windows), ...scalars.flatMap((s) => s.bound.columns.map((c) => c.id))]);
     const grouping = new Grouping(base, groupKeys, calls, above);
     rewrite = (e) => grouping.rewrite(e);
     // Rewriting may add keys (columns that a primary key determines), so it comes before the node is built.
-    const all = [...targets.map((t) => t.expr), ...order.map((o) => o.expr), ...having, ...sets.flatMap((s) => s.args), ...scalars.flatMap((s) => s.outer)];
+    const all = [...targets.map((t) => t.expr), ...order.map((o) => o.expr), ...having, ...(on ?? []), ...windowExprs(windows), ...sets.flatMap((s) => s.args), ...scalars.flatMap((s) => s.outer)];
     for (const e of all) rewrite(e);
     rel = withScalars(ctx, grouping.rel(rel), scalars, rewrite);
     if (having.length > 0) rel = { rel: 'filter', input: rel, preds: having.map(rewrite) };
   } else rel = withScalars(ctx, rel, scalars);
+  rel = overRels(ctx, rel, windows, rewrite);
   for (const s of sets) rel = { rel: 'unnest', input: rel, fn: s.fn, args: s.args.map(rewrite), cols: [s.id], ordinality: null, outer: false };
-  return project(base, stmt, rel, targets.map((t) => ({ ...t, expr: rewrite(t.expr) })), order.map((o) => ({ ...o, expr: rewrite(o.expr) })));
+  return project(base, stmt, rel, targets.map((t) => ({ ...t, expr: rewrite(t.expr) })), order.map((o) => ({ ...o, expr: rewrite(o.expr) })), on?.map(rewrite) ?? null);
 }
 
 function bindHaving(env: Env, node: Node): readonly Expr[] {
@@ -186,7 +185,7 @@ function byAlias(env: Env, node: Node, targets: readonly Target[], clause: strin
 }
 
 /** GROUP BY n, name or expression: a name is first a column of FROM, then an output column. */
-function bindGroupKey(env: Env, node: Node, targets: readonly Target[], calls: readonly AggCall[], sets: readonly SetCall[]): Expr {
+function bindGroupKey(env: Env, node: Node, targets: readonly Target[], calls: readonly AggCall[], sets: readonly SetCall[], windows: Windows): Expr {
   const { ctx, scope } = env;
   if ('GroupingSet' in node) throw ctx.unsupported('GROUPING SETS, ROLLUP and CUBE', node.GroupingSet.location);
   if ('RowExpr' in node) throw ctx.unsupported('a row in GROUP BY', node.RowExpr.location);
@@ -197,6 +196,7 @@ function bindGroupKey(env: Env, node: Node, targets: readonly Target[], calls: r
   if (picked !== null) {
     const at = locationOf(picked);
     if (containsColumn(picked, new Set(calls.map((c) => c.id)))) throw ctx.error('42803', 'aggregate functions are not allowed in GROUP BY', at);
+    if (containsColumn(picked, windowIds(windows))) throw ctx.error('42P20', 'window functions are not allowed in GROUP BY', at);
     if (containsColumn(picked, new Set(sets.map((s) => s.id)))) throw ctx.unsupported('a set-returning function in GROUP BY', at, 'Write it in FROM.');
     return picked;
   }
@@ -208,7 +208,7 @@ function orderExpr(env: Env, node: Node, targets: readonly Target[], clause: str
 }
 
 /** Select list, DISTINCT, ORDER BY. */
-function project(env: Env, stmt: SelectStmt, input: Rel, targets: readonly Target[], order: readonly OrderItem[]): BoundQuery {
+function project(env: Env, stmt: SelectStmt, input: Rel, targets: readonly Target[], order: readonly OrderItem[], on: readonly Expr[] | null): BoundQuery {
   const { ctx } = env;
   const items: Item[] = [];
   const columns: ScopeColumn[] = targets.map((t) => {
@@ -219,9 +219,7 @@ function project(env: Env, stmt: SelectStmt, input: Rel, targets: readonly Targe
   });
   const volatile = targets.some((t) => isVolatile(t.expr));
   let rel: Rel = { rel: 'project', input, items };
-  const distinctOn = (stmt.distinctClause ?? []).filter((d) => Object.keys(d).length > 0);
-  if (distinctOn.length > 0) throw ctx.unsupported('DISTINCT ON', undefined, 'Use GROUP BY with aggregates.');
-  const distinct = stmt.distinctClause !== undefined;
+  const distinct = stmt.distinctClause !== undefined && on === null;
   const sortIds: number[] = [];
   for (const o of order) {
     requireEquality(env, o.expr, locationOf(o.expr));
@@ -240,10 +238,36 @@ function project(env: Env, stmt: SelectStmt, input: Rel, targets: readonly Targe
     visible = d.columns;
     sortIds.forEach((id, i) => { sortIds[i] = d.columns[columns.findIndex((c) => c.id === id)]?.id ?? id; });
   }
+  if (on !== null) rel = distinctOnRel(env, rel, on, order, items, sortIds);
   if (order.length > 0) {
     rel = { rel: 'sort', input: rel, keys: order.map((o, i) => ({ col: sortIds[i] ?? -1, descending: o.descending, nullsFirst: o.nullsFirst })) };
   }
   return { rel, columns: visible, volatile };
+}
+
+/** DISTINCT ON: the first row in order of each combination of values. Its expressions are the first ones of ORDER BY, in any order. */
+function distinctOnRel(env: Env, input: Rel, on: readonly Expr[], order: readonly OrderItem[], items: Item[], sortIds: readonly number[]): Rel {
+  const { ctx } = env;
+  const leading = order.slice(0, on.length);
+  for (const [k, o] of leading.entries()) {
+    // Every leading ORDER BY expression is one of ON, until all of ON have been named.
+    const unnamed = on.find((e) => !leading.slice(0, k).some((l) => sameExpr(l.expr, e)));
+    if (unnamed !== undefined && !on.some((e) => sameExpr(e, o.expr))) {
+      throw ctx.error('42P10', 'SELECT DISTINCT ON expressions must match initial ORDER BY expressions', locationOf(unnamed));
+    }
+  }
+  const itemOf = (expr: Expr, known: number | undefined): Item => {
+    let id = known ?? items.find((i) => sameExpr(i.expr, expr))?.id;
+    if (id === undefined) {
+      id = ctx.newColumn('on', expr.type).id;
+      items.push({ id, expr });
+    }
+    return { id, expr: column(id, expr.type) };
+  };
+  return {
+    rel: 'topn', input, fn: 'row_number', partition: on.map((e) => { requireEquality(env, e, locationOf(e)); return itemOf(e, undefined); }),
+    order: order.map((o, k) => ({ item: itemOf(o.expr, sortIds[k]), descending: o.descending, nullsFirst: o.nullsFirst })), from: 1, to: 1, rank: null,
+  };
 }
 
 /** DISTINCT: an aggregate without calls. */
@@ -288,8 +312,26 @@ function limited(q: QueryEnv, stmt: SelectStmt, bound: BoundQuery): BoundQuery {
   for (const [e, word, code] of [[limit, 'LIMIT', '2201W'], [offset, 'OFFSET', '2201X']] as const) {
     if (e !== null && e.node === 'literal' && e.text?.startsWith('-') === true) throw ctx.error(code, `${word} must not be negative`, undefined);
   }
-  if (ctx.job) throw ctx.unsupported('LIMIT in a continuous query', stmt.limitCount === undefined ? undefined : locationOf(limit ?? { node: 'literal', text: null, type: INT8 }), 'SELECT … FROM the view ORDER BY … LIMIT n reads its first rows.');
+  if (ctx.job) return { ...bound, rel: firstRows(ctx, bound.rel, limit, offset) };
   return { ...bound, rel: { rel: 'limit', input: bound.rel, limit, offset } };
+}
+
+/** ORDER BY … LIMIT of a continuous query: the first rows of all, kept up to date. */
+function firstRows(ctx: BindContext, rel: Rel, limit: Expr | null, offset: Expr | null): Rel {
+  const count = (e: Expr | null): number | null => {
+    if (e === null) return null;
+    if (e.node !== 'literal') throw ctx.unsupported('a parameter in LIMIT or OFFSET of a continuous query', locationOf(e));
+    return Number(e.text);
+  };
+  const [rows, skipped] = [count(limit), count(offset) ?? 0];
+  if (rows === null && skipped === 0) return rel;
+  if (rows === 0) return { rel: 'filter', input: rel, preds: [literal('f', BOOL)] };
+  if (rel.rel !== 'sort') {
+    const at = limit ?? offset;
+    throw ctx.unsupported('LIMIT without ORDER BY in a continuous query', at === null ? undefined : locationOf(at), 'Which rows come first is not determined: add ORDER BY, or LIMIT when the view is read.');
+  }
+  const order = rel.keys.map((k) => ({ item: { id: k.col, expr: column(k.col, ctx.info(k.col).type) }, descending: k.descending, nullsFirst: k.nullsFirst }));
+  return { rel: 'topn', input: rel.input, fn: 'row_number', partition: [], order, from: skipped + 1, to: rows === null ? null : skipped + rows, rank: null };
 }
 
 /** Output columns converted to `types` (INSERT … SELECT, UNION): literals of the select list still without a type are converted in place. */

@@ -4,7 +4,7 @@
  */
 import { unreachable } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
-import type { AggregateNode, JoinNode, Plan, PlanNode, SourceNode } from '../../types/plan.js';
+import type { AggregateNode, FrameBound, JoinNode, OverCall, OverNode, Plan, PlanNode, SortKey, SourceNode, TopNNode } from '../../types/plan.js';
 import { draftExprs, isNondeterministic } from '../plan/builder.js';
 import { some } from '../bind/exprs.js';
 import { columnText, exprText, nameOf } from './exprtext.js';
@@ -44,7 +44,7 @@ function subplans(e: Expr, depth: number, lines: string[]): void {
 
 function marks(node: PlanNode): string {
   const out: string[] = [];
-  if (node.op === 'materialize' || node.op === 'sink' || node.op === 'aggregate' || node.op === 'join') {
+  if (node.op === 'materialize' || node.op === 'sink' || node.op === 'aggregate' || node.op === 'topn' || node.op === 'over' || node.op === 'join') {
     if (node.key !== null) out.push(`key (${names(node, node.key)})`);
     if (node.appendOnly) out.push('append-only');
   }
@@ -69,11 +69,13 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'unnest': return `Unnest ${nameOf(node.fn)}(${node.args.map((a) => exprText(a, over(input))).join(', ')})${node.ordinality ? ' with ordinality' : ''}${node.outer ? ' outer' : ''}`;
     case 'exchange': return node.kind === 'single' ? 'Exchange single' : `Exchange hash (${names(input, node.keys)})`;
     case 'aggregate': return aggregateTitle(node, input);
+    case 'topn': return topNTitle(node, input);
+    case 'over': return `Over${partitionText(node, input)}${orderText(node.order, input)}`;
     case 'join': return joinTitle(node, inputs);
     case 'union': return 'Union all';
     case 'materialize': return `Materialize ${columnText(node.relationName)} (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})${node.visible < node.columns.length ? ` hidden (${names(node, node.columns.map((_, i) => i).slice(node.visible))})` : ''}`;
     case 'sink': return `Sink ${columnText(node.relationName)} (${node.connector})`;
-    case 'sort': return `Sort by ${node.keys.map((k) => `${nameAt(node, k.column)}${k.descending ? ' desc' : ''}${k.nullsFirst === k.descending ? '' : k.nullsFirst ? ' nulls first' : ' nulls last'}`).join(', ')}${node.top === null ? '' : ` top ${node.top}`}`;
+    case 'sort': return `Sort by ${sortText(node.keys, node)}${node.top === null ? '' : ` top ${node.top}`}`;
     case 'limit': return node.given === undefined ? `Limit ${node.limit ?? 'all'}${node.offset === 0 ? '' : ` offset ${node.offset}`}` : 'Limit by parameters';
     case 'output': return `Output (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})`;
     default: return unreachable(node);
@@ -83,6 +85,25 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
 function aggregateTitle(node: AggregateNode, input: PlanNode | undefined): string {
   const by = node.groupKeys.length === 0 ? '' : ` by (${names(input, node.groupKeys)})`;
   return `${node.calls.length === 0 ? 'Distinct' : 'Aggregate'}${by}${node.closes === null ? '' : node.closes.emitOnClose ? ' · emits on window close' : ' · frees closed windows'}`;
+}
+
+const sortText = (keys: readonly SortKey[], node: PlanNode | undefined): string =>
+  keys.map((k) => `${nameAt(node, k.column)}${k.descending ? ' desc' : ''}${k.nullsFirst === k.descending ? '' : k.nullsFirst ? ' nulls first' : ' nulls last'}`).join(', ');
+const orderText = (keys: readonly SortKey[], input: PlanNode | undefined): string => (keys.length === 0 ? '' : ` order by ${sortText(keys, input)}`);
+const partitionText = (node: TopNNode | OverNode, input: PlanNode | undefined): string => (node.partition.length === 0 ? '' : ` by (${names(input, node.partition)})`);
+
+function topNTitle(node: TopNNode, input: PlanNode | undefined): string {
+  const { from, to } = node;
+  const ranks = to === null ? `from ${from}` : from === to ? (from === 1 ? '1' : `${from} only`) : from === 1 ? String(to) : `${from} to ${to}`;
+  return `Top ${ranks}${node.fn === 'row_number' ? '' : ` in ${node.fn}`}${partitionText(node, input)}${orderText(node.order, input)}${node.rank ? ' · with rank' : ''}`;
+}
+
+function callText(c: OverCall, input: PlanNode | undefined): string {
+  const bound = (b: FrameBound): string => (b.at === 'preceding' || b.at === 'following' ? `${b.offset} ${b.at}` : b.at);
+  const { mode, start, end, exclude } = c.frame;
+  const standard = mode === 'range' && start.at === 'unbounded preceding' && end.at === 'current row' && exclude === 'none';
+  const frame = standard ? '' : ` ${mode} between ${bound(start)} and ${bound(end)}${exclude === 'none' ? '' : ` exclude ${exclude}`}`;
+  return `${nameOf(c.fn)}(${c.fn === 'count()' ? '*' : names(input, c.args)})${c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`}${frame}`;
 }
 
 function joinTitle(node: JoinNode, inputs: readonly PlanNode[]): string {
@@ -103,6 +124,7 @@ function details(node: PlanNode, inputs: readonly PlanNode[]): string[] {
       const order = c.orderBy.length === 0 ? '' : ` order by ${c.orderBy.map((o) => nameAt(input, o.column) + (o.descending ? ' desc' : '')).join(', ')}`;
       return `${nameOf(c.fn)}(${c.distinct ? 'distinct ' : ''}${c.fn === 'count()' ? '*' : names(input, c.args)}${order})${c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`}`;
     }).join(', ')}`];
+    case 'over': return [`calls: ${node.calls.map((c) => callText(c, input)).join(', ')}`];
     case 'join': {
       if (node.residual === null) return [];
       const width = input?.columns.length ?? 0;

@@ -41,7 +41,7 @@ export function lowerAggregate(l: Lowering, rel: AggregateRel): Edge {
 
 /** FILTER comes before the argument, which may fail for rows that do not pass: sum(1 / x) FILTER (WHERE x > 0). Kept, so that its id stays the same. */
 const guards = new WeakMap<Expr, { readonly filter: Expr; readonly expr: Expr }>();
-function guarded(arg: Expr, filter: Expr): Expr {
+export function guarded(arg: Expr, filter: Expr): Expr {
   if (!some(arg, (x) => x.node === 'call' || x.node === 'cast' || x.node === 'subplan')) return arg;
   const known = guards.get(arg);
   if (known !== undefined && known.filter === filter) return known.expr;
@@ -52,7 +52,7 @@ function guarded(arg: Expr, filter: Expr): Expr {
 
 /** Ids of computed arguments stay the same over the repeated lowering of one tree. */
 const argumentIds = new WeakMap<Expr, ColId>();
-function argumentId(l: Lowering, expr: Expr, name: string): ColId {
+export function argumentId(l: Lowering, expr: Expr, name: string): ColId {
   let id = argumentIds.get(expr);
   if (id === undefined) {
     id = l.ctx.newColumn(name, expr.type).id;
@@ -88,7 +88,7 @@ function closesAt(l: Lowering, rel: Rel, id: ColId): number | null {
       const all = rel.inputs.map((input, k) => closesAt(l, input, from[k] ?? -1));
       return all.every((x) => x === all[0]) ? all[0] ?? null : null;
     }
-    case 'scan': case 'rows': case 'join': case 'limit': return null;
+    case 'scan': case 'rows': case 'join': case 'limit': case 'over': case 'topn': return null;
   }
 }
 

@@ -18,6 +18,7 @@ import { lowerAggregate } from './aggregate.js';
 import { positional, positionOf, type Distribution, type Edge, type PlanBuilder } from './builder.js';
 import { lowerJoin } from './join.js';
 import { count } from './limits.js';
+import { lowerOver, lowerTopN } from './over.js';
 import { lowerScan, type Demand } from './scan.js';
 
 export interface Lowering {
@@ -37,6 +38,8 @@ export function lower(l: Lowering, rel: Rel, needed: ReadonlySet<ColId>): Edge {
     case 'window': return lowerWindow(l, rel, needed);
     case 'unnest': return lowerUnnest(l, rel, needed);
     case 'aggregate': return lowerAggregate(l, rel);
+    case 'over': return lowerOver(l, rel, needed);
+    case 'topn': return lowerTopN(l, rel, needed);
     case 'join': return lowerJoin(l, rel, needed);
     case 'union': return lowerUnion(l, rel, needed);
     case 'sort': return lowerSort(l, rel, needed, null);
@@ -44,7 +47,7 @@ export function lower(l: Lowering, rel: Rel, needed: ReadonlySet<ColId>): Edge {
   }
 }
 
-const itemsOf = (l: Lowering, ids: Iterable<ColId>): Item[] => [...ids].map((id) => ({ id, expr: column(id, l.ctx.info(id).type) }));
+export const itemsOf = (l: Lowering, ids: Iterable<ColId>): Item[] => [...ids].map((id) => ({ id, expr: column(id, l.ctx.info(id).type) }));
 
 /** Exactly the columns `ids`, in that order. */
 export function exactly(l: Lowering, rel: Rel, ids: readonly ColId[]): Edge { return calc(l, rel, [], itemsOf(l, ids), 'exact'); }

@@ -292,4 +292,81 @@ export const GOLDEN: Readonly<Record<string, string>> = {
   Hash semi join on x = a · key (_row_id) · append-only
     Table h: x, y, _row_id
     Table k: a`,
+  [`job: SELECT a, t FROM (SELECT *, row_number() OVER (PARTITION BY b ORDER BY a DESC) AS rn FROM k) q WHERE rn <= 3 AND b > 1 AND a < 9`]: `Materialize v (a, t) · key (a)
+  Exchange hash (a)
+    Calc
+        filter: a < 9
+        project: a, t
+      Top 3 by (b) order by a desc · key (a)
+        Exchange hash (b)
+          Calc
+              filter: b > 1
+              project: b, a, t
+            Table k: a, b, t`,
+  [`job: SELECT a, rn FROM (SELECT *, row_number() OVER (PARTITION BY b ORDER BY a DESC) AS rn FROM k) q WHERE rn < 4`]: `Materialize v (a, rn) hidden (b) · key (b, rn)
+  Calc
+      project: a, row_number AS rn, b
+    Top 3 by (b) order by a desc · with rank · key (b, row_number)
+      Exchange hash (b)
+        Table k: a, b`,
+  [`job: SELECT id, v FROM (SELECT *, row_number() OVER (PARTITION BY id % 5 ORDER BY ts DESC) AS rn FROM s) q WHERE 1 = rn`]: `Materialize v (id, v) hidden (partition) · key (partition)
+  Calc
+      project: id, v, partition
+    Top 1 by (partition) order by ts desc · key (partition)
+      Exchange hash (partition)
+        Calc
+            project: id % 5 AS partition, ts, id, v
+          Source s (file): id, v, ts`,
+  [`job: SELECT id FROM (SELECT *, rank() OVER (PARTITION BY id ORDER BY v) AS r FROM s) q WHERE r BETWEEN 2 AND 3`]: `Materialize v (id)
+  Calc
+      project: id
+    Top 2 to 3 in rank by (id) order by v
+      Exchange hash (id)
+        Source s (file): id, v`,
+  [`job: SELECT id FROM (SELECT *, dense_rank() OVER (ORDER BY v) AS r FROM s) q WHERE r > 2`]: `Materialize v (id)
+  Calc
+      filter: dense_rank > 2
+      project: id
+    Over order by v
+        calls: dense_rank()
+      Exchange single
+        Source s (file): id, v`,
+  [`job: SELECT DISTINCT ON (b) b, t FROM k ORDER BY b, a DESC`]: `Materialize v (b, t) · key (b)
+  Calc
+      project: b, t
+    Top 1 by (b) order by sort desc · key (b)
+      Exchange hash (b)
+        Table k: a, b, t`,
+  [`job: SELECT id FROM s ORDER BY v DESC LIMIT 10`]: `Materialize v (id)
+  Calc
+      project: id
+    Top 10 order by sort desc
+      Exchange single
+        Source s (file): id, v`,
+  [`job: SELECT id FROM s ORDER BY v LIMIT 10 OFFSET 5`]: `Materialize v (id)
+  Calc
+      project: id
+    Top 6 to 15 order by sort
+      Exchange single
+        Source s (file): id, v`,
+  [`job: SELECT a, sum(a) OVER w, lag(t, 2, '-') OVER w, count(*) FILTER (WHERE a > 1) OVER (w ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING) FROM k WINDOW w AS (PARTITION BY b ORDER BY a)`]: `Materialize v (a, sum, lag, count) · key (a)
+  Exchange hash (a)
+    Calc
+        project: a, sum, lag, count
+      Over by (b) order by a · key (a)
+          calls: sum(a), lag(t, arg, arg), count(*) filter (filter) rows between 1 preceding and 2 following
+        Exchange hash (b)
+          Calc
+              project: b, a, t, 2 AS arg, '-' AS arg, a > 1 AS filter
+            Table k: a, b, t`,
+  [`job: SELECT b, sum(count(*)) OVER (ORDER BY b) FROM k GROUP BY b`]: `Materialize v (b, sum) · key (b)
+  Calc
+      project: b, sum
+    Over order by b · key (b)
+        calls: sum(count)
+      Exchange single
+        Aggregate by (b) · key (b)
+            calls: count(*)
+          Exchange hash (b)
+            Table k: b`,
 };

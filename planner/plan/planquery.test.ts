@@ -38,6 +38,10 @@ const JOBS: readonly string[] = [
   'SELECT DISTINCT id FROM s', 'SELECT id FROM s UNION SELECT a FROM k', 'SELECT b FROM k EXCEPT SELECT x FROM h', 'SELECT b, n + 1 AS n FROM mv ORDER BY n', 'SELECT now() AS at, id FROM s',
   'SELECT * FROM k CROSS JOIN h', 'SELECT k.a, h.x FROM k FULL JOIN h ON k.a = h.x', 'SELECT id, u FROM s, unnest(ARRAY[1,2]) u WHERE id > 5 AND u = 2',
   'SELECT b, c FROM (SELECT b, count(*) AS c FROM k GROUP BY b) q WHERE b > 3 AND c > 1', 'WITH q AS (SELECT b, count(*) AS c FROM k GROUP BY b) SELECT x.b, y.c FROM q x JOIN q y ON x.b = y.c',
+  'SELECT a, t FROM (SELECT *, row_number() OVER (PARTITION BY b ORDER BY a DESC) AS rn FROM k) q WHERE rn <= 3 AND b > 1 AND a < 9', 'SELECT a, rn FROM (SELECT *, row_number() OVER (PARTITION BY b ORDER BY a DESC) AS rn FROM k) q WHERE rn < 4',
+  'SELECT id, v FROM (SELECT *, row_number() OVER (PARTITION BY id % 5 ORDER BY ts DESC) AS rn FROM s) q WHERE 1 = rn', 'SELECT id FROM (SELECT *, rank() OVER (PARTITION BY id ORDER BY v) AS r FROM s) q WHERE r BETWEEN 2 AND 3',
+  'SELECT id FROM (SELECT *, dense_rank() OVER (ORDER BY v) AS r FROM s) q WHERE r > 2', 'SELECT DISTINCT ON (b) b, t FROM k ORDER BY b, a DESC', 'SELECT id FROM s ORDER BY v DESC LIMIT 10', 'SELECT id FROM s ORDER BY v LIMIT 10 OFFSET 5',
+  "SELECT a, sum(a) OVER w, lag(t, 2, '-') OVER w, count(*) FILTER (WHERE a > 1) OVER (w ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING) FROM k WINDOW w AS (PARTITION BY b ORDER BY a)", 'SELECT b, sum(count(*)) OVER (ORDER BY b) FROM k GROUP BY b',
 ];
 const BATCHES: readonly string[] = [
   'SELECT a, $1::int + 1, b = $2 FROM k WHERE t = $3 ORDER BY b DESC LIMIT 5 OFFSET $4', 'SELECT a FROM k ORDER BY t LIMIT 5',

@@ -9,6 +9,7 @@ import type { Expr } from '../../types/expr.js';
 import { column, columnsOf, conjuncts, isVolatile, some, substitute } from '../bind/exprs.js';
 import { functionById } from '../bind/functions.js';
 import type { BindContext } from '../bind/context.js';
+import { pushOver, pushTopN } from './over.js';
 import { outputIds, type JoinKind, type JoinRel, type Rel } from '../bind/rel.js';
 
 export function pushdown(ctx: BindContext, rel: Rel, preds: readonly Expr[] = []): Rel {
@@ -38,6 +39,11 @@ export function pushdown(ctx: BindContext, rel: Rel, preds: readonly Expr[] = []
       const keys = new Map(rel.keys.map((k) => [k.id, k.expr]));
       const [down, stay] = split(preds, (p) => keys.size > 0 && columnsOf(p).size > 0 && [...columnsOf(p)].every((id) => keys.has(id)));
       return wrap({ ...rel, input: pushdown(ctx, rel.input, down.map((p) => substitute(p, (id) => keys.get(id)))) }, stay);
+    }
+    case 'over': case 'topn': {
+      const below = (input: Rel, down: readonly Expr[]): Rel => pushdown(ctx, input, down);
+      const pushed = rel.rel === 'over' ? pushOver(rel, preds, below) : pushTopN(rel, preds, below);
+      return wrap(pushed.rel, pushed.stay);
     }
     case 'union':
       return {

@@ -1,5 +1,5 @@
 /** Which operator runs which plan node. Sources, tables, views and given rows are entries of a task: they have no operator. */
-import type { PlanNode } from '../../types/plan.js';
+import type { PlanNode, TopNNode } from '../../types/plan.js';
 import type { Column } from '../../types/sqltype.js';
 import { unreachable } from '../../types/error.js';
 import type { SubplanRunner } from '../codegen/subplan.js';
@@ -8,10 +8,13 @@ import { AggregateOperator } from './aggregate.js';
 import { CalcOperator } from './calc.js';
 import { JoinOperator } from './join.js';
 import { LimitOperator } from './limit.js';
+import { OverOperator } from './over.js';
 import { MaterializeOperator } from './materialize.js';
 import { OutputOperator } from './output.js';
 import { PassThroughOperator } from './passthrough.js';
 import { SortOperator } from './sort.js';
+import { FEW_ROWS_MAX, TopFewOperator } from './topfew.js';
+import { TopNOperator } from './topn.js';
 import { UnnestOperator } from './unnest.js';
 import { WindowOperator } from './window.js';
 
@@ -24,6 +27,8 @@ export function createOperator(node: PlanNode, context: OperatorContext, inputs:
     case 'unnest': return new UnnestOperator(node, context, inputs[0], subplans);
     case 'exchange': case 'union': return new PassThroughOperator(node, context);
     case 'aggregate': return new AggregateOperator(node, context, inputs[0]);
+    case 'topn': return topN(node, context, inputs[0]);
+    case 'over': return new OverOperator(node, context, inputs[0]);
     case 'join': return new JoinOperator(node, context, inputs[0], inputs[1], subplans);
     case 'materialize': return new MaterializeOperator(node, context, inputs[0]);
     case 'sort': return new SortOperator(node, context, inputs[0]);
@@ -31,4 +36,9 @@ export function createOperator(node: PlanNode, context: OperatorContext, inputs:
     case 'output': return new OutputOperator(node, context, inputs[0]);
     default: return unreachable(node);
   }
+}
+
+function topN(node: TopNNode, context: OperatorContext, input: readonly Column[]): Operator {
+  const few = (node.inputAppendOnly || context.batchMode) && node.fn === 'row_number' && node.to !== null && node.to <= FEW_ROWS_MAX;
+  return few ? new TopFewOperator(node, context, input, node.to ?? 1) : new TopNOperator(node, context, input);
 }

@@ -15,6 +15,7 @@ import { matchFunctions } from './match.js';
 import { setFunctions } from './set.js';
 import { stringFunctions } from './string.js';
 import { systemFunctions } from './system.js';
+import { windowFunctions } from './window.js';
 
 export { castFor } from './cast.js';
 
@@ -39,6 +40,7 @@ function indexBy<T extends { readonly id: string; readonly name: string }>(all: 
 const functions = indexBy(FUNCTIONS);
 const sets = indexBy(setFunctions);
 const aggregateIndex = indexBy(aggregates);
+const windowIndex = indexBy(windowFunctions);
 
 export function functionById(id: string): FunctionDef | null {
   return functions.byId.get(id) ?? null;
@@ -63,6 +65,11 @@ export function aggregateById(id: string): AggregateDef | null {
 
 export function aggregatesByName(name: string): readonly AggregateDef[] {
   return aggregateIndex.byName.get(name) ?? [];
+}
+
+/** Overloads of a function that exists with OVER only. */
+export function windowFunctionsByName(name: string): readonly AggregateDef[] {
+  return windowIndex.byName.get(name) ?? [];
 }
 
 /** Every scalar function: pg_proc, and HINTs for misspelt names. */
