@@ -17,6 +17,7 @@
 import type { PlanNode } from '../types/plan.js';
 import type { Batch } from './batch.js';
 import type { StateTable, GroupTable } from './state/table.js';
+import type { RowLog } from './state/rowlog.js';
 import type { Json } from '../types/connect.js';
 
 export interface Barrier {
@@ -40,6 +41,8 @@ export interface OperatorContext {
   /** k-th state table of this node (id = node.id * 16 + k). Call only in the constructor. */
   stateTable(k: number): StateTable;
   groupTable(k: number, order: 'bag' | 'ordered'): GroupTable;
+  /** As a state table: rows that are only added, by key. */
+  rowLog(k: number): RowLog;
   /** Counts shown in system tables: 'late_rows', 'null_event_time', 'sync_reads'. */
   count(name: string, by: number): void;
   /** Session facts for functions: now() (µs), time zone, current user, catalog lookups in batch queries. */

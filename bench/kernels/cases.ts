@@ -44,7 +44,7 @@ const batch = bids(false);
 const holes = bids(true);
 const context: OperatorContext = {
   jobId: 1, subtask: 0, parallelism: 1, batchMode: false, emit: b => { sum += b.length; },
-  stateTable: () => { throw new Error('stateless'); }, groupTable: () => { throw new Error('stateless'); }, count: () => undefined, session: { ...CONSTANT_CONTEXT },
+  stateTable: () => { throw new Error('stateless'); }, groupTable: () => { throw new Error('stateless'); }, rowLog: () => { throw new Error('stateless'); }, count: () => undefined, session: { ...CONSTANT_CONTEXT },
 };
 let sum = 0;
 

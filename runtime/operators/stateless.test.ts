@@ -10,6 +10,7 @@ import { draw, parseDrawn } from '../drawn.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { CalcOperator } from './calc.js';
 import { UnnestOperator } from './unnest.js';
+import { CumulateOperator } from './cumulate.js';
 import { WindowOperator } from './window.js';
 
 class Spy {
@@ -22,6 +23,7 @@ class Spy {
       emit: b => { this.out.push(b); },
       stateTable: () => { throw new Error('stateless'); },
       groupTable: () => { throw new Error('stateless'); },
+      rowLog: () => { throw new Error('stateless'); },
       count: (name, by) => { this.counts[name] = (this.counts[name] ?? 0) + by; },
       session: { ...CONSTANT_CONTEXT },
     };
@@ -80,6 +82,18 @@ test('hop puts each row into size / slide windows', () => {
 
 test('hop with gaps leaves rows between windows out', () => {
   assert.equal(new Spy().run(c => new WindowOperator(window({ sizeUs: 2 * SECOND }), c), W_IN, W_OUT, `+ 1 ${at('11')} .\n+ 2 ${at('12')} .`), `+ 1 ${at('11')} . ${at('10')} ${at('12')}`);
+});
+
+test('cumulate puts each row into the windows of its day that end after it', () => {
+  const spy = new Spy();
+  const drawing = `+ 1 ${at('21')} .\n- 2 ${at('26')} .\n+ 3 ${at('29')} ${at('28')}\n+ 4 ${at('25')} ${at('28')}\n+ 5 . .`;
+  assert.equal(spy.run(c => new CumulateOperator(window({ slideUs: 2 * SECOND, cumulate: true, lateColumn: 2 }), c), W_IN, W_OUT, drawing), [
+    ...['22', '24', '26', '28', '30'].map(end => `+ 1 ${at('21')} . ${at('20')} ${at(end)}`),
+    `- 2 ${at('26')} . ${at('20')} ${at('28')}`, `- 2 ${at('26')} . ${at('20')} ${at('30')}`,
+    `+ 3 ${at('29')} ${at('28')} ${at('20')} ${at('30')}`,
+    `+ 4 ${at('25')} ${at('28')} ${at('20')} ${at('30')}`,
+  ].join('\n'));
+  assert.deepEqual(spy.counts, { late_rows: 2, null_event_time: 1 });
 });
 
 test('windows ended by the split watermark are dropped per window and counted; NULL times too', () => {

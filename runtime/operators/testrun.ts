@@ -12,6 +12,7 @@ import { Driver } from '../driver.js';
 import type { Barrier, OperatorContext } from '../operator.js';
 import { PackedGroupTable, NODES_TABLE } from '../state/grouptable.js';
 import { PageAllocator } from '../state/pages.js';
+import { RowLog, type RowLogStore } from '../state/rowlog.js';
 import { type ColdStore, type ColdValue, HashStateTable, type StateTableOptions } from '../state/statetable.js';
 import { consolidate } from '../zset.js';
 import { createOperator } from './registry.js';
@@ -49,6 +50,25 @@ class MapColdStore implements ColdStore {
   }
 }
 
+/** Chunks of one row log that left memory. */
+class MapLogStore implements RowLogStore {
+  readonly pieces = new Map<string, { readonly chunk: number; readonly bytes: Uint8Array }>();
+  write(_tableId: number, pieces: readonly { readonly chunk: number; readonly hash: number; readonly bytes: Uint8Array }[]): Promise<void> {
+    for (const { chunk, hash, bytes } of pieces) this.pieces.set(`${chunk} ${hash}`, { chunk, bytes });
+    return Promise.resolve();
+  }
+  async getMany(tableId: number, wanted: readonly { readonly chunk: number; readonly hash: number }[]): Promise<(Uint8Array | undefined)[]> {
+    await Promise.resolve();
+    return wanted.map(({ chunk, hash }) => this.getSync(tableId, chunk, hash));
+  }
+  getSync(_tableId: number, chunk: number, hash: number): Uint8Array | undefined { return this.pieces.get(`${chunk} ${hash}`)?.bytes; }
+  readChunk(_tableId: number, chunk: number): Promise<Uint8Array[]> { return Promise.resolve([...this.pieces.values()].filter((p) => p.chunk === chunk).map((p) => p.bytes)); }
+  drop(_tableId: number, from: number, to: number): Promise<void> {
+    for (const [key, { chunk }] of this.pieces) if (chunk >= from && chunk < to) this.pieces.delete(key);
+    return Promise.resolve();
+  }
+}
+
 export class TestRun {
   readonly driver: Driver;
   /** Batches that each node emitted since last taken. */
@@ -57,6 +77,7 @@ export class TestRun {
   readonly #nodes: readonly PlanNode[];
   readonly #tables = new Map<number, HashStateTable>();
   readonly #groups = new Map<number, PackedGroupTable>();
+  readonly #logs = new Map<number, RowLog>();
   readonly #pages = new PageAllocator();
   readonly #cold: MapColdStore | null;
   #epoch = 0;
@@ -75,6 +96,7 @@ export class TestRun {
         emit: (batch) => { out.push(batch); emit(batch); },
         stateTable: (k) => this.#table(node.id * 16 + k),
         groupTable: (k, order) => this.#group(node.id * 16 + k, order),
+        rowLog: (k) => this.#log(node.id * 16 + k),
         count: () => undefined,
         session: { ...CONSTANT_CONTEXT },
       };
@@ -102,13 +124,29 @@ export class TestRun {
     return g;
   }
 
+  #log(id: number): RowLog {
+    let log = this.#logs.get(id);
+    if (log === undefined) {
+      log = new RowLog({ tableId: id, pages: this.#pages, store: this.#cold === null ? null : new MapLogStore(), onSyncRead: () => { this.syncReads++; } });
+      this.#logs.set(id, log);
+    }
+    return log;
+  }
+
   async push(entry: number, batch: Batch): Promise<void> { await this.driver.push(entry, batch); }
   async watermark(entry: number, us: number): Promise<void> { await this.driver.watermark(entry, us); }
 
   async barrier(): Promise<void> {
     const barrier: Barrier = { epoch: ++this.#epoch, checkpoint: null, logPosition: 0, timeUs: 0 };
     await this.driver.barrier(barrier);
-    if (this.#cold !== null) this.#evictAll(this.#cold);
+    if (this.#cold === null) return;
+    this.#evictAll(this.#cold);
+    for (const log of this.#logs.values()) {
+      // Small chunks: the one written to stays in memory.
+      log.seal();
+      await log.spill(Infinity);
+      log.evict(Infinity);
+    }
   }
 
   async end(): Promise<void> {

@@ -38,7 +38,7 @@ export class PageAllocator {
   readonly pages: Page[] = [];
   /** Bytes of all pages. */
   totalBytes = 0;
-  /** Bytes of records handed out. */
+  /** Bytes of records handed out, and of other memory of the task (row logs). */
   usedBytes = 0;
 
   /** Results of the last `alloc`: fields instead of an object, for the hot path. */

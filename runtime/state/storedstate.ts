@@ -33,7 +33,7 @@ export interface StoredStateOptions {
 
 export interface Applied { state: string; checkpoint: number; sizes: Readonly<Record<string, number>> }
 
-export function stateFileHeader(o: StoredStateOptions, kind: 'base' | 'delta', checkpoint: number, since: number): { kind: 'base' | 'delta'; task: string; checkpoint: number; since: number; maxParallelism: number; hashVersion: number } {
+export function stateFileHeader(o: StoredStateOptions, kind: FileRef['kind'], checkpoint: number, since: number): { kind: FileRef['kind']; task: string; checkpoint: number; since: number; maxParallelism: number; hashVersion: number } {
   return { kind, task: o.task, checkpoint, since, maxParallelism: o.maxParallelism, hashVersion: HASH_VERSION };
 }
 

@@ -16,6 +16,7 @@ import { hashBytes } from '../../types/encoding/hash.js';
 import type { KeyBatch } from '../keys.js';
 import { testKeys, testRandom } from './testkeys.js';
 import { TaskState, type TaskStateOptions } from './taskstate.js';
+import type { RowLog } from './rowlog.js';
 import type { GroupTable, StateTable } from './table.js';
 
 const root = await mkdtemp(join(tmpdir(), 'millrace-state-'));
@@ -26,6 +27,7 @@ const encoder = new TextEncoder();
 const NODE = 3;
 const TABLE = NODE * 16;
 const GROUPS = NODE * 16 + 1;
+const LOG = NODE * 16 + 2;
 const KEY_GROUPS = 128;
 
 function keysOf(keys: readonly string[]): KeyBatch {
@@ -76,6 +78,20 @@ async function groupContent(t: GroupTable, group: string): Promise<string[]> {
   return out;
 }
 
+function addRow(log: RowLog, key: string, row: string, count: number): void {
+  const data = encoder.encode(row);
+  log.add(keysOf([key]), 0, { data, start: Int32Array.of(0), end: Int32Array.of(data.length) }, count);
+}
+
+/** Rows end with '.', as what follows is padding. */
+async function logContent(log: RowLog, key: string): Promise<string[]> {
+  const keys = keysOf([key]);
+  await log.prefetch(keys);
+  const out: string[] = [];
+  for (let more = log.first(keys, 0); more; more = log.next()) out.push(`${decoder.decode(log.data.subarray(log.rowAt, log.data.indexOf(46, log.rowAt) + 1))}×${log.count}`);
+  return out.reverse();
+}
+
 /** One task's job: kv, files and the completed checkpoint, with a model that follows. */
 class Harness {
   readonly faults = new Faults();
@@ -87,9 +103,11 @@ class Harness {
   limitCalls = 0;
   kv: Kv | null = null;
   completed: { checkpointId: number; files: readonly FileRef[] } | null = null;
-  history: { checkpointId: number; files: readonly FileRef[]; table: Map<string, string>; groups: Map<string, Map<string, number>> }[] = [];
+  history: { checkpointId: number; files: readonly FileRef[]; table: Map<string, string>; groups: Map<string, Map<string, number>>; logs: Map<string, string[]> }[] = [];
   table = new Map<string, string>();
   groups = new Map<string, Map<string, number>>();
+  /** Rows by key, oldest first. */
+  logs = new Map<string, string[]>();
   state: TaskState;
   next = 1;
   nowMs = 0;
@@ -128,6 +146,7 @@ class Harness {
     const last = this.history.find((c) => c.checkpointId === this.completed?.checkpointId);
     this.table = new Map(last?.table);
     this.groups = new Map([...(last?.groups ?? [])].map(([k, v]) => [k, new Map(v)]));
+    this.logs = new Map([...(last?.logs ?? [])].map(([k, v]) => [k, [...v]]));
     await this.open(null);
   }
 
@@ -135,7 +154,7 @@ class Harness {
     const id = this.next++;
     const since = this.completed?.checkpointId ?? 0;
     const frozen = this.state.freeze(id, since);
-    const snapshot = { table: new Map(this.table), groups: new Map([...this.groups].map(([k, v]) => [k, new Map(v)])) };
+    const snapshot = { table: new Map(this.table), groups: new Map([...this.groups].map(([k, v]) => [k, new Map(v)])), logs: new Map([...this.logs].map(([k, v]) => [k, [...v]])) };
     const files = await this.state.write(frozen);
     if (outcome === 'abort') this.state.aborted(id);
     if (outcome === 'complete') {
@@ -153,6 +172,14 @@ class Harness {
     for (const [group, entries] of this.groups) {
       assert.deepEqual(await groupContent(g, group), [...entries].filter(([, n]) => n !== 0).sort((a, b) => (a[0] < b[0] ? -1 : 1)).map(([s, n]) => `${s}×${n}`));
     }
+    const log = this.state.rowLog(LOG);
+    let rows = 0;
+    for (const [key, expected] of this.logs) {
+      assert.deepEqual(await logContent(log, key), expected);
+      rows += expected.length;
+    }
+    assert.equal(log.rows, rows);
+    assert.deepEqual(await logContent(log, 'no such key'), []);
     assert.deepEqual(this.errors, []);
   }
 
@@ -175,6 +202,11 @@ class Harness {
     const bytes = encoder.encode(sub);
     g.add(keys, 0, bytes, 0, bytes.length, bytes, 0, 0, count);
     entries.set(sub, (entries.get(sub) ?? 0) + count);
+    const logKey = `log ${random(random(2) === 0 ? 10 : 1000)}`;
+    const row = `${step} ${'z'.repeat(random(200) === 0 ? 60_000 + random(150_000) : random(300))}.`;
+    const times = random(10) === 0 ? 2 + random(5) : 1;
+    addRow(this.state.rowLog(LOG), logKey, row, times);
+    this.logs.set(logKey, [...(this.logs.get(logKey) ?? []), `${row}×${times}`]);
   }
 }
 
@@ -216,7 +248,9 @@ test('a checkpoint restored from its files alone, and an older one after LevelDB
     await h.state.applyNow();
     await h.state.settled();
   }
-  assert.ok((h.completed?.files.length ?? 99) <= 22, 'the chain is kept short');
+  const files = h.completed?.files ?? [];
+  assert.ok(files.filter((ref) => ref.kind !== 'log').length <= 22, 'the chain is kept short');
+  assert.ok(files.filter((ref) => ref.kind === 'log').length <= 21, 'log files are few');
   for (const back of [1, 2, 5]) {
     const older = h.history[h.history.length - back];
     h.completed = older;
@@ -240,7 +274,7 @@ test('dirty state above the limit asks for a checkpoint once, then spills, and s
     await h.state.maintain();
   }
   assert.equal(h.limitCalls, 1);
-  assert.ok(h.state.memoryUsed < 120_000);
+  assert.ok(h.state.memoryUsed < 300_000);
   await h.check();
   await h.checkpoint('complete');
   await h.state.applyNow();
@@ -358,6 +392,10 @@ test('state restores at another parallelism by key group', async () => {
     const part = await TaskState.restore(options, { checkpointId: h.completed?.checkpointId ?? 0, tasks: [whole] });
     parts.push(part);
     for (const key of h.table.keys()) assert.equal(get(part.stateTable(TABLE), key), keyGroupOf(key) >= first && keyGroupOf(key) <= last ? h.table.get(key) : undefined);
+    for (const key of h.logs.keys()) assert.deepEqual(await logContent(part.rowLog(LOG), key), keyGroupOf(key) >= first && keyGroupOf(key) <= last ? h.logs.get(key) : []);
+    const grows = [...h.logs.keys()].find((k) => keyGroupOf(k) >= first && keyGroupOf(k) <= last) ?? '';
+    addRow(part.rowLog(LOG), grows, 'after.', 1);
+    h.logs.get(grows)?.push('after.×1');
     await put(part.stateTable(TABLE), [...h.table.keys()].find((k) => keyGroupOf(k) >= first && keyGroupOf(k) <= last) ?? '', 'after');
     const frozen = part.freeze(++id, h.completed?.checkpointId ?? 0);
     metas.push({ ...whole, task: options.task, subtask, keyGroupFirst: first, keyGroupLast: last, files: await part.write(frozen) });

@@ -20,10 +20,13 @@ import { clearRange, type Kv, type KvSnapshot } from '../../storage/kv.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import { assert, SqlError } from '../../types/error.js';
 import { LevelColdStore, scratchContent, scratchInterval, scratchValue } from './coldstore.js';
+import { LogFiles, type FrozenLogs } from './logfiles.js';
 import { NODES_TABLE, nodesOptions, PackedGroupTable } from './grouptable.js';
 import { entryKey, forEachOf, SCRATCH, tableRange, tablesPresent, wipe } from './keyspace.js';
 import { EntryMerger } from './merge.js';
 import { PageAllocator } from './pages.js';
+import { CHUNK_BYTES, RowLog } from './rowlog.js';
+import { LevelRowLogStore } from './rowlogstore.js';
 import { HashStateTable, type StateTableOptions } from './statetable.js';
 import { APPLY_OPERATIONS, isOwnEntry, MERGE_BYTES_MAX, StoredState, stateFileHeader, type Applied, type StoredStateOptions } from './storedstate.js';
 import type { GroupTable, StateTable } from './table.js';
@@ -73,8 +76,11 @@ interface Frozen extends FrozenState {
   readonly interval: number;
   readonly full: boolean;
   blocks: EntryBlock[] | null;
+  /** Of state tables alone. */
+  readonly keyed: { readonly entries: number; readonly bytes: number };
   readonly sizes: Readonly<Record<string, number>>;
   readonly scratch: { readonly snapshot: KvSnapshot; readonly tables: readonly number[]; readonly sinceInterval: number } | null;
+  readonly logs: FrozenLogs;
   ref: FileRef | null;
   completedMs: number;
 }
@@ -86,6 +92,9 @@ export class TaskState {
   readonly #pages = new PageAllocator();
   readonly #tables = new Map<number, HashStateTable>();
   readonly #groups = new Map<number, PackedGroupTable>();
+  readonly #logs = new Map<number, RowLog>();
+  readonly #logFiles: LogFiles;
+  readonly #logStore: LevelRowLogStore | null;
   readonly #cold: LevelColdStore | null;
   readonly #now: () => number;
 
@@ -105,12 +114,15 @@ export class TaskState {
   #fullNext = false;
   #limitAsked = false;
   #allDirty = false;
+  #spilling = false;
   #closed = false;
 
   private constructor(options: TaskStateOptions) {
     this.#o = options;
     this.#cold = options.kv === null ? null : new LevelColdStore(options.kv, options.keyGroupFirst, options.keyGroupLast);
     this.#stored = options.kv === null ? null : new StoredState(options, options.kv, this.#applied);
+    this.#logStore = options.kv === null ? null : new LevelRowLogStore(options.kv, options.keyGroupFirst);
+    this.#logFiles = new LogFiles(options, this.#logs, options.onBackgroundError);
     this.#now = options.now ?? Date.now;
   }
 
@@ -125,6 +137,15 @@ export class TaskState {
       this.#groups.set(tableId, group);
     }
     return group;
+  }
+
+  rowLog(tableId: number): RowLog {
+    let log = this.#logs.get(tableId);
+    if (log === undefined) {
+      log = new RowLog({ tableId, pages: this.#pages, store: this.#logStore, ...(this.#o.onSyncRead === undefined ? {} : { onSyncRead: this.#o.onSyncRead }) });
+      this.#logs.set(tableId, log);
+    }
+    return log;
   }
 
   #tableOptions(tableId: number): StateTableOptions {
@@ -163,11 +184,12 @@ export class TaskState {
       sizes[tableId] = table.size;
     }
     writer.finish();
+    const logs = this.#logFiles.freeze(checkpointId, sinceId);
     this.#intervals.set(checkpointId, this.#interval);
     const spilled = [...(this.#cold?.scratchEntries ?? [])].filter(([, count]) => count > 0).map(([id]) => id);
     const frozen: Frozen = {
-      checkpointId, since: sinceId, entries: writer.entries, bytes: writer.bytes, freezeMs: performance.now() - startMs,
-      interval: this.#interval, full, blocks: writer.blocks, sizes, ref: null, completedMs: 0,
+      checkpointId, since: sinceId, entries: writer.entries + logs.rows, bytes: writer.bytes + logs.bytes, freezeMs: performance.now() - startMs,
+      interval: this.#interval, full, blocks: writer.blocks, keyed: { entries: writer.entries, bytes: writer.bytes }, sizes, logs, ref: null, completedMs: 0,
       scratch: spilled.length === 0 || this.#o.kv === null ? null : { snapshot: this.#o.kv.snapshot(), tables: spilled, sinceInterval },
     };
     this.#interval++;
@@ -181,11 +203,16 @@ export class TaskState {
   async write(state: FrozenState): Promise<readonly FileRef[]> {
     const frozen = this.#frozen.get(state.checkpointId);
     if (frozen === undefined) throw new SqlError('57014', `checkpoint ${state.checkpointId} was given up`);
+    const [keyed, logs] = await Promise.all([this.#writeKeyed(frozen), this.#logFiles.write(frozen.checkpointId, frozen.logs)]);
+    return [...keyed, ...logs];
+  }
+
+  async #writeKeyed(frozen: Frozen): Promise<readonly FileRef[]> {
     const before = this.#chains.get(frozen.since);
     assert(before !== undefined, `files of checkpoint ${frozen.since} are not known to task ${this.#o.task}`);
     try {
-      if (frozen.entries > 0 || frozen.scratch !== null || frozen.full) {
-        const counter = { entries: frozen.entries };
+      if (frozen.keyed.entries > 0 || frozen.scratch !== null || frozen.full) {
+        const counter = { entries: frozen.keyed.entries };
         frozen.ref = await this.#o.storage.writeStateFile({
           header: stateFileHeader(this.#o, frozen.full ? 'base' : 'delta', frozen.checkpointId, frozen.since),
           blocks: this.#frozenBlocks(frozen, counter),
@@ -214,6 +241,7 @@ export class TaskState {
     const frozen = this.#frozen.get(checkpointId);
     if (frozen === undefined || checkpointId <= this.#completed) return;
     this.#completed = checkpointId;
+    this.#logFiles.completed(checkpointId);
     frozen.completedMs = this.#now();
     for (const id of this.#frozen.keys()) if (id <= checkpointId) this.#frozen.delete(id);
     for (const id of this.#intervals.keys()) if (id < checkpointId) this.#intervals.delete(id);
@@ -229,7 +257,7 @@ export class TaskState {
     }
     this.#pending.push(frozen);
     let bytes = 0;
-    for (const p of this.#pending) bytes += p.bytes;
+    for (const p of this.#pending) bytes += p.keyed.bytes;
     if (bytes > KEEP_BLOCKS_BYTES && frozen.ref !== null) frozen.blocks = null;
     if (bytes > Math.min(APPLY_BYTES_MAX, this.#o.memoryBytes / 4) || this.#pending.length >= APPLY_CHECKPOINTS_MAX || frozen.scratch !== null
       || this.#now() - this.#pending[0].completedMs >= APPLY_DELAY_MS) this.#queueApply();
@@ -240,6 +268,7 @@ export class TaskState {
     const frozen = this.#frozen.get(checkpointId);
     if (frozen === undefined) return;
     frozen.scratch?.snapshot.close();
+    this.#logFiles.aborted(checkpointId);
     this.#frozen.delete(checkpointId);
     this.#intervals.delete(checkpointId);
     this.#chains.delete(checkpointId);
@@ -268,6 +297,7 @@ export class TaskState {
   async settled(): Promise<void> {
     await this.#queue;
     await this.#compaction;
+    await this.#logFiles.settled();
   }
 
   /** Brings LevelDB to the last completed checkpoint now. */
@@ -405,16 +435,19 @@ export class TaskState {
   }
 
   stats(): TableStats[] {
-    return [...this.#tables.values()].map((t) => ({ tableId: t.tableId, entries: t.size, residentEntries: t.residentEntries, memoryBytes: t.memoryBytes, dirtyBytes: t.dirtyBytes }));
+    const tables = [...this.#tables.values()].map((t) => ({ tableId: t.tableId, entries: t.size, residentEntries: t.residentEntries, memoryBytes: t.memoryBytes, dirtyBytes: t.dirtyBytes }));
+    return [...tables, ...[...this.#logs.values()].map((l) => ({ tableId: l.tableId, entries: l.rows, residentEntries: l.rows, memoryBytes: l.memoryBytes, dirtyBytes: 0 }))];
   }
 
   /** Between batches (no operator is running): keeps memory at its share. A promise must be awaited before the next batch. */
   maintain(): Promise<void> | null {
     const limit = this.#o.memoryBytes;
     if (this.#cold === null || this.memoryUsed <= limit) return null;
-    if (!this.#allDirty) this.#evict(this.memoryUsed - limit * 0.9);
-    const used = this.memoryUsed;
+    this.#evict(this.memoryUsed - limit * 0.9);
+    let used = this.memoryUsed;
     if (used <= limit) return null;
+    if (this.#spillLogs(used - limit * 0.75)) return used > limit * 1.25 ? this.#relieve() : null;
+    used = this.memoryUsed;
     // Nothing clean is left: the clock need not go round again before the next apply.
     this.#allDirty = true;
     if (this.#pending.length > 0) this.#queueApply();
@@ -425,19 +458,38 @@ export class TaskState {
     return used > limit * 1.25 ? this.#relieve() : null;
   }
 
+  /** The largest give first. */
   #evict(bytes: number): void {
-    const tables = [...this.#tables.values()].sort((a, b) => b.slotsInUse - a.slotsInUse);
+    const evictable = [...(this.#allDirty ? [] : this.#tables.values()), ...this.#logs.values()].map((t) => ({ t, size: t.memoryBytes })).sort((a, b) => b.size - a.size);
     let left = bytes;
-    for (const table of tables) {
+    for (const { t } of evictable) {
       if (left <= 0) return;
-      left -= table.evict(left);
+      left -= t.evict(left);
     }
+  }
+
+  /** Writes rows of logs to LevelDB in the background, so that they can be evicted. False when there are none. */
+  #spillLogs(bytes: number): boolean {
+    if (this.#spilling) return true;
+    const largest = [...this.#logs.values()].filter((l) => l.unspilledBytes > CHUNK_BYTES).sort((a, b) => b.unspilledBytes - a.unspilledBytes);
+    if (largest.length === 0) return false;
+    this.#spilling = true;
+    this.#enqueue(async () => {
+      try {
+        let left = bytes;
+        for (const log of largest) if (left > 0) left -= await log.spill(left);
+      } finally { this.#spilling = false; }
+    });
+    return true;
   }
 
   async #relieve(): Promise<void> {
     const kv = this.#o.kv;
     const limit = this.#o.memoryBytes;
     if (kv === null) return;
+    await this.#queue;
+    this.#evict(this.memoryUsed - limit * 0.9);
+    if (this.memoryUsed <= limit * 1.1) return;
     await this.applyNow();
     this.#evict(this.memoryUsed - limit * 0.9);
     if (this.memoryUsed <= limit * 1.1) return;
@@ -494,13 +546,15 @@ export class TaskState {
     const nodes = new Set(options.nodeIds);
     const sources = restored.tasks.filter((t) => t.keyGroupLast >= options.keyGroupFirst && t.keyGroupFirst <= options.keyGroupLast && t.nodeIds.some((id) => nodes.has(id)));
     const own = sources.length === 1 && sources[0].task === options.task && sources[0].keyGroupFirst === options.keyGroupFirst && sources[0].keyGroupLast === options.keyGroupLast ? sources[0] : null;
-    const files = sources.flatMap((t) => t.files);
-    state.#chains.set(restored.checkpointId, own === null ? [] : own.files);
+    const files = sources.flatMap((t) => t.files).filter((ref) => ref.kind !== 'log');
+    const logs = sources.flatMap((t) => t.files).filter((ref) => ref.kind === 'log');
+    state.#chains.set(restored.checkpointId, own === null ? [] : files);
     if (kv === null || stored === null) await state.#loadFiles(files);
     else {
-      if (own === null || !(await stored.catchUp(own.files))) await stored.rebuild(files);
+      if (own === null || !(await stored.catchUp(files))) await stored.rebuild(files);
       await state.#loadTables(kv, own !== null);
     }
+    await state.#logFiles.restore(restored.checkpointId, logs, own !== null, (id) => state.rowLog(id), () => state.maintain() ?? Promise.resolve());
     // Files of other tasks (rescaled): from now on this task has a base of its own.
     if (own === null && files.length > 0) await state.#ownBase(restored.checkpointId);
     return state;

@@ -86,6 +86,7 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
       emit: driver.emitter(node.id),
       stateTable: k => stateOf(state).stateTable(node.id * 16 + k),
       groupTable: (k, order) => stateOf(state).groupTable(node.id * 16 + k, order),
+      rowLog: k => stateOf(state).rowLog(node.id * 16 + k),
       count: (name, by) => { counts.set(name, (counts.get(name) ?? 0) + by); },
     };
     const operator = createOperator(node, context, node.inputs.map(i => edgeColumns.get(i) ?? []));

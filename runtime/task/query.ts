@@ -19,6 +19,7 @@ import { createOperator } from '../operators/registry.js';
 import { constantRows } from '../operators/rows.js';
 import type { Pin, QuerySpec } from '../protocol.js';
 import type { CatalogSnapshot } from '../query.js';
+import { RowLog } from '../state/rowlog.js';
 import { nodesOptions, NODES_TABLE, PackedGroupTable } from '../state/grouptable.js';
 import { PageAllocator } from '../state/pages.js';
 import { HashStateTable, type StateTableOptions } from '../state/statetable.js';
@@ -159,6 +160,7 @@ export class Query {
         const nodes = nodesOptions(options(k));
         return new PackedGroupTable(options(k), order, { roots: new HashStateTable(options(k)), nodes: new HashStateTable({ ...nodes, tableId: first + k + NODES_TABLE }) });
       },
+      rowLog: k => new RowLog({ tableId: first + k, pages: this.#pages, store: null }),
       count: () => undefined,
     };
   }

@@ -1,5 +1,5 @@
 /**
- * Format of state files (base and delta): a run of blocks, each checked by CRC32C.
+ * Format of state files (base, delta and log): a run of blocks, each checked by CRC32C.
  *
  *   file     "MRSTATE1" block…
  *   block    u32 payload length, u32 CRC32C of kind and payload, u8 kind, payload            (little endian)
@@ -30,7 +30,7 @@ export interface StateFileHeader {
   readonly format: number;
   readonly jobId: number;
   readonly task: string;
-  readonly kind: 'base' | 'delta';
+  readonly kind: 'base' | 'delta' | 'log';
   readonly checkpoint: number;
   readonly since: number;
   readonly maxParallelism: number;

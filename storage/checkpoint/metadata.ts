@@ -12,7 +12,8 @@ export const METADATA_FORMAT = 1;
 export interface FileRef {
   /** Relative to the checkpoint's folder, e.g. `../shared/delta-7-3.0-1f2e3d4c`. */
   readonly path: string;
-  readonly kind: 'base' | 'delta';
+  /** 'log': rows added to row logs; 'base' and 'delta': entries of state tables. */
+  readonly kind: 'base' | 'delta' | 'log';
   readonly bytes: number;
   /** CRC32C of the file's block heads, as eight hex digits. */
   readonly checksum: string;
@@ -22,6 +23,8 @@ export interface FileRef {
   readonly state: string;
   /** States that this delta, merged from several, may be applied onto or contains. */
   readonly covers?: readonly string[];
+  /** Of a log file: the position behind its last row, for each row log. */
+  readonly ends?: Readonly<Record<string, number>>;
 }
 
 export interface TaskMetadata {
@@ -32,7 +35,7 @@ export interface TaskMetadata {
   readonly nodeIds: readonly number[];
   /** Checkpoint the last delta reaches back to. */
   readonly since: number;
-  /** Base, then deltas, in the order in which they are applied. Empty = no keyed state. */
+  /** Base, then deltas, in the order in which they are applied; log files in the order of their rows. Empty = no keyed state. */
   readonly files: readonly FileRef[];
   /** Node id → what Operator.snapshot gave (source positions, sink parts). */
   readonly operators: Readonly<Record<string, Json>>;

@@ -31,6 +31,7 @@ export interface StateFileSource {
   /** Name of the state that the file brings; default: a new one. */
   readonly state?: string;
   readonly covers?: readonly string[];
+  readonly ends?: Readonly<Record<string, number>>;
   readonly blocks: Iterable<EntryBlock> | AsyncIterable<EntryBlock>;
   /** Read after the last block. */
   readonly end: () => StateFileEnd;
@@ -95,7 +96,7 @@ export class CheckpointStorage {
         path: `../shared/${name}`, kind: header.kind, bytes: written.bytes, checksum: hex32(written.checksum), entries: end.entries,
         checkpoint: header.checkpoint, state: source.state ?? name,
       };
-      return source.covers === undefined ? ref : { ...ref, covers: source.covers };
+      return { ...ref, ...(source.covers === undefined ? {} : { covers: source.covers }), ...(source.ends === undefined ? {} : { ends: source.ends }) };
     } catch (e) {
       // The first error is the one to report; a leftover goes at the next start.
       await this.#files.unlink(temporary).catch(() => undefined);

@@ -1,0 +1,90 @@
+/**
+ * One side of a join: its keys, and the rows it keeps. An append-only side keeps them in a row log (rows are only added: no counts to merge, no
+ * search), another one in a group table, ordered by a hash of the row and its bytes, with counts.
+ */
+import { hashBytes } from '../../types/encoding/hash.js';
+import { RowCodec } from '../../types/encoding/row.js';
+import type { Column, SqlType } from '../../types/sqltype.js';
+import type { Datum } from '../../types/value.js';
+import type { Batch } from '../batch.js';
+import { keyEncoder, type KeyBatch, type KeyEncoder, type RowBytes, rowEncoder } from '../keys.js';
+import type { OperatorContext } from '../operator.js';
+import type { RowLog } from '../state/rowlog.js';
+import type { GroupTable } from '../state/table.js';
+
+/** An ordered entry's subkey: hash of the row, then the row. Rows of a group have long common beginnings; their hashes differ in the first byte. */
+const ROW_AT = 4;
+
+/** A stored row in `data` from `rowAt` to `rowEnd`. */
+export type RowVisitor = (data: Uint8Array, rowAt: number, rowEnd: number, count: number) => void;
+
+export class JoinSide {
+  readonly types: readonly SqlType[];
+  readonly keys: KeyEncoder;
+  readonly rows: (batch: Batch) => RowBytes;
+  /** Append-only sides. */
+  readonly log: RowLog | null;
+  /** First output column of this side. */
+  readonly first: number;
+  /** This side's rows come with NULLs for the other one when nothing matches. */
+  readonly preserved: boolean;
+  readonly #table: GroupTable | null;
+  readonly #codec: RowCodec;
+  #subkey = new Uint8Array(256);
+
+  constructor(context: OperatorContext, k: 0 | 1, columns: readonly Column[], keys: readonly number[], appendOnly: boolean, first: number, preserved: boolean) {
+    this.types = columns.map(c => c.type);
+    this.keys = keyEncoder(this.types, keys);
+    this.rows = rowEncoder(this.types);
+    this.log = appendOnly ? context.rowLog(k) : null;
+    this.#table = appendOnly ? null : context.groupTable(k, 'ordered');
+    this.#codec = new RowCodec(this.types);
+    this.first = first;
+    this.preserved = preserved;
+  }
+
+  prefetch(keys: KeyBatch): Promise<void> | null { return this.log !== null ? this.log.prefetch(keys) : this.#table === null ? null : this.#table.prefetch(keys); }
+
+  add(keys: KeyBatch, i: number, rows: RowBytes, weight: number): void {
+    if (this.log !== null) {
+      this.log.add(keys, i, rows, weight);
+      return;
+    }
+    const { data } = rows;
+    const from = rows.start[i];
+    const to = rows.end[i];
+    const length = ROW_AT + to - from;
+    if (this.#subkey.length < length) this.#subkey = new Uint8Array(length * 2);
+    const subkey = this.#subkey;
+    const hash = hashBytes(data, from, to);
+    subkey[0] = hash;
+    subkey[1] = hash >>> 8;
+    subkey[2] = hash >>> 16;
+    subkey[3] = hash >>> 24;
+    for (let p = from, at = ROW_AT; p < to; p++) subkey[at++] = data[p];
+    this.#table?.add(keys, i, subkey, 0, length, data, 0, 0, weight);
+  }
+
+  /** True when no row has the key. */
+  isEmpty(keys: KeyBatch, i: number): boolean { return this.log !== null ? !this.log.first(keys, i) : this.#table === null || this.#table.entries(keys, i) === 0; }
+
+  /** Visits the rows with row i's key; the side must not be changed meanwhile. */
+  visit(keys: KeyBatch, i: number, visit: RowVisitor): void {
+    const { log } = this;
+    if (log === null) {
+      this.#table?.visit(keys, i, false, (data, subStart, subEnd, _payStart, _payEnd, count) => {
+        visit(data, subStart + ROW_AT, subEnd, count);
+        return true;
+      });
+      return;
+    }
+    for (let more = log.first(keys, i); more; more = log.next()) visit(log.data, log.rowAt, log.rowEnd, log.count);
+  }
+
+  /** The rows with row i's key as datums. */
+  rowsOf(keys: KeyBatch, i: number): { readonly row: readonly Datum[]; readonly count: number }[] {
+    const found: { row: readonly Datum[]; count: number }[] = [];
+    this.visit(keys, i, (data, rowAt, rowEnd, count) => { found.push({ row: this.#codec.decode(data, rowAt, rowEnd), count }); });
+    return found;
+  }
+}
