@@ -29,7 +29,7 @@ export interface NodeBase {
 }
 
 export type PlanNode =
-  | SourceNode | TableNode | ViewNode | RowsNode | CalcNode | WindowNode | UnnestNode | ExchangeNode
+  | SourceNode | TableNode | ViewNode | RowsNode | CalcNode | WindowNode | SessionNode | SessionAggregateNode | UnnestNode | ExchangeNode
   | AggregateNode | TopNNode | OverNode | JoinNode | UnionNode | MaterializeNode | SinkNode
   | SortNode | LimitNode | OutputNode;
 
@@ -107,7 +107,10 @@ export interface CalcNode extends NodeBase {
   readonly project: readonly Expr[];
 }
 
-/** TUMBLE (slide = size) and HOP: adds window_start, window_end (type of the time column) as the last two columns. */
+/**
+ * TUMBLE (slide = size), HOP and CUMULATE: adds window_start, window_end (type of the time column) as the last two columns.
+ * CUMULATE: windows of slide, 2 slide, … size that all begin at a multiple of size.
+ */
 export interface WindowNode extends NodeBase {
   readonly op: 'window';
   readonly timeColumn: number;
@@ -116,6 +119,35 @@ export interface WindowNode extends NodeBase {
   readonly offsetUs: number;
   /** Column with the row's split watermark: windows ending at or before it are dropped as late. null = none are late. The column is kept in the output. */
   readonly lateColumn: number | null;
+  readonly cumulate?: true;
+}
+
+/** What SESSION windows are made of: rows of a partition less than `gapUs` apart are one session, which ends a gap after its last row. */
+export interface Sessions {
+  readonly timeColumn: number;
+  /** No columns: all rows are one partition. */
+  readonly partition: readonly number[];
+  readonly gapUs: number;
+  /** Column with the row's split watermark: sessions ending at or before it are closed to the row. null = none close. */
+  readonly lateColumn: number | null;
+  /** Output comes once, when the watermark has passed a session's end; else it follows every epoch (−old, +new). */
+  readonly emitOnClose: boolean;
+}
+
+/** SESSION: the input's columns `keep`, then window_start, window_end. Keeps the rows of all sessions that are not closed. */
+export interface SessionNode extends NodeBase, Sessions {
+  readonly op: 'session';
+  readonly keep: readonly number[];
+  /** Without it there is no lateColumn. */
+  readonly inputAppendOnly: boolean;
+}
+
+/** GROUP BY session: keeps the aggregates' states. Append-only input. Output: `keys`, then the aggregates. */
+export interface SessionAggregateNode extends NodeBase, Sessions {
+  readonly op: 'sessionaggregate';
+  /** Positions in `partition`, or the session's edges. All of `partition` and at least one edge are among them. */
+  readonly keys: readonly (number | 'start' | 'end')[];
+  readonly calls: readonly AggregateCall[];
 }
 
 /** Set-returning function in FROM (lateral) or in the select list: input columns, then the function's columns (then ordinality). */

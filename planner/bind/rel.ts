@@ -21,7 +21,7 @@ export interface ColInfo {
 }
 
 export type Rel =
-  | ScanRel | RowsRel | FilterRel | ProjectRel | WindowRel | UnnestRel | AggregateRel | OverRel | TopNRel | JoinRel | UnionRel | SortRel | LimitRel;
+  | ScanRel | RowsRel | FilterRel | ProjectRel | WindowRel | SessionRel | UnnestRel | AggregateRel | OverRel | TopNRel | JoinRel | UnionRel | SortRel | LimitRel;
 
 export type ScannedRelation = StreamRelation | TableRelation | MaterializedViewRelation | SystemRelation;
 
@@ -50,6 +50,19 @@ export interface WindowRel {
   readonly slideUs: number;
   readonly offsetUs: number;
   readonly late: ColId | null;
+  readonly cumulate: boolean;
+}
+export interface SessionRel {
+  readonly rel: 'session';
+  readonly input: Rel;
+  readonly time: ColId;
+  readonly start: ColId;
+  readonly end: ColId;
+  readonly gapUs: number;
+  readonly partition: readonly ColId[];
+  readonly late: ColId | null;
+  /** Of SESSION in the client's text, for errors. */
+  readonly position: number | undefined;
 }
 export interface UnnestRel {
   readonly rel: 'unnest';
@@ -118,7 +131,7 @@ export function outputIds(rel: Rel): ColId[] {
     case 'rows': return [...rel.cols];
     case 'filter': case 'sort': case 'limit': return outputIds(rel.input);
     case 'project': return rel.items.map((i) => i.id);
-    case 'window': return [...outputIds(rel.input), rel.start, rel.end];
+    case 'window': case 'session': return [...outputIds(rel.input), rel.start, rel.end];
     case 'unnest': return [...outputIds(rel.input), ...rel.cols, ...(rel.ordinality === null ? [] : [rel.ordinality])];
     case 'aggregate': return [...rel.keys.map((k) => k.id), ...rel.calls.map((c) => c.id)];
     case 'over': return [...outputIds(rel.input), ...rel.calls.map((c) => c.id)];
@@ -137,6 +150,9 @@ export function threadColumn(rel: Rel, id: ColId, type: SqlType, rowOnly: boolea
     case 'scan': case 'rows': return outputIds(rel).includes(id);
     case 'filter': case 'sort': case 'limit': case 'window': case 'unnest':
       return threadColumn(rel.input, id, type, rowOnly) || (!rowOnly && outputIds(rel).includes(id));
+    case 'session':
+      // Its rows come out long after their own time.
+      return !rowOnly && (threadColumn(rel.input, id, type, rowOnly) || outputIds(rel).includes(id));
     case 'project':
       if (rel.items.some((i) => i.id === id)) return !rowOnly || threadColumn(rel.input, id, type, rowOnly);
       if (!threadColumn(rel.input, id, type, rowOnly)) return false;

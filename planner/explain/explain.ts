@@ -4,7 +4,7 @@
  */
 import { unreachable } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
-import type { AggregateNode, FrameBound, JoinNode, OverCall, OverNode, Plan, PlanNode, SortKey, SourceNode, TopNNode } from '../../types/plan.js';
+import type { AggregateNode, FrameBound, JoinNode, OverCall, OverNode, Plan, PlanNode, SessionAggregateNode, SessionNode, SortKey, SourceNode, TopNNode } from '../../types/plan.js';
 import { draftExprs, isNondeterministic } from '../plan/builder.js';
 import { some } from '../bind/exprs.js';
 import { columnText, exprText, nameOf } from './exprtext.js';
@@ -44,7 +44,7 @@ function subplans(e: Expr, depth: number, lines: string[]): void {
 
 function marks(node: PlanNode): string {
   const out: string[] = [];
-  if (node.op === 'materialize' || node.op === 'sink' || node.op === 'aggregate' || node.op === 'topn' || node.op === 'over' || node.op === 'join') {
+  if (node.op === 'materialize' || node.op === 'sink' || node.op === 'aggregate' || node.op === 'session' || node.op === 'sessionaggregate' || node.op === 'topn' || node.op === 'over' || node.op === 'join') {
     if (node.key !== null) out.push(`key (${names(node, node.key)})`);
     if (node.appendOnly) out.push('append-only');
   }
@@ -65,7 +65,9 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'view': return `View ${columnText(node.relationName)}: ${allNames(node)}`;
     case 'rows': return node.system === null ? `Rows (${node.rows.length})` : `System ${node.system}`;
     case 'calc': return 'Calc';
-    case 'window': return `${node.sizeUs === node.slideUs ? 'Tumble' : 'Hop'} ${nameAt(input, node.timeColumn)} size ${duration(node.sizeUs)}${node.sizeUs === node.slideUs ? '' : ` slide ${duration(node.slideUs)}`}${node.offsetUs === 0 ? '' : ` offset ${duration(node.offsetUs)}`}${node.lateColumn === null ? '' : ' · drops late rows'}`;
+    case 'window': return `${node.cumulate === true ? 'Cumulate' : node.sizeUs === node.slideUs ? 'Tumble' : 'Hop'} ${nameAt(input, node.timeColumn)} size ${duration(node.sizeUs)}${node.cumulate === true ? ` step ${duration(node.slideUs)}` : node.sizeUs === node.slideUs ? '' : ` slide ${duration(node.slideUs)}`}${node.offsetUs === 0 ? '' : ` offset ${duration(node.offsetUs)}`}${node.lateColumn === null ? '' : ' · drops late rows'}`;
+    case 'session': return `Session ${sessionText(node, input)}`;
+    case 'sessionaggregate': return `Session aggregate ${sessionText(node, input)}`;
     case 'unnest': return `Unnest ${nameOf(node.fn)}(${node.args.map((a) => exprText(a, over(input))).join(', ')})${node.ordinality ? ' with ordinality' : ''}${node.outer ? ' outer' : ''}`;
     case 'exchange': return node.kind === 'single' ? 'Exchange single' : `Exchange hash (${names(input, node.keys)})`;
     case 'aggregate': return aggregateTitle(node, input);
@@ -106,6 +108,12 @@ function callText(c: OverCall, input: PlanNode | undefined): string {
   return `${nameOf(c.fn)}(${c.fn === 'count()' ? '*' : names(input, c.args)})${c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`}${frame}`;
 }
 
+function sessionText(node: SessionNode | SessionAggregateNode, input: PlanNode | undefined): string {
+  const by = node.partition.length === 0 ? '' : ` by (${names(input, node.partition)})`;
+  const closing = node.lateColumn === null ? '' : ` · drops late rows · ${node.emitOnClose ? 'emits on window close' : 'frees closed windows'}`;
+  return `${nameAt(input, node.timeColumn)} gap ${duration(node.gapUs)}${by}${closing}`;
+}
+
 function joinTitle(node: JoinNode, inputs: readonly PlanNode[]): string {
   const [left, right] = inputs;
   const on = node.leftKeys.map((k, i) => `${nameAt(left, k)} = ${nameAt(right, node.rightKeys[i] ?? -1)}`);
@@ -120,7 +128,7 @@ function details(node: PlanNode, inputs: readonly PlanNode[]): string[] {
       ...(node.filter === null ? [] : [`filter: ${exprText(node.filter, over(input))}`]),
       `project: ${node.project.map((e, i) => aliasedText(exprText(e, over(input)), nameAt(node, i))).join(', ')}`,
     ];
-    case 'aggregate': return node.calls.length === 0 ? [] : [`calls: ${node.calls.map((c) => {
+    case 'aggregate': case 'sessionaggregate': return node.calls.length === 0 ? [] : [`calls: ${node.calls.map((c) => {
       const order = c.orderBy.length === 0 ? '' : ` order by ${c.orderBy.map((o) => nameAt(input, o.column) + (o.descending ? ' desc' : '')).join(', ')}`;
       return `${nameOf(c.fn)}(${c.distinct ? 'distinct ' : ''}${c.fn === 'count()' ? '*' : names(input, c.args)}${order})${c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`}`;
     }).join(', ')}`];

@@ -5,6 +5,7 @@
  *   … EMIT CHANGES | EMIT ON WINDOW CLOSE                       at the end of a query          → `emit`
  *   relation AS OF CHECKPOINT n                                 in FROM                        → `asOf`
  *   TABLE(TUMBLE(TABLE t, DESCRIPTOR(c), INTERVAL '10' SECOND)) the standard's window function → TUMBLE(t, c, INTERVAL '10' SECOND)
+ *   SESSION(TABLE t PARTITION BY k, DESCRIPTOR(c), gap)         likewise                       → SESSION(t, ROW(k), c, gap)
  *
  * And words that Postgres' grammar would silently take for aliases (`a ASOF JOIN b` parses as `a AS asof JOIN b`, `FROM hot EMIT` as an
  * alias) are refused: features by name (0A000), the rest as syntax errors with a hint (42601).
@@ -48,6 +49,8 @@ class Lifting {
   readonly #source: SourceText;
   readonly #tokens: readonly Token[];
   readonly #blanked: Token[] = [];
+  /** Shorter texts in place of tokens. */
+  readonly #replaced = new Map<Token, string>();
   readonly #asOf: AsOfCheckpoint[] = [];
   #emit: Emit | null = null;
 
@@ -66,7 +69,7 @@ class Lifting {
       if (t.text === 'emit' && this.#emitAt(i, depth)) i = this.#tokens.length;
       else if (t.text === 'as' && this.#word(i + 1) === 'of') i = this.#asOfAt(i);
       else if (t.text === 'table' && this.#symbol(i + 1) === '(' && WINDOW_FUNCTIONS.has(this.#word(i + 2) ?? '') && this.#symbol(i + 3) === '(') this.#standardWindow(i);
-      else if (WINDOW_FUNCTIONS.has(t.text) && this.#symbol(i + 1) === '(') this.#windowArguments(i + 1);
+      else if (WINDOW_FUNCTIONS.has(t.text) && this.#symbol(i + 1) === '(') this.#windowArguments(i + 1, t.text === 'session');
       else if (NOT_ALIASES.has(t.text)) this.#refuse(i);
     }
   }
@@ -74,7 +77,7 @@ class Lifting {
   result(): Lifted {
     if (this.#blanked.length === 0) return { source: this.#source, emit: null, asOf: [] };
     let text = this.#source.text;
-    for (const t of this.#blanked) text = text.slice(0, t.start) + ' '.repeat(t.end - t.start) + text.slice(t.end);
+    for (const t of this.#blanked) text = text.slice(0, t.start) + (this.#replaced.get(t) ?? '').padEnd(t.end - t.start) + text.slice(t.end);
     return { source: new SourceText(text, this.#source.base), emit: this.#emit, asOf: this.#asOf };
   }
 
@@ -93,6 +96,12 @@ class Lifting {
   #blank(i: number): void {
     const t = this.#tokens[i];
     if (t !== undefined) this.#blanked.push(t);
+  }
+  #replace(i: number, text: string): void {
+    const t = this.#tokens[i];
+    if (t === undefined) return;
+    this.#blanked.push(t);
+    this.#replaced.set(t, text);
   }
   #syntaxError(i: number, hint?: string): SqlError {
     const t = this.#tokens[i];
@@ -141,9 +150,10 @@ class Lifting {
   }
 
   /** Arguments of a window function in the standard's form: TABLE t, DESCRIPTOR(c), DATA => …, TIMECOL => …. */
-  #windowArguments(open: number): void {
+  #windowArguments(open: number, session: boolean): void {
     const close = this.#closing(open);
     let depth = 0;
+    let partition = false;
     for (let i = open; i < close; i++) {
       const symbol = this.#symbol(i);
       if (symbol === '(') depth++;
@@ -153,12 +163,20 @@ class Lifting {
       const named = this.#symbol(i + 1) === '=>';
       if ((word === 'data' || word === 'timecol') && named) { this.#blank(i); this.#blank(i + 1); }
       else if (word === 'table' && (this.#symbol(i - 1) === '(' || this.#symbol(i - 1) === ',' || this.#symbol(i - 1) === '=>')) this.#blank(i);
-      else if (word === 'partition' && this.#word(i + 1) === 'by') throw unsupported('PARTITION BY in a window function', this.#position(i), 'SESSION(t, col, gap, partition_by => key)');
+      else if (word === 'partition' && this.#word(i + 1) === 'by') {
+        if (!session) throw unsupported('PARTITION BY in a window function other than SESSION', this.#position(i), 'Windows of a fixed size are the same for all rows: put the columns into GROUP BY.');
+        this.#replace(i, ', ROW(');
+        this.#blank(i + 1);
+        partition = true;
+      }
       else if (word === 'descriptor' && this.#symbol(i + 1) === '(') {
         if (this.#symbol(i + 3) !== ')') throw unsupported('DESCRIPTOR of several columns', this.#position(i));
-        this.#blank(i);
+        this.#replace(i, partition ? ',' : '');
         this.#blank(i + 1);
         this.#blank(i + 3);
+        // The columns of PARTITION BY end at the comma before DESCRIPTOR.
+        if (partition) this.#replace(this.#symbol(i - 1) === '=>' ? i - 3 : i - 1, ')');
+        partition = false;
       }
     }
   }

@@ -9,8 +9,11 @@ import { sameExpr, some } from '../bind/exprs.js';
 import type { AggregateRel, ColId, Item, Rel } from '../bind/rel.js';
 import { positionOf, type Edge } from './builder.js';
 import { hashed, narrow, single, type Lowering } from './lower.js';
+import { lowerSessionAggregate } from './session.js';
 
 export function lowerAggregate(l: Lowering, rel: AggregateRel): Edge {
+  const bySession = lowerSessionAggregate(l, rel);
+  if (bySession !== null) return bySession;
   const items: Item[] = rel.keys.map((k) => ({ id: k.id, expr: k.expr }));
   const idOf = (expr: Expr, name: string): ColId => {
     const known = items.find((i) => sameExpr(i.expr, expr));
@@ -80,6 +83,9 @@ function closesAt(l: Lowering, rel: Rel, id: ColId): number | null {
     case 'window':
       if (id !== rel.start && id !== rel.end) return closesAt(l, rel.input, id);
       return rel.late === null ? null : id === rel.start ? rel.sizeUs : 0;
+    case 'session':
+      // A row comes out when its session closes, before the watermark goes on.
+      return id === rel.end && rel.late !== null && l.emitOnClose ? 0 : null;
     case 'filter': case 'sort': case 'unnest': return closesAt(l, rel.input, id);
     case 'project': return throughItem(l, rel.input, rel.items.find((i) => i.id === id));
     case 'aggregate': return l.emitOnClose ? throughItem(l, rel.input, rel.keys.find((i) => i.id === id)) : null;
@@ -98,6 +104,6 @@ function throughItem(l: Lowering, input: Rel, item: Item | undefined): number | 
 
 function notClosing(appendOnly: boolean): SqlError {
   return new SqlError('0A000', 'EMIT ON WINDOW CLOSE is not supported for this query', appendOnly
-    ? { detail: 'A GROUP BY has no window_start or window_end of a window over event time.', hint: 'Group by window_start or window_end of TUMBLE or HOP over a stream with WATERMARK FOR its time column.' }
+    ? { detail: 'A GROUP BY has no window_start or window_end of a window over event time.', hint: 'Group by window_start or window_end of TUMBLE, HOP, CUMULATE or SESSION over a stream with WATERMARK FOR its time column.' }
     : { detail: 'The input of a GROUP BY takes rows back, so its windows never end.' });
 }

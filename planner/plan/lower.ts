@@ -20,6 +20,7 @@ import { lowerJoin } from './join.js';
 import { count } from './limits.js';
 import { lowerOver, lowerTopN } from './over.js';
 import { lowerScan, type Demand } from './scan.js';
+import { lowerSession } from './session.js';
 
 export interface Lowering {
   readonly ctx: BindContext;
@@ -36,6 +37,7 @@ export function lower(l: Lowering, rel: Rel, needed: ReadonlySet<ColId>): Edge {
     case 'rows': return l.builder.add({ op: 'rows', rows: rel.rows, system: null }, [], { layout: rel.cols, key: null, appendOnly: true, dist: l.job ? null : 'single' });
     case 'filter': case 'project': return calc(l, rel, [], [...needed].map((id) => ({ id, expr: column(id, l.ctx.info(id).type) })), 'loose');
     case 'window': return lowerWindow(l, rel, needed);
+    case 'session': return lowerSession(l, rel, needed);
     case 'unnest': return lowerUnnest(l, rel, needed);
     case 'aggregate': return lowerAggregate(l, rel);
     case 'over': return lowerOver(l, rel, needed);
@@ -146,9 +148,9 @@ function lowerWindow(l: Lowering, rel: WindowRel, needed: ReadonlySet<ColId>): E
   const below = narrow(l, rel.input, itemsOf(l, inner));
   return l.builder.add({
     op: 'window', timeColumn: positionOf(below.layout, rel.time), sizeUs: rel.sizeUs, slideUs: rel.slideUs, offsetUs: rel.offsetUs,
-    lateColumn: late === null ? null : positionOf(below.layout, late),
+    lateColumn: late === null ? null : positionOf(below.layout, late), ...(rel.cumulate ? { cumulate: true } : {}),
   }, [below], {
-    layout: [...below.layout, rel.start, rel.end], key: below.key === null ? null : [...below.key, rel.start], appendOnly: below.appendOnly, dist: below.dist,
+    layout: [...below.layout, rel.start, rel.end], key: below.key === null ? null : [...below.key, rel.cumulate ? rel.end : rel.start], appendOnly: below.appendOnly, dist: below.dist,
   });
 }
 

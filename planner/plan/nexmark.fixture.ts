@@ -35,6 +35,8 @@ export const NEXMARK_QUERIES: Readonly<Record<string, string>> = {
   q8: `SELECT p.id, p.name, p.window_start
     FROM (SELECT id, name, window_start FROM TUMBLE(person, date_time, INTERVAL '10 seconds') GROUP BY id, name, window_start) p
     JOIN (SELECT seller, window_start FROM TUMBLE(auction, date_time, INTERVAL '10 seconds') GROUP BY seller, window_start) a ON p.id = a.seller AND p.window_start = a.window_start`,
+  q11: `SELECT bidder, count(*) AS bid_count, window_start, window_end
+    FROM SESSION(bid, date_time, INTERVAL '10 seconds', partition_by => bidder) GROUP BY bidder, window_start, window_end`,
   q14: `SELECT auction, bidder, 0.908 * price AS price,
       CASE WHEN extract(hour FROM date_time) BETWEEN 8 AND 18 THEN 'dayTime' WHEN extract(hour FROM date_time) <= 6 OR extract(hour FROM date_time) >= 20 THEN 'nightTime' ELSE 'otherTime' END AS bid_time_type,
       date_time, extra, length(extra) - length(replace(extra, 'c', '')) AS c_counts

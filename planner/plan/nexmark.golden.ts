@@ -122,6 +122,17 @@ export const GOLDEN: Readonly<Record<string, string>> = {
                   filter: event_type = 1
                   project: seller, coalesce(bid_time, auction_time, person_time) AS date_time, split_watermark
                 (node 1, see above)`,
+  q11: `Materialize v (bidder, bid_count, window_start, window_end) · key (bidder, window_start, window_end)
+  Calc
+      project: bidder, count AS bid_count, window_start, window_end
+    Session aggregate date_time gap 10s by (bidder) · drops late rows · frees closed windows · key (bidder, window_start, window_end)
+        calls: count(*)
+      Exchange hash (bidder)
+        Calc
+            filter: event_type = 2
+            project: bidder, coalesce(bid_time, auction_time, person_time) AS date_time, split_watermark
+          Source event (file): event_type, person_time, auction_time, bidder, bid_time, split_watermark
+              watermark: coalesce(bid_time, auction_time, person_time) - '00:00:04'::interval`,
   q14: `Materialize v (auction, bidder, price, bid_time_type, date_time, extra, c_counts) · append-only
   Calc
       filter: event_type = 2 AND (0.908 * price::numeric) > 1000000 AND (0.908 * price::numeric) < 50000000

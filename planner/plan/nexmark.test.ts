@@ -1,7 +1,6 @@
 /** Golden plans of the Nexmark queries over one stream of mixed events. UPDATE_GOLDEN=1 prints the plans in the form of the file of goldens. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { SqlError } from '../../types/error.js';
 import { explain } from '../explain/explain.js';
 import { loadParser, parseQuery } from '../parse/parser.js';
 import { TestCatalog } from '../testcatalog.js';
@@ -27,11 +26,4 @@ for (const [name, sql] of Object.entries(NEXMARK_QUERIES)) {
 
 test('every query reads the stream once', () => {
   for (const sql of Object.values(NEXMARK_QUERIES)) assert.equal(plan(sql).nodes.filter((n) => n.op === 'source').length, 1);
-});
-
-test('SESSION is refused by name', () => {
-  const refused: readonly [string, RegExp][] = [
-    ["SELECT bidder, count(*) FROM SESSION(bid, date_time, INTERVAL '10 seconds', partition_by => bidder) GROUP BY bidder", /^window function SESSION is not supported$/],
-  ];
-  for (const [sql, message] of refused) assert.throws(() => plan(sql), (e) => e instanceof SqlError && e.code === '0A000' && message.test(e.message) && e.position !== undefined);
 });

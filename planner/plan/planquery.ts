@@ -91,9 +91,9 @@ function planBatch(ctx: BindContext, bound: BoundQuery): PlannedQuery {
 }
 
 function planJob(ctx: BindContext, bound: BoundQuery, mode: Extract<PlanMode, { kind: 'job' }>, emitOnClose: boolean): PlannedQuery {
-  if (bound.rel.rel === 'sort') ctx.notices.add('ORDER BY of a continuous query is ignored: a view is ordered when it is read');
-  if (emitOnClose && !hasAggregate(bound.rel)) {
-    throw unsupported('EMIT ON WINDOW CLOSE without GROUP BY', undefined, 'Group by window_start or window_end of TUMBLE or HOP over a stream with WATERMARK FOR its time column.');
+  if (bound.rel.rel === 'sort' && bound.rel.input.rel !== 'topn') ctx.notices.add('ORDER BY of a continuous query is ignored: a view is ordered when it is read');
+  if (emitOnClose && !hasClosing(bound.rel)) {
+    throw unsupported('EMIT ON WINDOW CLOSE without GROUP BY', undefined, 'Group by window_start or window_end of TUMBLE, HOP, CUMULATE or SESSION over a stream with WATERMARK FOR its time column.');
   }
   const rel = pushdown(ctx, bound.rel);
   const ids = bound.columns.map((c) => c.id);
@@ -129,7 +129,8 @@ function materialize(l: Lowering, top: Edge, key: readonly ColId[] | null, mode:
   });
 }
 
-const hasAggregate = (rel: Rel): boolean => rel.rel === 'aggregate' || inputsOf(rel).some(hasAggregate);
+/** Whether anything waits for a window's end: a GROUP BY, a SESSION, whose rows wait for it by themselves. */
+const hasClosing = (rel: Rel): boolean => rel.rel === 'aggregate' || rel.rel === 'session' || inputsOf(rel).some(hasClosing);
 
 function finish(ctx: BindContext, bound: BoundQuery, plan: Plan, root: Edge): PlannedQuery {
   const relations = [...ctx.reads.values()];

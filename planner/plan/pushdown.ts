@@ -30,6 +30,11 @@ export function pushdown(ctx: BindContext, rel: Rel, preds: readonly Expr[] = []
       const [stay, down] = split(preds, (p) => uses(p, [rel.start, rel.end]));
       return wrap({ ...rel, input: pushdown(ctx, rel.input, down) }, stay);
     }
+    case 'session': {
+      // A condition on the partition leaves whole sessions; any other would take rows out of them.
+      const [down, stay] = split(preds, (p) => columnsOf(p).size > 0 && [...columnsOf(p)].every((id) => rel.partition.includes(id)));
+      return wrap({ ...rel, input: pushdown(ctx, rel.input, down) }, stay);
+    }
     case 'unnest': {
       const own = rel.ordinality === null ? rel.cols : [...rel.cols, rel.ordinality];
       const [stay, down] = split(preds, (p) => uses(p, own));

@@ -11,7 +11,7 @@ import { type GroupAccumulator, ListAccumulator, listFinish, OrderedExtreme } fr
 import { IntegerSum, IntervalSum, NumericSum, NumericVariance, type VarianceForm } from './sums.js';
 
 export interface AccumulatorContext {
-  readonly node: AggregateNode;
+  readonly node: Pick<AggregateNode, 'inputAppendOnly'>;
   /** Types of the input columns. */
   readonly types: readonly SqlType[];
   readonly session: EvalContext;
@@ -76,7 +76,7 @@ function sum(column: number, type: SqlType, average: boolean, result: SqlType): 
 const MERGEABLE = new Set(['count', 'sum', 'avg', 'bool_and', 'every', 'bool_or', 'bit_and', 'bit_or', 'bit_xor', ...Object.keys(VARIANCES), 'corr']);
 
 /** Whether the aggregate over append-only input is a fixed state, which `FixedAccumulator.merge` can add up. */
-export function isMergeable(call: Pick<AggregateCall, 'fn' | 'distinct' | 'orderBy'>, argTypes: readonly SqlType[]): boolean {
+export function isMergeable(call: Pick<AggregateCall, 'fn' | 'distinct'>, argTypes: readonly SqlType[]): boolean {
   const name = call.fn.slice(0, call.fn.indexOf('('));
   if (name === 'min' || name === 'max') return ['number', 'big', 'float'].includes(layoutOf(argTypes[0]));
   if (call.distinct && !/^(bool_|every|bit_and|bit_or)/.test(name)) return false;

@@ -6,12 +6,15 @@ import type { SubplanRunner } from '../codegen/subplan.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { AggregateOperator } from './aggregate.js';
 import { CalcOperator } from './calc.js';
+import { CumulateOperator } from './cumulate.js';
 import { JoinOperator } from './join.js';
 import { LimitOperator } from './limit.js';
 import { OverOperator } from './over.js';
 import { MaterializeOperator } from './materialize.js';
 import { OutputOperator } from './output.js';
 import { PassThroughOperator } from './passthrough.js';
+import { SessionOperator } from './session.js';
+import { SessionAggregateOperator } from './sessionaggregate.js';
 import { SortOperator } from './sort.js';
 import { FEW_ROWS_MAX, TopFewOperator } from './topfew.js';
 import { TopNOperator } from './topn.js';
@@ -23,7 +26,9 @@ export function createOperator(node: PlanNode, context: OperatorContext, inputs:
   switch (node.op) {
     case 'source': case 'table': case 'view': case 'rows': case 'sink': return null;
     case 'calc': return new CalcOperator(node, context, inputs[0], subplans);
-    case 'window': return new WindowOperator(node, context);
+    case 'window': return node.cumulate === true ? new CumulateOperator(node, context) : new WindowOperator(node, context);
+    case 'session': return new SessionOperator(node, context, inputs[0]);
+    case 'sessionaggregate': return new SessionAggregateOperator(node, context, inputs[0]);
     case 'unnest': return new UnnestOperator(node, context, inputs[0], subplans);
     case 'exchange': case 'union': return new PassThroughOperator(node, context);
     case 'aggregate': return new AggregateOperator(node, context, inputs[0]);

@@ -10,7 +10,7 @@ import type { Operator, OperatorContext } from '../operator.js';
 import { gather, slice } from '../vectors.js';
 
 /** Rows that one emitted batch may have: hops of many slides multiply rows. */
-const OUTPUT_ROWS_MAX = 32768;
+export const OUTPUT_ROWS_MAX = 32768;
 
 export class WindowOperator implements Operator {
   readonly node: WindowNode;
@@ -71,7 +71,8 @@ export class WindowOperator implements Operator {
   }
 }
 
-function doubles(batch: Batch, column: number): F64Vector {
+/** A column of event times. */
+export function doubles(batch: Batch, column: number): F64Vector {
   const v = batch.columns[column];
   if (v.form === 'f64') return v;
   throw new SqlError('22008', 'an event time is beyond the range of time windows', { detail: 'Windows take timestamps from the year 1685 to 2255.' });
