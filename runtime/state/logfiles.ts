@@ -5,7 +5,7 @@
  * Files whose rows are all trimmed leave the front of the chain. When there are many, the newest are written as one (each byte a logarithmic
  * number of times); large ones stay as they are: there is no base that grows with the state.
  */
-import { BlockCursor, EntryWriter, type EntryBlock } from '../../storage/checkpoint/format.js';
+import { BlockCursor, EntryWriter, singleEntry, type EntryBlock, type SplitBlock } from '../../storage/checkpoint/format.js';
 import type { FileRef } from '../../storage/checkpoint/metadata.js';
 import { assert } from '../../types/error.js';
 import type { LogRange, RowLog } from './rowlog.js';
@@ -209,21 +209,12 @@ function positionOf(cursor: BlockCursor): number {
   return new DataView(cursor.block.buffer, cursor.block.byteOffset + cursor.keyStart, 8).getFloat64(0, true);
 }
 
-async function* rangeBlocks(logs: FrozenLogs['ranges']): AsyncGenerator<EntryBlock> {
-  const key = new Uint8Array(8);
-  const view = new DataView(key.buffer);
-  let ready: EntryBlock[] = [];
-  const writer = new EntryWriter((block) => { ready.push(block); });
+async function* rangeBlocks(logs: FrozenLogs['ranges']): AsyncGenerator<SplitBlock> {
   for (const { log, ranges } of logs) {
-    writer.table(log.tableId);
     for (const range of ranges) {
-      const bytes = await log.read(range);
-      view.setFloat64(0, range.position, true);
-      writer.put(0, key, 0, 8, bytes, 0, bytes.length);
-      yield* ready;
-      ready = [];
+      const key = new Uint8Array(8);
+      new DataView(key.buffer).setFloat64(0, range.position, true);
+      yield singleEntry(log.tableId, 0, key, await log.read(range));
     }
   }
-  writer.finish();
-  yield* ready;
 }

@@ -45,6 +45,8 @@ export interface StateFileEnd {
 
 /** One entry block's payload. */
 export type EntryBlock = Uint8Array;
+/** The same in two parts. */
+export type SplitBlock = readonly [Uint8Array, Uint8Array];
 
 /** Collects entries of one table after another into blocks. */
 export class EntryWriter {
@@ -163,13 +165,32 @@ export class BlockCursor {
 }
 
 /** Head of a block: length, CRC, kind. */
-export function blockHead(kind: number, payload: Uint8Array): Uint8Array {
+export function blockHead(kind: number, parts: readonly Uint8Array[]): Uint8Array {
   const head = new Uint8Array(HEAD_BYTES);
   const view = new DataView(head.buffer);
   head[8] = kind;
-  view.setUint32(0, payload.length, true);
-  view.setUint32(4, crc32c(payload, 0, payload.length, crc32c(head, 8, 9)), true);
+  let length = 0;
+  let crc = crc32c(head, 8, 9);
+  for (const part of parts) {
+    length += part.length;
+    crc = crc32c(part, 0, part.length, crc);
+  }
+  view.setUint32(0, length, true);
+  view.setUint32(4, crc, true);
   return head;
+}
+
+/** A block of one entry: its value is not copied. */
+export function singleEntry(tableId: number, keyGroup: number, key: Uint8Array, value: Uint8Array): SplitBlock {
+  const head = new Uint8Array(BLOCK_HEAD + ENTRY_HEAD + key.length);
+  const view = new DataView(head.buffer);
+  view.setUint32(0, tableId, true);
+  view.setUint32(4, 1, true);
+  view.setUint16(BLOCK_HEAD, keyGroup, true);
+  view.setUint32(BLOCK_HEAD + 2, key.length, true);
+  view.setInt32(BLOCK_HEAD + 6, value.length, true);
+  head.set(key, BLOCK_HEAD + ENTRY_HEAD);
+  return [head, value];
 }
 
 export function jsonBlock(value: unknown): Uint8Array { return new TextEncoder().encode(JSON.stringify(value)); }

@@ -12,11 +12,13 @@ import { randomBytes } from 'node:crypto';
 import { SqlError } from '../../types/error.js';
 import { crc32c } from '../../types/crc32c.js';
 import { replaceFile, type FileSystem, type OpenFile } from '../filesystem.js';
-import { blockHead, BLOCK_BYTES_MAX, HEAD_BYTES, jsonBlock, KIND_END, KIND_ENTRIES, KIND_HEADER, MAGIC, STATE_FORMAT, type EntryBlock, type StateFileEnd, type StateFileHeader } from './format.js';
+import { blockHead, BLOCK_BYTES_MAX, HEAD_BYTES, jsonBlock, KIND_END, KIND_ENTRIES, KIND_HEADER, MAGIC, STATE_FORMAT, type EntryBlock, type SplitBlock, type StateFileEnd, type StateFileHeader } from './format.js';
 import { damaged, decodeMetadata, encodeMetadata, hex32, type CheckpointMetadata, type FileRef } from './metadata.js';
 
 /** Bytes gathered before a write goes to the file. */
 const WRITE_BYTES = 1024 * 1024;
+/** Most files are small. */
+const FIRST_WRITE_BYTES = 4096;
 
 export interface StoredCheckpoint {
   readonly id: number;
@@ -32,7 +34,7 @@ export interface StateFileSource {
   readonly state?: string;
   readonly covers?: readonly string[];
   readonly ends?: Readonly<Record<string, number>>;
-  readonly blocks: Iterable<EntryBlock> | AsyncIterable<EntryBlock>;
+  readonly blocks: Iterable<EntryBlock | SplitBlock> | AsyncIterable<EntryBlock | SplitBlock>;
   /** Read after the last block. */
   readonly end: () => StateFileEnd;
 }
@@ -259,34 +261,48 @@ function checkHeader(path: string, payload: Uint8Array): void {
   if (header.format !== STATE_FORMAT) throw new SqlError('0A000', `state file format ${header.format} is not supported`, { detail: `File "${path}".` });
 }
 
-/** Gathers blocks into large writes and computes the file's checksum. */
+/** Gathers blocks into large writes, in one buffer, and computes the file's checksum. */
 class BlockWriter {
   readonly #file: OpenFile;
-  #parts: Uint8Array[] = [MAGIC];
-  #pending = MAGIC.length;
+  #buffer = new Uint8Array(FIRST_WRITE_BYTES);
+  #used = 0;
   #bytes = 0;
   #checksum = 0;
-  constructor(file: OpenFile) { this.#file = file; }
 
-  async block(kind: number, payload: Uint8Array): Promise<void> {
-    const head = blockHead(kind, payload);
+  constructor(file: OpenFile) {
+    this.#file = file;
+    this.#buffer.set(MAGIC);
+    this.#used = MAGIC.length;
+  }
+
+  async block(kind: number, payload: EntryBlock | SplitBlock): Promise<void> {
+    const parts = payload instanceof Uint8Array ? [payload] : payload;
+    const head = blockHead(kind, parts);
     this.#checksum = crc32c(head, 0, HEAD_BYTES, this.#checksum);
-    this.#parts.push(head, payload);
-    this.#pending += head.length + payload.length;
-    if (this.#pending >= WRITE_BYTES) await this.#flush();
+    await this.#add(head);
+    for (const part of parts) await this.#add(part);
+  }
+
+  async #add(part: Uint8Array): Promise<void> {
+    if (this.#used + part.length > this.#buffer.length && this.#buffer.length < WRITE_BYTES) {
+      const grown = new Uint8Array(Math.min(WRITE_BYTES, Math.max(this.#used + part.length, this.#buffer.length * 4)));
+      grown.set(this.#buffer.subarray(0, this.#used));
+      this.#buffer = grown;
+    }
+    for (let at = 0; at < part.length;) {
+      const n = Math.min(part.length - at, this.#buffer.length - this.#used);
+      this.#buffer.set(part.subarray(at, at + n), this.#used);
+      this.#used += n;
+      at += n;
+      if (this.#used === this.#buffer.length) await this.#flush();
+    }
   }
 
   async #flush(): Promise<void> {
-    const bytes = new Uint8Array(this.#pending);
-    let at = 0;
-    for (const part of this.#parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    this.#parts = [];
-    this.#pending = 0;
-    this.#bytes += bytes.length;
-    await this.#file.append(bytes);
+    if (this.#used === 0) return;
+    this.#bytes += this.#used;
+    await this.#file.append(this.#buffer.subarray(0, this.#used));
+    this.#used = 0;
   }
 
   async finish(): Promise<{ bytes: number; checksum: number }> {
