@@ -14,6 +14,7 @@ import { EPOCH_EVENTS } from '../../connectors/nexmark/model.js';
 /** What a producer sends with batch.size = 65536. */
 const BATCH_BYTES = 64 << 10;
 const REQUESTS_MAX = 16;
+const FIRST_TRIES = 100;
 const READ_BYTES = 4 << 20;
 
 export interface TopicOptions { readonly partitions?: number; readonly compression?: 'none' | 'gzip'; readonly batchBytes?: number }
@@ -66,6 +67,7 @@ class Filler {
   readonly #writers: readonly RecordBatchWriter[];
   readonly #brokers: (Broker | undefined)[] = [];
   readonly #flying = new Set<Promise<void>>();
+  readonly #begun = new Set<number>();
   #failure: Error | null = null;
 
   constructor(cluster: Cluster, topic: string, partitions: number, compression: number, batchBytes: number) {
@@ -107,12 +109,27 @@ class Filler {
     const broker = this.#brokers[partition];
     if (broker === undefined) throw new Error(`partition ${partition} has no leader`);
     while (this.#flying.size >= REQUESTS_MAX) await Promise.race(this.#flying);
+    const batch = this.#writers[partition].finish(this.#compression, Date.now());
+    if (!this.#begun.has(partition)) {
+      this.#begun.add(partition);
+      return this.#first(broker, partition, Buffer.from(batch));
+    }
     // produce() has copied the batch before it waits for anything.
-    const sent = produce(broker, this.#topic, [{ partition, batch: this.#writers[partition].finish(this.#compression, Date.now()) }]).then(answers => {
+    const sent = produce(broker, this.#topic, [{ partition, batch }]).then(answers => {
       for (const a of answers) if (a.errorCode !== 0) throw produceError(a.errorCode);
     }).catch((e: unknown) => { this.#failure ??= e instanceof Error ? e : new Error(String(e)); }).finally(() => { this.#flying.delete(sent); });
     this.#flying.add(sent);
     if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** A partition that was just created has its leader a moment later. */
+  async #first(broker: Broker, partition: number, batch: Buffer): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const code = (await produce(broker, this.#topic, [{ partition, batch }]))[0]?.errorCode ?? 0;
+      if (code === 0) return;
+      if (tries >= FIRST_TRIES) throw produceError(code);
+      await new Promise(resolve => { setTimeout(resolve, 50); });
+    }
   }
 }
 

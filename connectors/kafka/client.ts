@@ -7,20 +7,18 @@
  * 42704 unknown topic. Passwords are in no message and no log line.
  */
 import { createRequire } from 'node:module';
-import type { Socket } from 'node:net';
 import type { SourceContext } from '../../runtime/connector.js';
 import { SqlError } from '../../types/error.js';
 import { nearest, parseBoolean } from '../../types/settings.js';
 import type { OptionSpec } from '../../runtime/connector.js';
 import { textOption } from '../optionvalues.js';
-import { exchange, frameSocket } from './frames.js';
+import type { Connection } from './fetch.js';
+import { frameSocket } from './frames.js';
 import type { Options } from '../optionvalues.js';
 
 const require = createRequire(import.meta.url);
 
 export interface WireRequest { readonly request: { readonly apiVersion: number; encode(): Promise<{ readonly buffer: Buffer }> }; readonly response: { decode(raw: Buffer): Promise<unknown>; parse(data: unknown): Promise<unknown> }; readonly requestTimeout?: number }
-interface Connection { readonly socket: Socket; readonly clientId: string; isConnected(): boolean; connect(): Promise<unknown>; authenticate(): Promise<void> }
-export interface FetchPartition { readonly partition: number; readonly fetchOffset: string; readonly maxBytes: number }
 export interface Broker {
   readonly connectionPool: { send(request: WireRequest): Promise<unknown>; getConnection(index: number): Promise<Connection> };
   lookupRequest(apiKey: number, versions: unknown): (args: Readonly<Record<string, unknown>>) => WireRequest;
@@ -55,11 +53,6 @@ const kafkajs = require('kafkajs') as KafkaJs;
 const ClusterClass = require('kafkajs/src/cluster') as new (config: Readonly<Record<string, unknown>>) => Cluster;
 const { createLogger } = require('kafkajs/src/loggers') as { createLogger(o: Readonly<Record<string, unknown>>): unknown };
 const InstrumentationEventEmitter = require('kafkajs/src/instrumentation/emitter') as new () => unknown;
-const fetchVersions: unknown = (require('kafkajs/src/protocol/requests') as { requests: { Fetch: unknown } }).requests.Fetch;
-const FETCH_API_KEY = 1;
-/** kafkajs keeps a connection of its own for fetches, which wait at the broker. */
-const FETCH_CONNECTION = 1;
-const FETCH_TIMEOUT_MS = 30_000;
 const READ_COMMITTED = 1;
 const EVERY_OFFSET_RETENTION = -1;
 
@@ -135,24 +128,6 @@ export function newCluster(options: Options, log: SourceContext['log']): Cluster
 export function newProducer(options: Options, log: SourceContext['log']): Producer {
   return new kafkajs.Kafka({ ...clientConfig(options), brokers: servers(options), logLevel: kafkajs.logLevel.INFO, logCreator: logCreator(log) })
     .producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner, allowAutoTopicCreation: false, maxInFlightRequests: 1, idempotent: false, retry: RETRY });
-}
-
-export interface FetchArguments { readonly maxWaitTime: number; readonly minBytes: number; readonly maxBytes: number; readonly topics: readonly { readonly topic: string; readonly partitions: readonly FetchPartition[] }[] }
-
-/** A fetch's response as it came (frames.ts), and its version. */
-export async function fetchRaw(broker: Broker, args: FetchArguments): Promise<{ readonly raw: Buffer; readonly version: number }> {
-  const { request } = broker.lookupRequest(FETCH_API_KEY, fetchVersions)({ ...args, isolationLevel: READ_COMMITTED, rackId: '' });
-  const connection = await broker.connectionPool.getConnection(FETCH_CONNECTION);
-  await connection.authenticate();
-  const body = (await request.encode()).buffer;
-  try {
-    const raw = await exchange(connection.socket, { apiKey: FETCH_API_KEY, apiVersion: request.apiVersion, clientId: connection.clientId, body, timeoutMs: args.maxWaitTime + FETCH_TIMEOUT_MS });
-    return { raw, version: request.apiVersion };
-  } catch (e) {
-    // kafkajs connects anew at the next request of a broker that it knows to be disconnected.
-    await broker.disconnect().catch(() => undefined);
-    throw e;
-  }
 }
 
 interface KafkaJsError { readonly name: string; readonly type: string | undefined; readonly code: unknown; readonly message: string; readonly cause: unknown }

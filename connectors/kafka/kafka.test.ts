@@ -7,6 +7,7 @@ import type { SourceField } from '../../types/plan.js';
 import type { Column } from '../../types/sqltype.js';
 import { validateOptions } from '../options.js';
 import { TestContext, readRows, sourceField } from '../testing.js';
+import { ZSTD_AVAILABLE } from './decompress.js';
 import { kafkaSink } from './sink.js';
 import { kafkaSource } from './source.js';
 import { kafkaUnavailable, startKafka } from './testbroker.js';
@@ -69,6 +70,30 @@ test('all partitions are read once, at any parallelism, compressed or not, and a
     // What came after the first start is beyond the end of a bounded stream, unless an earlier turn had produced it.
     assert.equal([...first.rows, ...rest.rows].filter((r) => r.startsWith('-1')).length, [1, 5000, 12_345].indexOf(stop));
   }
+});
+
+test('batches in every compression that Kafka has are read, some of them mixed in one response', { skip, timeout: 120_000 }, async () => {
+  const values = Array.from({ length: 3000 }, (_, i) => ({ key: String(i), value: JSON.stringify({ a: i, s: i % 3 === 0 ? 'x'.repeat(i % 700) : `value ${i * 7919} é\n` }) }));
+  const expected = values.map((v) => { const o = JSON.parse(v.value) as { a: number; s: string }; return `${o.a} | ${o.s}`; });
+  for (const compression of ['gzip', 'snappy', 'lz4', 'zstd']) {
+    // The broker writes batches anew in the topic's compression.
+    const t = `t${topics++}`;
+    await kafka.createTopic(t, 1, { 'compression.type': compression });
+    for (let i = 0; i < values.length; i += 500) await kafka.produce(t, values.slice(i, i + 500));
+    if (compression === 'zstd' && !ZSTD_AVAILABLE) await assert.rejects(rows(options(t, UNTIL)), { code: '0A000', hint: /Node\.js 22\.15/ });
+    else assert.deepEqual((await rows(options(t, { ...UNTIL, 'kafka.check.crcs': 'true' }))).rows, expected, compression);
+  }
+  const t = await topic();
+  for (let i = 0; i < values.length; i += 100) await kafka.produce(t, values.slice(i, i + 100), i % 300 === 0 ? 1 : 0);
+  assert.deepEqual((await rows(options(t, UNTIL))).rows, expected);
+});
+
+test('keys that are no UTF-8 show replacement characters as text and their bytes as bytea', { skip, timeout: 60_000 }, async () => {
+  const t = await topic();
+  await kafka.produce(t, [{ key: Buffer.from([0x61, 0xff]), value: '{"a":1}' }, { key: null, value: '{"a":2}' }, { key: '', value: '{"a":3}' }]);
+  const key = (kind: 'text' | 'bytea'): SourceField => sourceField('key', { kind }, { metadata: 'key' });
+  assert.deepEqual((await rows(options(t, UNTIL), Infinity, {}, [FIELDS[0], key('text')])).rows, ['1 | a\ufffd', '2 | NULL', '3 | ']);
+  assert.deepEqual((await rows(options(t, UNTIL), Infinity, {}, [FIELDS[0], key('bytea')])).rows, ['1 | \\x61ff', '2 | NULL', '3 | \\x']);
 });
 
 test('metadata columns give what Kafka keeps beside the value', { skip, timeout: 60_000 }, async () => {

@@ -49,8 +49,9 @@ export interface FetchedPartition {
   readonly to: number;
 }
 
-/** The partitions of a fetch response. */
-export function readFetchResponse(raw: Buffer, version: number): { errorCode: number; throttleMs: number; partitions: FetchedPartition[] } {
+export interface FetchResponse { readonly errorCode: number; readonly throttleMs: number; readonly partitions: readonly FetchedPartition[] }
+
+export function readFetchResponse(raw: Buffer, version: number): FetchResponse {
   const throttleMs = raw.readInt32BE(PAYLOAD_AT);
   let p = PAYLOAD_AT + 4;
   let errorCode = 0;
@@ -97,10 +98,10 @@ const GAP_LOOP_MAX = 48;
 /** A batch whose records are wanted: they stand at [at, end) of the response, as they are or compressed. */
 interface BatchSpan { readonly at: number; readonly end: number; readonly attributes: number; readonly base: number; readonly count: number; readonly firstMs: number; readonly maxMs: number }
 
-interface Batches { readonly spans: readonly BatchSpan[]; readonly messages: number; readonly next: number; readonly compressed: boolean }
+export interface Batches { readonly spans: readonly BatchSpan[]; readonly messages: number; readonly next: number; readonly compressed: boolean }
 
-/** Reads batches' headers only, from offset `from` on. */
-function readBatches(b: Buffer, f: FetchedPartition, from: number, crc: boolean): Batches {
+/** Reads batches' headers only, from offset `from` on: what there is to read, and where to go on. */
+export function readBatches(b: Buffer, f: FetchedPartition, from: number, crc: boolean): Batches {
   const aborting = [...f.aborted].sort((x, y) => x.firstOffset - y.firstOffset);
   const aborted = new Set<bigint>();
   const spans: BatchSpan[] = [];
@@ -133,12 +134,9 @@ function readBatches(b: Buffer, f: FetchedPartition, from: number, crc: boolean)
   return { spans, messages, next, compressed };
 }
 
-/**
- * Messages from offset `from` on; null when the response holds nothing whole that reaches `from`. Overwrites the response between the values: once only.
- */
-export function readRecords(raw: Buffer, f: FetchedPartition, from: number, parts: MessageParts): Chunk | null {
-  const { spans, messages, next, compressed } = readBatches(raw, f, from, parts.crc);
-  if (next === from) return null;
+/** Messages of the batches, from offset `from` on. Overwrites the response between the values: once only. */
+export function readRecords(raw: Buffer, f: FetchedPartition, batches: Batches, from: number, parts: MessageParts): Chunk {
+  const { spans, messages, next, compressed } = batches;
   const reader = new RecordReader(messages, from, parts);
   let block = raw;
   if (!compressed) for (const s of spans) reader.batch(raw, s.at, s.end, s);
@@ -151,7 +149,7 @@ export function readRecords(raw: Buffer, f: FetchedPartition, from: number, part
       reader.batch(block, at, at += u.length, spans[i]);
     }
   }
-  return reader.chunk(f.partition, block, compressed ? block.length : f.to - f.from, next);
+  return reader.chunk(f.partition, block, f.to - f.from, next);
 }
 
 /** Position after the varint that was read last. */

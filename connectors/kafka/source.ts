@@ -27,16 +27,17 @@ import { checkMetadata, numbers } from '../metadata.js';
 import { ON_ERROR, TIMESTAMP_FORMAT, numberOption, textOption } from '../optionvalues.js';
 import type { Options } from '../optionvalues.js';
 import { ownsIndex } from '../splits.js';
-import { SERVERS, TOPIC, checkClientOptions, checkTopic, commitOffsets, fetchRaw, groupOffsets, isTransient, newCluster, property, toSqlError } from './client.js';
+import { SERVERS, TOPIC, checkClientOptions, checkTopic, commitOffsets, groupOffsets, isTransient, newCluster, property, toSqlError } from './client.js';
 import type { Cluster, PartitionMetadata } from './client.js';
-import { readFetchResponse, readRecords } from './records.js';
-import type { Chunk, Header, Keys, MessageParts } from './records.js';
+import { FetchConnection } from './fetch.js';
+import type { FetchLimits } from './fetch.js';
+import { readBatches, readFetchResponse, readRecords } from './records.js';
+import type { Batches, Chunk, FetchResponse, FetchedPartition, Header, Keys, MessageParts } from './records.js';
 
 const PARTITION_BUFFER_BYTES = 2 << 20;
 const BUFFER_BYTES = 8 << 20;
-const FETCH_BYTES = 4 << 20;
-const FETCH_PARTITION_BYTES = 1 << 20;
-const FETCH_WAIT_MS = 500;
+/** A megabyte stays in the cache while it is decoded; requests for more were slower. */
+const FETCH: FetchLimits = { waitMs: 500, bytes: 4 << 20, partitionBytes: 1 << 20 };
 const DISCOVERY_MS = 30_000;
 const RETRY_MS = 60_000;
 const PAUSE_MIN_MS = 100;
@@ -66,6 +67,9 @@ interface Split {
   /** It gave rows, now or before the restore. */
   given: boolean;
 }
+
+/** A partition of a response that has something new. */
+interface Came { readonly split: Split; readonly fetched: FetchedPartition; readonly batches: Batches; readonly from: number }
 
 class KafkaReader implements SourceReader {
   readonly #spec: SourceSpec;
@@ -212,18 +216,33 @@ class KafkaReader implements SourceReader {
 
   async #fetchLoop(node: number): Promise<void> {
     let pauseMs = PAUSE_MIN_MS;
+    let connection: FetchConnection | null = null;
+    let coming: Promise<Buffer> | null = null;
     while (!this.#closed && this.#failure === null) {
       try {
-        const wanted = this.#wanted(node);
-        if (wanted.length === 0) break;
-        const free = this.#bufferedBytes >= BUFFER_BYTES ? [] : wanted.filter((s) => s.bufferedBytes < PARTITION_BUFFER_BYTES);
-        if (free.length === 0) {
-          await new Promise<void>((resolve) => this.#drained.push(resolve));
-          continue;
+        if (coming === null) {
+          const wanted = this.#wanted(node);
+          if (wanted.length === 0) break;
+          const free = this.#free(wanted);
+          if (free.length === 0) {
+            await new Promise<void>((resolve) => this.#drained.push(resolve));
+            continue;
+          }
+          if (connection === null || !connection.usable) connection = await FetchConnection.open(this.#cluster, node);
+          coming = connection.fetch(this.#topic, free, FETCH);
         }
-        const stale = await this.#fetch(node, free);
+        const raw: Buffer = await coming;
+        coming = null;
+        if (this.#closed) break;
+        const response = readFetchResponse(raw, connection?.version ?? 0);
+        const { came, stale } = await this.#batches(raw, response);
+        for (const c of came) this.#reserve(c);
+        if (!stale && response.throttleMs === 0 && connection !== null && connection.usable) coming = this.#ahead(node, connection);
+        for (const c of came) this.#take(raw, c);
         if (this.#failingSinceMs !== null) this.#context.log('info', `Kafka answers again for topic ${this.#topic}`, { afterMs: this.#context.now() - this.#failingSinceMs });
         this.#failingSinceMs = null;
+        // The broker's quota: it asks to be left alone for so long.
+        if (response.throttleMs > 0) await this.#pause(response.throttleMs);
         if (!stale) {
           pauseMs = PAUSE_MIN_MS;
           continue;
@@ -231,6 +250,8 @@ class KafkaReader implements SourceReader {
         await this.#pause(pauseMs);
         await this.#cluster.refreshMetadata();
       } catch (e) {
+        coming = null;
+        connection = null;
         if (!(await this.#retry(e, pauseMs))) return;
       }
       pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS);
@@ -238,6 +259,21 @@ class KafkaReader implements SourceReader {
       queueMicrotask(() => this.#fetchAll());
     }
     if (this.#bounded) this.#wake();
+  }
+
+  /** Those that may be asked for now. */
+  #free(splits: readonly Split[]): Split[] {
+    return this.#bufferedBytes >= BUFFER_BYTES ? [] : splits.filter((s) => s.bufferedBytes < PARTITION_BUFFER_BYTES);
+  }
+
+  /** The next request, before this response's records are worked on: the broker answers meanwhile. */
+  #ahead(node: number, connection: FetchConnection): Promise<Buffer> | null {
+    const free = this.#free(this.#wanted(node));
+    if (free.length === 0) return null;
+    const coming = connection.fetch(this.#topic, free, FETCH);
+    // Awaited by the loop's next turn.
+    coming.catch(() => undefined);
+    return coming;
   }
 
   /** False when this failure is final. */
@@ -286,16 +322,10 @@ class KafkaReader implements SourceReader {
     this.#context.wake();
   }
 
-  /** One request; true when a partition's leader is elsewhere. */
-  async #fetch(node: number, splits: readonly Split[]): Promise<boolean> {
-    const broker = await this.#cluster.findBroker({ nodeId: String(node) });
-    const { raw, version } = await fetchRaw(broker, {
-      maxWaitTime: FETCH_WAIT_MS, minBytes: 1, maxBytes: FETCH_BYTES,
-      topics: [{ topic: this.#topic, partitions: splits.map((s) => ({ partition: s.partition, fetchOffset: String(s.fetched), maxBytes: FETCH_PARTITION_BYTES })) }],
-    });
-    if (this.#closed) return false;
-    const response = readFetchResponse(raw, version);
+  /** What the response brings, from its batches' headers; stale: a partition's leader is elsewhere. */
+  async #batches(raw: Buffer, response: FetchResponse): Promise<{ readonly came: readonly Came[]; readonly stale: boolean }> {
     let stale = response.errorCode !== 0;
+    const came: Came[] = [];
     for (const f of response.partitions) {
       const split = this.#splits.get(f.partition);
       if (split === undefined) continue;
@@ -304,12 +334,19 @@ class KafkaReader implements SourceReader {
       else if (f.errorCode !== 0) throw new SqlError(f.errorCode === 29 ? '42501' : '08006', `reading partition ${f.partition} of topic "${this.#topic}" failed with Kafka's error code ${f.errorCode}`);
       else {
         split.highWatermark = f.highWatermark;
-        this.#take(split, readRecords(raw, f, split.fetched, this.#parts));
+        const batches = readBatches(raw, f, split.fetched, this.#parts.crc);
+        if (batches.next > split.fetched) came.push({ split, fetched: f, batches, from: split.fetched });
       }
     }
-    // The broker's quota: it asks to be left alone for so long.
-    if (response.throttleMs > 0) await this.#pause(response.throttleMs);
-    return stale;
+    return { came, stale };
+  }
+
+  /** The split goes on behind it, and its bytes count as buffered. */
+  #reserve({ split, fetched, batches }: Came): void {
+    split.fetched = batches.next;
+    const bytes = fetched.to - fetched.from;
+    split.bufferedBytes += bytes;
+    this.#bufferedBytes += bytes;
   }
 
   async #outOfRange(split: Split): Promise<void> {
@@ -320,12 +357,8 @@ class KafkaReader implements SourceReader {
     });
   }
 
-  #take(split: Split, chunk: Chunk | null): void {
-    if (chunk === null) return;
-    split.fetched = chunk.next;
-    split.bufferedBytes += chunk.bytes;
-    this.#bufferedBytes += chunk.bytes;
-    this.#queue.push(chunk);
+  #take(raw: Buffer, { fetched, batches, from }: Came): void {
+    this.#queue.push(readRecords(raw, fetched, batches, from, this.#parts));
     this.#wake();
   }
 

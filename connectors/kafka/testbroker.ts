@@ -17,7 +17,7 @@ const START_TIMEOUT_MS = 90_000;
 const STOP_TIMEOUT_MS = 20_000;
 const POLL_MS = 50;
 
-export interface KafkaMessage { readonly key?: string | null; readonly value: string | null; readonly partition?: number; readonly headers?: Record<string, string>; readonly timestamp?: string }
+export interface KafkaMessage { readonly key?: Buffer | string | null; readonly value: string | null; readonly partition?: number; readonly headers?: Record<string, string>; readonly timestamp?: string }
 
 interface Admin {
   connect(): Promise<void>;
@@ -47,7 +47,7 @@ export interface TestKafka {
   readonly servers: string;
   readonly pid: number;
   client(): TestClient;
-  createTopic(topic: string, partitions?: number): Promise<void>;
+  createTopic(topic: string, partitions?: number, config?: Readonly<Record<string, string>>): Promise<void>;
   produce(topic: string, messages: readonly KafkaMessage[], compression?: number): Promise<void>;
   /** SIGTERM (or kill: SIGKILL), and waits; the data stay. */
   stop(kill?: boolean): Promise<void>;
@@ -179,10 +179,10 @@ class Broker implements TestKafka {
     return new Kafka({ clientId: 'test', brokers: [this.servers], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50, retries: 20, maxRetryTime: 1000 } });
   }
 
-  async createTopic(topic: string, partitions = 1): Promise<void> {
+  async createTopic(topic: string, partitions = 1, config: Readonly<Record<string, string>> = {}): Promise<void> {
     const admin = this.client().admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions: partitions }] });
+    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries: Object.entries(config).map(([name, value]) => ({ name, value })) }] });
     await admin.disconnect();
   }
 
