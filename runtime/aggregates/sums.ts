@@ -48,6 +48,11 @@ function addBig(page: Float64Array, p: number, limbs: number, value: bigint): vo
   writeLimbs(page, p, limbs, readLimbs(page, p, limbs) + value);
 }
 
+function addLimbs(page: Float64Array, p: number, limbs: number, from: Float64Array, q: number): void {
+  for (let k = 1; k < limbs; k++) if (from[q + k] !== 0) { addBig(page, p, limbs, readLimbs(from, q, limbs)); return; }
+  addNumber(page, p, limbs, from[q]);
+}
+
 /** Adds an integral double, exact when |x| <= 2^52; larger ones go through BigInt and must be exact integers themselves. */
 function addNumber(page: Float64Array, p: number, limbs: number, x: number): void {
   if (x > BASE || x < -BASE) { addBig(page, p, limbs, BigInt(x)); return; }
@@ -123,7 +128,7 @@ export class IntegerSum implements FixedAccumulator {
 
   merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void {
     page[at] += from[fromAt];
-    addBig(page, at + 1, INTEGER_LIMBS, readLimbs(from, fromAt + 1, INTEGER_LIMBS));
+    addLimbs(page, at + 1, INTEGER_LIMBS, from, fromAt + 1);
   }
 }
 
@@ -146,9 +151,15 @@ function addSpecial(page: Float64Array, p: number, v: Numeric, w: number): void 
   page[p + (v.kind === 'nan' ? NANS : v.kind === 'inf' ? INFS : NEG_INFS)] += w;
 }
 
+function isZero(page: Float64Array, p: number, limbs: number): boolean {
+  for (let k = 0; k < limbs; k++) if (page[p + k] !== 0) return false;
+  return true;
+}
+
 /** Makes the sum's scale at least `scale`; gives what an addend of that scale must be multiplied with (as a power of ten). */
 function raiseScale(page: Float64Array, p: number, scale: number, squares: boolean): number {
-  if (page[p + N] === 0 && page[p + LIMBS] === 0) { page[p + SCALE] = scale; return 0; }
+  // Rows of both signs may leave a sum without a count.
+  if (page[p + N] === 0 && isZero(page, p + LIMBS, NUMERIC_LIMBS)) { page[p + SCALE] = scale; return 0; }
   const now = page[p + SCALE];
   if (scale <= now) return now - scale;
   const by = scale - now;
@@ -160,11 +171,12 @@ function raiseScale(page: Float64Array, p: number, scale: number, squares: boole
 
 /** Adds a numeric sum (with its squares) to another: the smaller scale is raised. */
 function mergeNumeric(page: Float64Array, p: number, from: Float64Array, q: number, squares: boolean): void {
-  if (from[q + N] === 0) return;
+  if (isZero(from, q, LIMBS + NUMERIC_LIMBS + (squares ? SQUARE_LIMBS : 0))) return;
   const up = raiseScale(page, p, from[q + SCALE], squares);
   page[p + N] += from[q + N];
   for (const k of [NANS, INFS, NEG_INFS]) page[p + k] += from[q + k];
-  addBig(page, p + LIMBS, NUMERIC_LIMBS, readLimbs(from, q + LIMBS, NUMERIC_LIMBS) * pow10(up));
+  if (up === 0) addLimbs(page, p + LIMBS, NUMERIC_LIMBS, from, q + LIMBS);
+  else addBig(page, p + LIMBS, NUMERIC_LIMBS, readLimbs(from, q + LIMBS, NUMERIC_LIMBS) * pow10(up));
   if (squares) addBig(page, p + LIMBS + NUMERIC_LIMBS, SQUARE_LIMBS, readLimbs(from, q + LIMBS + NUMERIC_LIMBS, SQUARE_LIMBS) * pow10(2 * up));
 }
 
@@ -291,6 +303,6 @@ export class IntervalSum implements FixedAccumulator {
 
   merge(page: Float64Array, at: number, from: Float64Array, fromAt: number): void {
     for (let k = 0; k < 3; k++) page[at + k] += from[fromAt + k];
-    addBig(page, at + 3, INTEGER_LIMBS, readLimbs(from, fromAt + 3, INTEGER_LIMBS));
+    addLimbs(page, at + 3, INTEGER_LIMBS, from, fromAt + 3);
   }
 }

@@ -6,6 +6,7 @@ import type { Column, SqlType } from '../../types/sqltype.js';
 import { BOOL, FLOAT8, INT4, INT8, INTERVAL, NUMERIC, TEXT, TIMESTAMP, arrayOf } from '../../types/sqltype.js';
 import { formatDatum, parseDatum } from '../../types/textio.js';
 import type { Datum } from '../../types/value.js';
+import { canPreaggregate } from '../aggregates/epochgroups.js';
 import { parseDrawn } from '../drawn.js';
 import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums } from '../vectors.js';
@@ -138,6 +139,30 @@ test('groups are equal by value and keep the key first met', async () => {
   assert.equal(run.draw(2), '+ 1.0 2\n+ . 2');
 });
 
+test('more groups and values in one epoch than it holds go into the state early, and the result is the same', async () => {
+  const types = [INT8, TEXT, INT8];
+  for (const evict of [false, true]) {
+    const calls = [call('count()', [], INT8), call('sum(int8)', [0], NUMERIC), call('count(any)', [2], INT8, { distinct: true })];
+    for (const keys of [[0, 1], [1]]) {
+      const run = new TestRun(plan(types, keys, calls, { inputAppendOnly: true }), { evict });
+      const content = new Content([...keys.map((k) => types[k]), ...calls.map((c) => c.type)]);
+      for (let epoch = 0; epoch < 2; epoch++) {
+        for (let from = 0; from < 140_000; from += 35_000) {
+          await run.push(1, batchFromDatums(types, Array.from({ length: 35_000 }, (_, k): Datum[] => [from + k, `t${(from + k) % 3}`, (from + k) * 7])));
+        }
+        await run.barrier();
+        const out = run.take(2);
+        if (keys.length === 1) content.add(out);
+        else assert.equal(out.reduce((n, b) => n + b.length, 0), epoch === 0 ? 140_000 : 280_000);
+      }
+      if (keys.length === 1) {
+        const sums = [0, 1, 2].map((k) => { let s = 0; let n = 0; for (let i = k; i < 140_000; i += 3) { s += i; n++; } return `+ t${k} ${n * 2} ${s * 2} ${n}`; });
+        assert.deepEqual(content.rows(), sums);
+      }
+    }
+  }
+});
+
 // ---- against PostgreSQL ----
 
 const db = await PGlite.create();
@@ -198,14 +223,35 @@ const erase = async (row: readonly Datum[]): Promise<void> => {
   await db.query(`DELETE FROM r WHERE ctid = (SELECT ctid FROM r WHERE ${row.map((d, c) => `${NAMES[c]} IS NOT DISTINCT FROM ${d === null ? 'NULL' : `'${formatDatum(TYPES[c], d)}'`}`).join(' AND ')} LIMIT 1)`);
 };
 
-for (const [seed, appendOnly, evict] of [[1, false, false], [2, false, true], [3, true, false], [4, true, true]] as const) {
-  test(`aggregates follow random changes as PostgreSQL computes them (seed ${seed}, ${appendOnly ? 'append-only' : 'with retractions'}${evict ? ', evicted' : ''})`, async () => {
+/** Those that an epoch's groups can hold: of retractions, and more of append-only input. */
+const MERGEABLE = CALLS.filter(([sql, c]) => !c.distinct && c.orderBy.length === 0 && !/^(min|max)/.test(sql));
+const APPEND_ONLY: readonly (readonly [string, AggregateCall])[] = [
+  ...MERGEABLE,
+  ...CALLS.filter(([sql]) => /^(min\(i|min\(f|max\(ts|max\(t\)|min\(t\)|count\(DISTINCT|sum\(DISTINCT)/.test(sql)),
+  ['max(t) FILTER (WHERE b)', call('max(text)', [4], TEXT, { filter: 5 })],
+  ['count(DISTINCT i)', call('count(any)', [1], INT8, { distinct: true })],
+  ['count(DISTINCT i) FILTER (WHERE b)', call('count(any)', [1], INT8, { distinct: true, filter: 5 })],
+  ['avg(DISTINCT i) FILTER (WHERE b)', call('avg(int8)', [1], NUMERIC, { distinct: true, filter: 5 })],
+  ['count(DISTINCT ts)', call('count(any)', [7], INT8, { distinct: true })],
+  ['count(DISTINCT b)', call('count(any)', [5], INT8, { distinct: true })],
+];
+assert.ok(canPreaggregate({ groupKeys: [0, 4], calls: MERGEABLE.map((c) => c[1]), inputAppendOnly: false }, TYPES));
+assert.ok(canPreaggregate({ groupKeys: [0, 4], calls: APPEND_ONLY.map((c) => c[1]), inputAppendOnly: true }, TYPES));
+assert.ok(!canPreaggregate({ groupKeys: [0], calls: APPEND_ONLY.map((c) => c[1]), inputAppendOnly: false }, TYPES));
+assert.ok(!canPreaggregate({ groupKeys: [2], calls: [], inputAppendOnly: true }, TYPES));
+
+const CASES = [
+  [1, false, false, CALLS, [0]], [2, false, true, CALLS, [0]], [3, true, false, CALLS, [0]], [4, true, true, CALLS, [0]],
+  [5, false, false, MERGEABLE, [0]], [6, false, true, MERGEABLE, [0, 4]], [7, true, false, APPEND_ONLY, [0]], [8, true, true, APPEND_ONLY, [0]], [9, true, true, APPEND_ONLY, [4, 1, 7]], [10, true, false, APPEND_ONLY, []],
+] as const;
+for (const [seed, appendOnly, evict, list, by] of CASES) {
+  test(`aggregates follow random changes as PostgreSQL computes them (seed ${seed}, ${appendOnly ? 'append-only' : 'with retractions'}${evict ? ', evicted' : ''}, by ${by.length} keys${list === CALLS ? '' : ', by epoch'})`, async () => {
     await db.exec('DELETE FROM r');
     const random = testRandom(seed);
     const types = [...TYPES, TEXT];
-    const calls = CALLS.map((c) => c[1]);
-    const run = new TestRun(plan(types, [0], calls, { inputAppendOnly: appendOnly }), { evict });
-    const outTypes = [INT4, ...calls.map((c) => c.type)];
+    const calls = list.map((c) => c[1]);
+    const run = new TestRun(plan(types, by, calls, { inputAppendOnly: appendOnly }), { evict });
+    const outTypes = [...by.map((k) => TYPES[k]), ...calls.map((c) => c.type)];
     const content = new Content(outTypes);
     const rows: Datum[][] = [];
     for (let epoch = 0; epoch < 6; epoch++) {
@@ -230,10 +276,10 @@ for (const [seed, appendOnly, evict] of [[1, false, false], [2, false, true], [3
       }
       await run.barrier();
       content.add(run.take(2));
-      const expected = await db.query<Record<string, string | null>>(`SELECT k::text, ${CALLS.map((c, i) => `(${c[0].replace('ORDER BY t', 'ORDER BY t COLLATE "C"').replace(/^(max|min)\(t\)/, '$1(t COLLATE "C")')})::text AS a${i}`).join(', ')} FROM r GROUP BY k`);
+      const expected = await db.query<Record<string, string | null>>(`SELECT ${[...by.map((k, i) => `${NAMES[k]}::text AS k${i}`), ...list.map((c, i) => `(${c[0].replace('ORDER BY t', 'ORDER BY t COLLATE "C"').replace(/^(max|min)\(t\)/, '$1(t COLLATE "C")')})::text AS a${i}`)].join(', ')} FROM r ${by.length === 0 ? '' : `GROUP BY ${by.map((k) => NAMES[k]).join(', ')}`}`);
       const all = new Content(outTypes);
       all.add([batchFromDatums(outTypes, expected.rows.map((r) => outTypes.map((t, c) => {
-        const text = r[c === 0 ? 'k' : `a${c - 1}`];
+        const text = r[c < by.length ? `k${c}` : `a${c - by.length}`];
         return text === null ? null : parseDatum(t, text);
       })))]);
       assert.deepEqual(content.rows(), all.rows(), `epoch ${epoch}`);

@@ -69,6 +69,8 @@ export class PackedGroupTable implements GroupTable {
     this.nodes = tables?.nodes ?? new HashStateTable(nodesOptions(options));
   }
 
+  nodeHash(groupHash: number, node: number): number { return nodeHash(groupHash, node, this.#maxParallelism); }
+
   // ---- contract ----
 
   prefetch(keys: KeyBatch): Promise<void> | null {

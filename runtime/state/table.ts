@@ -71,6 +71,11 @@ export interface SnapshotReader {
  */
 export interface GroupTable {
   readonly tableId: number;
+  /** Where the groups stand, for structures of their own over the same two tables: by group key; by group key and four bytes of a node's number. */
+  readonly roots: StateTable;
+  readonly nodes: StateTable;
+  /** Hash of a node's key: of the group's key group. */
+  nodeHash(groupHash: number, node: number): number;
   prefetch(keys: KeyBatch): Promise<void> | null;
   /**
    * Adds `count` to entry `subkey` of row i's group. Payload belongs to the entry's first add (later adds with equal subkey keep it).

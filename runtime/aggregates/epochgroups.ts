@@ -1,0 +1,201 @@
+/**
+ * An epoch's groups before the state sees them (pre-aggregation): typed keys → dense group numbers, accumulators side by side in one array of
+ * doubles, laid out as in the state's rows. A batch costs no look-up in the state, and no bytes are made of keys; at the epoch's end (or when
+ * there are more than the limits) every group met is merged into its row of the state once. Nobody sees a result in between, so nothing changes
+ * for readers; a checkpoint finds everything in the state.
+ *
+ * For aggregations whose keys are readable from their encoding and whose accumulators can be merged: fixed ones; DISTINCT of one such
+ * argument, and min/max of texts, over append-only input. Others work on the state row by row.
+ */
+import type { AggregateCall, AggregateNode } from '../../types/plan.js';
+import type { SqlType } from '../../types/sqltype.js';
+import { equalityIsIdentity } from '../../types/encoding/equality.js';
+import { layoutOf } from '../../types/encoding/kinds.js';
+import type { Batch, Vector } from '../batch.js';
+import { type KeyBatch, type KeyEncoder, keyEncoder } from '../keys.js';
+import { DISTINCT_FILTERS_MAX, type EpochDistinct } from './epochdistinct.js';
+import type { EpochExtreme } from './epochextreme.js';
+import type { Cells, FixedAccumulator, Selection } from './fixed.js';
+import { emptyKey, keysReadable } from './groupkeys.js';
+import { ROWS } from './groupstate.js';
+import { isMergeable } from './make.js';
+import { KEY_COLUMNS_MAX, TypedKeys } from './typedkeys.js';
+
+/** Named limits: groups, bytes of accumulators, DISTINCT pairs, before they go into the state early. */
+const GROUPS_MAX = 1 << 16;
+const CELL_BYTES_MAX = 1 << 23;
+const PAIRS_MAX = 1 << 17;
+
+/** Aggregates that see the same rows. */
+export interface FixedInputs { readonly filter: number | null; readonly fixed: readonly FixedAccumulator[] }
+
+/** DISTINCT means something for this call. */
+export const isDistinct = (call: AggregateCall): boolean => call.distinct && !/^(min|max|bool_|every|bit_and|bit_or)/.test(call.fn);
+
+const isTextExtreme = (call: AggregateCall, types: readonly SqlType[]): boolean => /^(min|max)\(/.test(call.fn) && layoutOf(types[call.args[0]]) === 'bytes' && types[call.args[0]].kind !== 'bpchar';
+
+/** Whether the aggregation can be pre-aggregated. */
+export function canPreaggregate(node: Pick<AggregateNode, 'groupKeys' | 'calls' | 'inputAppendOnly'>, types: readonly SqlType[]): boolean {
+  if (node.groupKeys.length > KEY_COLUMNS_MAX || !keysReadable(node.groupKeys.map((k) => types[k]))) return false;
+  const filters = new Map<number, number>();
+  for (const call of node.calls) {
+    if (isDistinct(call)) {
+      const [arg] = call.args;
+      if (!node.inputAppendOnly || call.args.length !== 1 || !equalityIsIdentity(types[arg]) || !isMergeable({ ...call, distinct: false }, [types[arg]])) return false;
+      filters.set(arg, (filters.get(arg) ?? 0) + 1);
+    } else if (isTextExtreme(call, types)) {
+      if (!node.inputAppendOnly) return false;
+    } else if (!isMergeable({ ...call, distinct: false }, call.args.map((a) => types[a])) || (/^(min|max)\(/.test(call.fn) && !node.inputAppendOnly)) return false;
+  }
+  return [...filters.values()].every((n) => n <= DISTINCT_FILTERS_MAX);
+}
+
+export class EpochGroups {
+  readonly #keyColumns: readonly number[];
+  readonly #inputs: readonly FixedInputs[];
+  readonly #distincts: readonly EpochDistinct[];
+  readonly #extremes: readonly EpochExtreme[];
+  readonly #typed: TypedKeys;
+  readonly #encode: KeyEncoder;
+  readonly #stride: number;
+  readonly #groupsMax: number;
+  #page: Float64Array<ArrayBuffer>;
+  #count = 0;
+  /** Of the batch's rows: number of the group, place of its cells, the page. */
+  #groups = new Int32Array(0);
+  #at = new Int32Array(0);
+  #pages: Float64Array[] = [];
+  #all = new Int32Array(0);
+  #filtered: Int32Array[] = [];
+
+  /** `stride`: doubles of a group. */
+  constructor(types: readonly SqlType[], keyColumns: readonly number[], inputs: readonly FixedInputs[], distincts: readonly EpochDistinct[], extremes: readonly EpochExtreme[], stride: number) {
+    this.#keyColumns = keyColumns;
+    this.#inputs = inputs;
+    this.#distincts = distincts;
+    this.#extremes = extremes;
+    const keyTypes = keyColumns.map((k) => types[k]);
+    this.#typed = new TypedKeys(keyTypes);
+    this.#encode = keyEncoder(keyTypes, keyTypes.map((_, c) => c));
+    this.#stride = stride;
+    this.#groupsMax = Math.max(1, Math.min(GROUPS_MAX, Math.floor(CELL_BYTES_MAX / (stride * 8))));
+    this.#page = new Float64Array(stride);
+  }
+
+  get count(): number { return this.#count; }
+  get distincts(): readonly EpochDistinct[] { return this.#distincts; }
+  get extremes(): readonly EpochExtreme[] { return this.#extremes; }
+  /** Time to merge into the state. */
+  get full(): boolean { return this.#count >= this.#groupsMax || this.#distincts.some((d) => d.count >= PAIRS_MAX); }
+
+  add(batch: Batch): void {
+    const n = batch.length;
+    if (n === 0) return;
+    this.#room(n);
+    const groups = this.#groups;
+    if (this.#keyColumns.length === 0) this.#count = 1;
+    else {
+      this.#typed.assign(this.#keyColumns.map((k) => batch.columns[k]), n, groups);
+      this.#count = this.#typed.count;
+    }
+    this.#growPage();
+    const at = this.#at;
+    const stride = this.#stride;
+    const page = this.#page;
+    const weights = batch.weights;
+    for (let i = 0; i < n; i++) {
+      const p = groups[i] * stride;
+      at[i] = p;
+      page[p + ROWS] += weights === null ? 1 : weights[i];
+    }
+    const cells: Cells = { pages: this.#pages, at };
+    const everything: Selection = { rows: this.#all, count: n, weights };
+    for (let k = 0; k < this.#inputs.length; k++) {
+      const { filter, fixed } = this.#inputs[k];
+      if (fixed.length === 0) continue;
+      const selection = filter === null ? everything : filterRows(batch, filter, this.#filtered[k], n);
+      for (const a of fixed) a.update(batch, selection, cells);
+    }
+    for (const e of this.#extremes) {
+      const selection = e.filter === null ? everything : filterRows(batch, e.filter, this.#filtered[this.#inputs.length], n);
+      e.add(batch, selection, groups, this.#count);
+    }
+    for (const d of this.#distincts) d.add(batch, groups);
+  }
+
+  #room(n: number): void {
+    if (this.#groups.length >= n) return;
+    this.#groups = new Int32Array(n);
+    this.#at = new Int32Array(n);
+    this.#all = Int32Array.from({ length: n }, (_, i) => i);
+    this.#pages = Array.from({ length: n }, () => this.#page);
+    this.#filtered = Array.from({ length: this.#inputs.length + 1 }, () => new Int32Array(n));
+  }
+
+  #growPage(): void {
+    const need = this.#count * this.#stride;
+    if (need <= this.#page.length) return;
+    const grown = new Float64Array(Math.max(need, this.#page.length * 2));
+    grown.set(this.#page);
+    this.#page = grown;
+    for (let i = 0; i < this.#pages.length; i++) this.#pages[i] = grown;
+  }
+
+  // ---- into the state ----
+
+  /** Key columns of the groups. */
+  columns(): Vector[] { return this.#keyColumns.map((_, c) => this.#typed.column(c)); }
+
+  /** Keys of the groups, given their columns; valid until the next call. */
+  keys(columns: readonly Vector[]): KeyBatch {
+    return columns.length === 0 ? emptyKey() : this.#encode({ length: this.#count, columns, weights: null });
+  }
+
+  /** The earliest of the groups' times (NULL = never) among key column `c`, from group `from` on. */
+  minTime(c: number, from: number): number {
+    const times = this.#typed.numbers(c);
+    let min = Infinity;
+    for (let g = from; g < this.#count; g++) if (!this.#typed.isNull(g, c) && times[g] < min) min = times[g];
+    return min;
+  }
+
+  /** Adds every group's cells to those of its row in the state: `pages[g]`, `at[g]`. */
+  mergeInto(pages: readonly Float64Array[], at: Int32Array): void {
+    const page = this.#page;
+    const stride = this.#stride;
+    const count = this.#count;
+    for (let g = 0; g < count; g++) pages[g][at[g] + ROWS] += page[g * stride + ROWS];
+    for (const { fixed } of this.#inputs) {
+      for (const a of fixed) {
+        const { first } = a;
+        for (let g = 0; g < count; g++) a.merge(pages[g], at[g] + first, page, g * stride + first);
+      }
+    }
+  }
+
+  clear(): void {
+    this.#page.fill(0, 0, this.#count * this.#stride);
+    this.#count = 0;
+    this.#typed.clear();
+    // A burst's array is not kept for ever.
+    if (this.#page.length > 1 << 18) {
+      this.#page = new Float64Array(this.#stride);
+      for (let i = 0; i < this.#pages.length; i++) this.#pages[i] = this.#page;
+    }
+  }
+}
+
+/** Rows where the filter is true, into `rows`. */
+export function filterRows(batch: Batch, column: number, rows: Int32Array, n: number): Selection {
+  const v = batch.columns[column];
+  let count = 0;
+  if (v.form === 'bool' && v.nulls === null) {
+    const values = v.values;
+    for (let i = 0; i < n; i++) if (values[i] === 1) rows[count++] = i;
+  } else {
+    for (let i = 0; i < n; i++) {
+      if (v.form === 'datum' ? v.values[i] === true : v.form === 'bool' && v.values[i] === 1 && (v.nulls === null || v.nulls[i] === 0)) rows[count++] = i;
+    }
+  }
+  return { rows, count, weights: batch.weights };
+}
