@@ -128,10 +128,11 @@ const ASCENDING: OrderOptions = { descending: false, nullsFirst: false };
 function writeOrderKey(w: ByteWriter, type: SqlType, v: Vector, i: number, options: OrderOptions = ASCENDING): void {
   if (isNullAt(v, i)) { w.u8(options.nullsFirst ? 0 : 2); return; }
   const layout = layoutOf(type);
-  if (v.form === 'f64' && !options.descending) {
+  if (v.form === 'f64') {
     w.u8(1);
     if (layout === 'float') writeOrderFloat(w, v.values[i]);
     else writeOrderInteger(w, v.values[i]);
+    if (options.descending) for (let p = w.pos - 8; p < w.pos; p++) w.bytes[p] = 255 - w.bytes[p];
   } else if (v.form === 'bytes' && layout === 'bytes' && type.kind !== 'bpchar' && !options.descending) {
     w.u8(1);
     writeOrderBytes(w, v.data, v.start[i], v.end[i]);

@@ -61,6 +61,46 @@ const VIEWS: Readonly<Record<string, string>> = {
   in_list: "SELECT id FROM t WHERE s IN ('a', 'b') AND g NOT IN (3, 4)",
 };
 
+/** Window functions and Top-N. Orders are total where the result would depend on ties. */
+const WINDOWS: Readonly<Record<string, string>> = {
+  top_two_ranked: 'SELECT id, g, v, rn FROM (SELECT *, row_number() OVER (PARTITION BY g ORDER BY v DESC, id) AS rn FROM t) w WHERE rn <= 2',
+  top_two: 'SELECT id, g, v, s FROM (SELECT *, row_number() OVER (PARTITION BY g ORDER BY n DESC NULLS LAST, id) AS rn FROM t) w WHERE rn < 3',
+  first_of_group: 'SELECT g, id, at FROM (SELECT *, row_number() OVER (PARTITION BY g ORDER BY at, id DESC) AS rn FROM t) w WHERE rn = 1',
+  second_of_group: 'SELECT id, s FROM (SELECT *, row_number() OVER (PARTITION BY s ORDER BY v, id) AS rn FROM t) w WHERE 2 = rn',
+  ranks_two_to_four: 'SELECT id, rn FROM (SELECT id, row_number() OVER (ORDER BY v DESC, id) AS rn FROM t) w WHERE rn BETWEEN 2 AND 4',
+  top_rank: 'SELECT id, g, r FROM (SELECT *, rank() OVER (PARTITION BY g ORDER BY v / 10) AS r FROM t) w WHERE r <= 3',
+  top_rank_hidden: 'SELECT id FROM (SELECT *, rank() OVER (PARTITION BY g ORDER BY v / 20 DESC) AS r FROM t) w WHERE r = 1',
+  top_dense_rank: 'SELECT id, r FROM (SELECT *, dense_rank() OVER (ORDER BY v / 10 DESC) AS r FROM t) w WHERE r <= 3 AND g IS NOT NULL',
+  top_of_keyless: 'SELECT g, x, b, rn FROM (SELECT *, row_number() OVER (PARTITION BY b ORDER BY x DESC, g) AS rn FROM r) w WHERE rn <= 3',
+  top_forty: 'SELECT id, rn FROM (SELECT id, row_number() OVER (ORDER BY s, id) AS rn FROM t) w WHERE rn <= 40',
+  distinct_on: 'SELECT DISTINCT ON (g) g, id, v FROM t ORDER BY g, v DESC NULLS LAST, id',
+  distinct_on_expression: 'SELECT DISTINCT ON (v % 3) id, v % 3 AS k FROM t WHERE v IS NOT NULL ORDER BY v % 3, id DESC',
+  limited: 'SELECT id, v FROM t ORDER BY v DESC, id LIMIT 5',
+  limited_offset: 'SELECT id FROM t ORDER BY n NULLS FIRST, id LIMIT 4 OFFSET 3',
+  limited_subquery: 'SELECT g, count(*) AS c FROM (SELECT * FROM t ORDER BY v, id LIMIT 7) q GROUP BY g',
+  top_groups: 'SELECT g, c, rn FROM (SELECT g, count(*) AS c, row_number() OVER (ORDER BY count(*) DESC, g) AS rn FROM t GROUP BY g) w WHERE rn <= 3',
+  top_of_join: 'SELECT id, uid FROM (SELECT t.id, u.id AS uid, row_number() OVER (PARTITION BY t.id ORDER BY u.w DESC, u.id) AS rn FROM t JOIN u ON t.g = u.g AND t.v < u.w) w WHERE rn = 1',
+  average_of_top: `SELECT g, avg(w) AS a FROM (SELECT g, w, row_number() OVER (PARTITION BY g ORDER BY v DESC, id) AS rn
+    FROM (SELECT * FROM (SELECT t.id, t.g, t.v, u.w, row_number() OVER (PARTITION BY t.id ORDER BY u.w DESC, u.id) AS rn FROM t JOIN u ON t.g = u.g) q WHERE rn = 1) p) o WHERE rn <= 3 GROUP BY g`,
+  running_sum: 'SELECT id, g, sum(v) OVER (PARTITION BY g ORDER BY at, id) AS s, count(*) OVER (PARTITION BY g ORDER BY at) AS c FROM t',
+  shares: 'SELECT id, v, sum(v) OVER (PARTITION BY g) AS of_group, count(*) OVER () AS rows, v * 100 / nullif(sum(v) OVER (), 0) AS share FROM t',
+  moving: 'SELECT id, avg(v) OVER w AS a, sum(n) OVER w AS sn, min(v) OVER w AS mn, max(s) OVER w AS mx, count(v) OVER w AS c FROM t WINDOW w AS (PARTITION BY g ORDER BY id ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING)',
+  shifted: "SELECT id, lag(v) OVER w AS p, lead(v, 2, -1) OVER w AS n, lag(s, 1, 'none') OVER w AS ps, v - lag(v) OVER w AS d FROM t WINDOW w AS (PARTITION BY g ORDER BY id)",
+  values_of_frame: 'SELECT id, first_value(v) OVER w AS f, last_value(v) OVER w AS l, nth_value(v, 2) OVER w AS n, last_value(id) OVER (w ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS e FROM t WINDOW w AS (PARTITION BY s ORDER BY id)',
+  positions: 'SELECT id, row_number() OVER w AS rn, rank() OVER w AS r, dense_rank() OVER w AS d, percent_rank() OVER w AS p, cume_dist() OVER w AS c FROM t WINDOW w AS (PARTITION BY g ORDER BY v / 30, s, id)',
+  tied_positions: 'SELECT id, rank() OVER w AS r, dense_rank() OVER w AS d, count(*) OVER w AS c FROM t WINDOW w AS (ORDER BY v / 25)',
+  tiles: 'SELECT id, ntile(3) OVER (PARTITION BY g ORDER BY id) AS b3, ntile(100) OVER (ORDER BY id) AS b100 FROM t',
+  groups_frame: 'SELECT id, sum(v) OVER (ORDER BY v / 10 GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS s FROM t',
+  excluded: 'SELECT id, sum(v) OVER (w RANGE UNBOUNDED PRECEDING EXCLUDE CURRENT ROW) AS a, count(*) OVER (w GROUPS BETWEEN 1 PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE TIES) AS b, max(v) OVER (PARTITION BY g ORDER BY v, id ROWS BETWEEN 2 PRECEDING AND 2 FOLLOWING EXCLUDE GROUP) AS c, first_value(v) OVER (PARTITION BY g ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE CURRENT ROW) AS f FROM t WINDOW w AS (PARTITION BY g ORDER BY v / 20)',
+  filtered_frame: 'SELECT id, count(*) FILTER (WHERE v > 50) OVER (PARTITION BY g ORDER BY id) AS big, sum(v) FILTER (WHERE s IS NOT NULL) OVER (ORDER BY id ROWS 3 PRECEDING) AS named FROM t',
+  lists_in_order: "SELECT id, string_agg(s, '-') OVER (PARTITION BY g ORDER BY id) AS s, array_agg(v) OVER (PARTITION BY g ORDER BY id ROWS 1 PRECEDING) AS a FROM t",
+  window_over_groups: 'SELECT g, count(*) AS c, sum(count(*)) OVER (ORDER BY g) AS running, rank() OVER (ORDER BY sum(v) DESC NULLS LAST) AS r FROM t GROUP BY g',
+  window_of_keyless: 'SELECT g, b, sum(x) OVER (PARTITION BY g) AS s, count(*) OVER (PARTITION BY b, g) AS c FROM r',
+  two_partitions: 'SELECT id, sum(v) OVER (PARTITION BY g) + sum(v) OVER (PARTITION BY s) AS both FROM t',
+  distinct_over: 'SELECT DISTINCT g, max(v) OVER (PARTITION BY g) AS mx FROM t',
+  joined_window: 'SELECT a.id, b.g FROM (SELECT id, g, rank() OVER (PARTITION BY g ORDER BY v, id) AS r FROM t) a JOIN u b ON a.r = b.g',
+};
+
 const STEPS = 14;
 const ID_MAX = 40;
 
@@ -126,8 +166,12 @@ after(async () => {
   removeFolder(dir);
 });
 
-for (const parallelism of [1, 2]) {
-  test(`views of every kind equal Postgres after each random change, parallelism ${parallelism}`, { timeout: 240_000 }, async t => {
+const RUNS: readonly (readonly [string, Readonly<Record<string, string>>, number])[] = [
+  ['views of every kind', VIEWS, 1], ['views of every kind', VIEWS, 2], ['window functions and Top-N', WINDOWS, 1], ['window functions and Top-N', WINDOWS, 2],
+];
+
+for (const [kind, queries, parallelism] of RUNS) {
+  test(`${kind} equal Postgres after each random change, parallelism ${parallelism}`, { timeout: 240_000 }, async t => {
     const seed = Number(process.env['ORACLE_SEED'] ?? Date.now() % 1_000_000);
     t.diagnostic(`seed ${seed}`);
     const rand = random(seed);
@@ -138,11 +182,11 @@ for (const parallelism of [1, 2]) {
       await client.query(`SET parallelism = ${parallelism}; SET checkpoint_interval = '500ms'; SET statement_timeout = '30s'`);
       await both(TABLES);
       // Half of the views see the tables empty, half are created over rows that are there already.
-      const names = Object.keys(VIEWS);
+      const names = Object.keys(queries);
       const create = async (some: readonly string[]): Promise<void> => {
         for (const name of some) {
-          await oracle.exec(`CREATE VIEW ${name} AS ${VIEWS[name] ?? ''}`);
-          await client.query(`CREATE MATERIALIZED VIEW ${name} AS ${VIEWS[name] ?? ''}`);
+          await oracle.exec(`CREATE VIEW ${name} AS ${queries[name] ?? ''}`);
+          await client.query(`CREATE MATERIALIZED VIEW ${name} AS ${queries[name] ?? ''}`);
         }
       };
       await create(names.filter((_, i) => i % 2 === 0));
@@ -163,7 +207,7 @@ for (const parallelism of [1, 2]) {
         }
       }
     } finally {
-      for (const name of Object.keys(VIEWS).reverse()) await client.query(`DROP MATERIALIZED VIEW IF EXISTS ${name} CASCADE`).catch(() => undefined);
+      for (const name of Object.keys(queries).reverse()) await client.query(`DROP MATERIALIZED VIEW IF EXISTS ${name} CASCADE`).catch(() => undefined);
       for (const name of ['t', 'u', 'r']) await client.query(`DROP TABLE IF EXISTS ${name} CASCADE`).catch(() => undefined);
       await oracle.close();
     }

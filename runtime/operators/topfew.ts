@@ -6,15 +6,15 @@
  *   [i32 bytes of the order key][i32 bytes of the row][order key][stored row], padded to 4 bytes
  * `touched` is the partition's position in the epoch's list, plus 1; it may be stale: the list decides.
  *
- * A batch, in two steps: (1) by its order key alone, which rows come in before the last one their partition keeps; (2) only these are encoded and
- * inserted. When nearly all come in (new keys, "last row by time") step 1 is left out. Rows equal in the order come by their bytes; in a
+ * A batch, in two steps: (1) by its order key alone, which rows come in before the last one their partition keeps (N = 1: and before the batch's
+ * other rows of the key); (2) only these are encoded and inserted. When nearly all come in (new keys) step 1 is left out. Rows equal in the order come by their bytes; in a
  * batch query as they arrived. Barrier: a touched partition's rows are compared with those it had when the epoch began.
  *
  * Cost: 50–150 ns for a row that stays out; inserting moves the entries behind it. FEW_ROWS_MAX bounds the value.
  */
 import type { TopNNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
-import { KeyList } from '../aggregates/groupkeys.js';
+import { KeyList, RecentKeys } from '../aggregates/groupkeys.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
@@ -31,8 +31,9 @@ const HEADER = 16;
 const ENTRY_HEAD = 8;
 const ROWS_WORD = 2;
 const LAST_WORD = 3;
-/** Share of rows that came in, above which all of a batch are tried at once. */
+/** Share of candidates above which all rows of the next batches are tried at once; every 16th batch asks again. */
 const MOST = 0.75;
+const PROBE_MASK = 15;
 
 const entryBytes = (order: number, row: number): number => ENTRY_HEAD + ((order + row + 3) & ~3);
 
@@ -57,8 +58,11 @@ export class TopFewOperator implements Operator {
   readonly #now = new RowLists();
 
   #candidates = new Int32Array(0);
-  #tried = 0;
-  #entered = 0;
+  /** N = 1: position among the candidates of the row that the batch's recent keys name; −1 = it stays out. */
+  #candidateOf = new Int32Array(0);
+  readonly #recent: RecentKeys | null;
+  #all = false;
+  #batches = 0;
 
   constructor(node: TopNNode, context: OperatorContext, input: readonly Column[], to: number) {
     this.node = node;
@@ -70,6 +74,7 @@ export class TopFewOperator implements Operator {
     this.#encodeOrder = keyEncoder(this.#types, node.order.map((k) => k.column), 'order', node.order);
     this.#encodeRows = rowEncoder(this.#types);
     this.#arrival = context.batchMode;
+    this.#recent = to === 1 ? new RecentKeys() : null;
     this.#builder = new BatchBuilder(node.columns.map((c) => c.type));
   }
 
@@ -84,15 +89,13 @@ export class TopFewOperator implements Operator {
     this.#prepared = null;
     const order = this.#encodeOrder(batch);
     const n = batch.length;
-    const all = this.#entered > this.#tried * MOST;
-    this.#tried = n;
-    this.#entered = 0;
-    if (all) {
+    if (this.#all && (++this.#batches & PROBE_MASK) !== 0) {
       const rows = this.#encodeRows(batch);
       for (let i = 0; i < n; i++) this.#insert(keys, i, order, i, rows, i, batch.weights === null ? 1 : batch.weights[i]);
       return;
     }
     const count = this.#choose(keys, order, n);
+    this.#all = count > n * MOST;
     if (count === 0) return;
     const candidates = this.#candidates;
     const rows = this.#encodeRows(count === n ? batch : gather({ ...batch, weights: null }, candidates, count));
@@ -104,25 +107,41 @@ export class TopFewOperator implements Operator {
 
   /** Rows that come before the last one of their partition, or whose partition is not full. */
   #choose(keys: KeyBatch, order: KeyBatch, n: number): number {
-    if (this.#candidates.length < n) this.#candidates = new Int32Array(n);
-    const table = this.#table;
-    const max = this.#max;
+    if (this.#candidates.length < n) { this.#candidates = new Int32Array(n); this.#candidateOf = new Int32Array(n); }
+    const candidates = this.#candidates;
+    const candidateOf = this.#candidateOf;
+    const recent = this.#recent;
+    recent?.begin(keys);
     let count = 0;
     for (let i = 0; i < n; i++) {
-      const slot = table.find(keys, i);
-      if (slot >= 0) {
-        const page = table.page(slot);
-        const base = table.offset(slot);
-        const word = base >>> 2;
-        if (page.i32[word + ROWS_WORD] >= max) {
-          const last = base + page.i32[word + LAST_WORD];
-          const c = compareBytes(order.data, order.start[i], order.end[i], page.bytes, last + ENTRY_HEAD, last + ENTRY_HEAD + page.i32[last >>> 2]);
-          if (c > 0 || (c === 0 && this.#arrival)) continue;
+      let known = -1;
+      if (recent !== null) {
+        known = recent.row(keys, i);
+        const at = known < 0 ? -1 : candidateOf[known];
+        if (at >= 0) {
+          const other = candidates[at];
+          const c = compareBytes(order.data, order.start[i], order.end[i], order.data, order.start[other], order.end[other]);
+          if (c < 0) candidates[at] = i;
+          // Equal in the order: their bytes decide, once they are encoded.
+          if (c !== 0 || this.#arrival) continue;
         }
       }
-      this.#candidates[count++] = i;
+      const enters = this.#enters(keys, i, order);
+      candidateOf[known < 0 ? i : known] = enters ? count : -1;
+      if (enters) candidates[count++] = i;
     }
     return count;
+  }
+
+  #enters(keys: KeyBatch, i: number, order: KeyBatch): boolean {
+    const slot = this.#table.find(keys, i);
+    if (slot < 0) return true;
+    const page = this.#table.page(slot);
+    const base = this.#table.offset(slot);
+    if (page.i32[(base >>> 2) + ROWS_WORD] < this.#max) return true;
+    const last = base + page.i32[(base >>> 2) + LAST_WORD];
+    const c = compareBytes(order.data, order.start[i], order.end[i], page.bytes, last + ENTRY_HEAD, last + ENTRY_HEAD + page.i32[last >>> 2]);
+    return c < 0 || (c === 0 && !this.#arrival);
   }
 
   /** Row i (order key o, bytes r) into its partition, `weight` times at most as often as it can rank. */
@@ -141,7 +160,6 @@ export class TopFewOperator implements Operator {
       page.i32[(base >>> 2) + LAST_WORD] = HEADER;
       writeEntry(page, base + HEADER, order, o, rows, r);
       this.#touch(slot, keys, i);
-      this.#entered++;
       times--;
     }
     for (; times > 0; times--) if (!this.#insertInto(slot, keys, i, order, o, rows, r, size)) return;
@@ -156,7 +174,6 @@ export class TopFewOperator implements Operator {
     let length = table.length(slot);
     const at = this.#position(page, base, length, order, o, rows, r);
     if (at === length && count === this.#max) return false;
-    this.#entered++;
     this.#touchOnce(slot, keys, i);
     table.changed(slot);
     if (count === this.#max) {
