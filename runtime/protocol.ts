@@ -98,7 +98,15 @@ export interface QuerySpec {
 }
 
 /** Every task that keeps rows of the node opens a reader under this id in its worker. */
-export interface PinSpec { readonly pinId: number; readonly nodeId: number; readonly fields: readonly number[] }
+export interface PinSpec {
+  readonly pinId: number;
+  readonly nodeId: number;
+  readonly fields: readonly number[];
+  /** Only the row of this key is wanted; null = all rows. */
+  readonly point: readonly KeyValue[] | null;
+}
+/** Text form of a value of a stored column. */
+export interface KeyValue { readonly column: number; readonly text: string; readonly type: SqlType }
 export interface Pin { readonly worker: number; readonly pinId: number }
 
 export interface SubscribeSpec { readonly nodeId: number; readonly subscriptionId: number; readonly snapshot: boolean }
@@ -148,7 +156,8 @@ export type MainMethods = {
   /** The dirty state is over its share: a checkpoint would let it go. */
   wantCheckpoint(arg: { jobId: number; attempt: number }): void;
   queryBatch(arg: { queryId: number; batch: WireBatch }): void;
-  queryEnd(arg: { queryId: number; error: ErrorData | null }): void;
+  /** `last`: the batch before the end, unless it went ahead. */
+  queryEnd(arg: { queryId: number; error: ErrorData | null; last: WireBatch | null }): void;
   /** Chunk of a read pinned in another worker. */
   remoteChunk(arg: Pin): WireBatch | null;
   /** `snapshot` with a null batch: this task's part of the snapshot is complete. */

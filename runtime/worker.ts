@@ -6,6 +6,7 @@ import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemEnv } from '../types/env.js';
 import { assert, SqlError, toErrorData } from '../types/error.js';
+import { parseDatum } from '../types/textio.js';
 import { levelDb } from '../storage/leveldb.js';
 import { openTableReader } from '../storage/tables/reader.js';
 import type { Batch } from './batch.js';
@@ -71,14 +72,26 @@ const rpc = new Rpc<WorkerMethods, MainMethods>({ post: (message, transfer) => {
       tables, connectors: module.connectors, env: systemEnv,
       readChunk: (pin, node) => readPinned(pin, node.columns.map(c => c.type)),
       give(batch) {
-        const { wire, transfer } = toTransferable(types, batch);
-        rpc.notify('queryBatch', { queryId: spec.queryId, batch: wire }, transfer);
+        send();
+        last = batch;
+        setImmediate(send);
       },
     });
+    // A batch waits to the end of this turn for the query's end, to go in one message with it: most queries give one batch.
+    let last: Batch | null = null;
+    const send = (): void => {
+      if (last === null) return;
+      const { wire, transfer } = toTransferable(types, last);
+      last = null;
+      rpc.notify('queryBatch', { queryId: spec.queryId, batch: wire }, transfer);
+    };
     queries.set(spec.queryId, query);
     query.run().then(() => null, (e: unknown) => toErrorData(e)).then(error => {
       queries.delete(spec.queryId);
-      rpc.notify('queryEnd', { queryId: spec.queryId, error });
+      for (const pin of spec.pins.flat()) if (pin.worker === data.index) unpin(pin.pinId);
+      const end = last === null ? null : toTransferable(types, last);
+      last = null;
+      rpc.notify('queryEnd', { queryId: spec.queryId, error, last: end?.wire ?? null }, end?.transfer ?? []);
     }).catch((e: unknown) => { console.error(e); });
   },
   queryMore({ queryId }) { queries.get(queryId)?.more(); },
@@ -113,7 +126,7 @@ const events: TaskEvents = {
   ended: arg => { rpc.notify('taskEnded', arg); },
   active: arg => { rpc.notify('active', arg); },
   pinned(spec, view) {
-    const reader = view.openReader(spec.fields);
+    const reader = (spec.point === null ? null : view.openPoint(spec.fields, new Map(spec.point.map(p => [p.column, parseDatum(p.type, p.text)])))) ?? view.openReader(spec.fields);
     const pin = pins.get(spec.pinId);
     if (pin !== undefined) pin.readers.push(reader);
     else pins.set(spec.pinId, { readers: [reader], types: spec.fields.map(f => view.node.columns[f].type) });

@@ -20,6 +20,7 @@ import { fromTransferable, toTransferable, type WireBatch } from '../vectors.js'
 import { onAbort } from './abort.js';
 import { History } from './history.js';
 import { Job, type JobDeps } from './job.js';
+import { pointOf } from './pointread.js';
 import { Queue } from './subscriptions.js';
 
 export interface EngineLog {
@@ -95,7 +96,11 @@ class LocalEngine implements Engine {
       active: a => { job(a)?.active(a.attempt); },
       wantCheckpoint: w => { job(w)?.wantCheckpoint(w.attempt); },
       queryBatch: ({ queryId, batch }) => { const q = this.#queries.get(queryId); q?.queue.push(fromTransferable(q.types, batch)); },
-      queryEnd: ({ queryId, error }) => { this.#endQuery(queryId, error === null ? null : fromErrorData(error)); },
+      queryEnd: ({ queryId, error, last }) => {
+        const q = this.#queries.get(queryId);
+        if (q !== undefined && last !== null) q.queue.push(fromTransferable(q.types, last));
+        this.#endQuery(queryId, error === null ? null : fromErrorData(error), true);
+      },
       remoteChunk: async pin => {
         const chunk = await this.pool.rpc(pin.worker).call('readChunk', { pinId: pin.pinId });
         return new Transfer(chunk, chunk === null ? [] : buffersOf(chunk));
@@ -188,7 +193,7 @@ class LocalEngine implements Engine {
   async #startQuery(plan: Plan, options: QueryOptions, types: readonly SqlType[]): Promise<Queue<Batch>> {
     const queryId = this.#ids++;
     const views = viewNodesOf(plan);
-    const pins = await this.#pinViews(views, options.signal);
+    const pins = await this.#pinViews(plan, views, options.signal);
     const worker = this.#nextWorker++ % this.pool.size;
     const queue = new Queue<Batch>(() => { if (this.#queries.has(queryId)) this.pool.rpc(worker).notify('queryMore', { queryId }); }, () => {
       if (this.#queries.has(queryId)) { this.pool.rpc(worker).notify('queryCancel', { queryId }); this.#endQuery(queryId, null); }
@@ -211,21 +216,22 @@ class LocalEngine implements Engine {
   }
 
   /** One read of each job, so that its views are seen at one epoch. */
-  async #pinViews(views: readonly ViewNode[], signal: AbortSignal): Promise<(readonly Pin[])[]> {
+  async #pinViews(plan: Plan, views: readonly ViewNode[], signal: AbortSignal): Promise<(readonly Pin[])[]> {
     const pins: (readonly Pin[])[] = views.map(() => []);
     await Promise.all([...new Set(views.map(v => v.jobId))].map(async jobId => {
       const own = views.flatMap((v, i) => (v.jobId === jobId ? [{ v, i }] : []));
-      const parts = await this.#job(jobId).pin(own.map(({ v }) => ({ nodeId: v.nodeId, fields: v.fields })), signal);
+      const parts = await this.#job(jobId).pin(own.map(({ v }) => ({ nodeId: v.nodeId, fields: v.fields, point: plan.nodes.includes(v) ? pointOf(plan, v) : null })), signal);
       own.forEach(({ i }, k) => { pins[i] = parts[k]; });
     }));
     return pins;
   }
 
-  #endQuery(queryId: number, error: SqlError | null): void {
+  /** `ended`: by its worker, which has closed the readers it had itself. */
+  #endQuery(queryId: number, error: SqlError | null, ended = false): void {
     const q = this.#queries.get(queryId);
     if (q === undefined) return;
     this.#queries.delete(queryId);
-    for (const p of q.pins) this.pool.rpc(p.worker).notify('unpin', { pinId: p.pinId });
+    for (const p of q.pins) if (!ended || p.worker !== q.worker) this.pool.rpc(p.worker).notify('unpin', { pinId: p.pinId });
     if (error === null) q.queue.end();
     else q.queue.fail(error);
   }

@@ -39,7 +39,7 @@ export interface JobDeps {
 }
 
 /** A read of some views: what to open at the next barrier. */
-export interface ViewRead { readonly nodeId: number; readonly fields: readonly number[] }
+export interface ViewRead { readonly nodeId: number; readonly fields: readonly number[]; readonly point: PinSpec['point'] }
 interface ReadWaiter { readonly views: readonly ViewRead[]; resolve(pins: readonly (readonly Pin[])[]): void; reject(e: unknown): void; readonly pins: readonly PinSpec[] }
 interface SeqWaiter { readonly seq: number; readonly from: number; resolve(): void; reject(e: unknown): void }
 interface Tap { readonly spec: SubscribeSpec; readonly buffer: SubscriptionBuffer }
@@ -361,7 +361,7 @@ export class Job {
   /** Parts of each view read, in the order they were asked for. */
   #pinsOf(r: ReadWaiter): readonly (readonly Pin[])[] { return r.pins.map(p => this.#workersOf(p.nodeId).map(worker => ({ worker, pinId: p.pinId }))); }
   #unpin(r: ReadWaiter): void { for (const pins of this.#pinsOf(r)) for (const p of pins) this.#deps.pool.rpc(p.worker).notify('unpin', { pinId: p.pinId }); }
-  #fresh(r: ReadWaiter): ReadWaiter { return { ...r, pins: r.views.map(v => ({ pinId: this.#deps.nextId(), nodeId: v.nodeId, fields: v.fields })) }; }
+  #fresh(r: ReadWaiter): ReadWaiter { return { ...r, pins: r.views.map(v => ({ pinId: this.#deps.nextId(), nodeId: v.nodeId, fields: v.fields, point: v.point })) }; }
 
   #workersOf(nodeId: number): number[] {
     const f = this.#fragments.find(x => x.nodes.some(n => n.id === nodeId));

@@ -73,3 +73,27 @@ for (const key of [[0], null]) {
     });
   }
 }
+
+for (const evict of [false, true]) {
+  test(`a point read gives the rows of its key at its epoch, and nothing else${evict ? ', evicted' : ''}`, async () => {
+    const { run, operator } = view([0], evict);
+    await run.push(1, parseDrawn(TYPES, '+ 1 a\n+ 2 b'));
+    await run.barrier();
+    const reader = operator.openPoint([1, 0], new Map([[0, 2]]));
+    const none = operator.openPoint([1, 0], new Map([[0, 3]]));
+    assert.ok(reader !== null && none !== null);
+    await run.push(1, parseDrawn(TYPES, '- 2 b\n+ 2 c'));
+    await run.barrier();
+    const batch = await reader.next();
+    assert.ok(batch !== null);
+    assert.equal(draw([TEXT, INT4], batch), '+ b 2');
+    assert.equal(await reader.next(), null);
+    assert.equal(await none.next(), null);
+  });
+}
+
+test('values that are not those of all key columns are no point', () => {
+  assert.equal(view([0, 1]).operator.openPoint([0], new Map([[0, 2]])), null);
+  assert.equal(view([0]).operator.openPoint([0], new Map([[1, 'a']])), null);
+  assert.equal(view(null).operator.openPoint([0], new Map([[0, 2]])), null);
+});

@@ -18,10 +18,12 @@ import type { Barrier, Operator, OperatorContext } from '../operator.js';
 import type { MaterializeNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import { hashBytes } from '../../types/encoding/hash.js';
+import type { Datum } from '../../types/value.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import { keyEncoder, type KeyBatch, type KeyEncoder, type RowBytes, rowEncoder } from '../keys.js';
 import type { SnapshotReader, StateTable } from '../state/table.js';
+import { batchFromDatums } from '../vectors.js';
 import { consolidate } from '../zset.js';
 
 /** Bytes before an entry's row: count and length. */
@@ -162,6 +164,25 @@ export class MaterializeOperator implements Operator {
   /** Rows of now, of the columns `fields` (null: all stored columns); right after a barrier that is the barrier's epoch. */
   openReader(fields: readonly number[] | null): ViewReader { return new TableViewReader(this.#table.openReader(), this.#types, fields, this.#keys === null); }
 
+  /** Rows of now with this key: values by column; null when they are not those of all key columns. */
+  openPoint(fields: readonly number[], values: ReadonlyMap<number, Datum>): ViewReader | null {
+    const { key } = this.node;
+    if (this.#keys === null || key === null || key.length !== values.size || !key.every(k => values.has(k))) return null;
+    const table = this.#table;
+    const slot = table.find(this.#keys(batchFromDatums(this.#types, [this.#types.map((_, c) => values.get(c) ?? null)])), 0);
+    const builder = new BatchBuilder(this.#types);
+    if (slot >= 0) {
+      const from = table.offset(slot);
+      appendEntries(builder, table.page(slot).bytes, from, from + table.length(slot));
+    }
+    const batch = builder.length === 0 ? null : builder.finish();
+    let rest: Batch | null = batch === null ? null : { length: batch.length, weights: batch.weights, columns: fields.map(f => batch.columns[f]) };
+    return {
+      next: () => { const given = rest; rest = null; return Promise.resolve(given); },
+      close: () => { rest = null; },
+    };
+  }
+
   /** Gives the whole content to a reader that was added to the job later. */
   async backfill(push: (batch: Batch) => Promise<void> | null): Promise<void> {
     const reader = this.openReader(null);
@@ -196,7 +217,7 @@ class TableViewReader implements ViewReader {
     while (this.#more) {
       this.#more = await this.#reader.next(BATCH_ROWS_MAX, (key, keyStart, _keyEnd, value, valueStart, valueEnd) => {
         if (this.#keyless) this.#addKeyless(key, keyStart, value, valueStart);
-        else this.#addKeyed(value, valueStart, valueEnd);
+        else appendEntries(this.#builder, value, valueStart, valueEnd);
       });
       if (this.#builder.length === 0) continue;
       const batch = this.#builder.finish();
@@ -210,16 +231,17 @@ class TableViewReader implements ViewReader {
     if (count > 0) this.#builder.appendStored(key, keyStart, count);
   }
 
-  #addKeyed(value: Uint8Array, start: number, end: number): void {
-    const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
-    for (let at = start; at < end;) {
-      const count = view.getInt32(at, true);
-      if (count > 0) this.#builder.appendStored(value, at + ENTRY_HEAD, count);
-      at += entryBytes(view.getInt32(at + 4, true));
-    }
-  }
-
   close(): void { this.#more = false; this.#reader.close(); }
+}
+
+/** Rows of one key's entries that count. */
+function appendEntries(builder: BatchBuilder, value: Uint8Array, start: number, end: number): void {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  for (let at = start; at < end;) {
+    const count = view.getInt32(at, true);
+    if (count > 0) builder.appendStored(value, at + ENTRY_HEAD, count);
+    at += entryBytes(view.getInt32(at + 4, true));
+  }
 }
 
 function sameBytes(a: Uint8Array, from: number, b: Uint8Array, start: number, length: number): boolean {
