@@ -22,7 +22,7 @@ const NEAR = { bytes: 4 << 20, rows: 20_000 } as const;
 /** Groups farther apart do not meet, however long their way is. */
 const FAR = { bytes: 256 << 20, rows: 1_000_000 } as const;
 /** Between the two: when the way of the foremost is this many times the distance. */
-const WAY_MIN = 4;
+const WAY_MIN = 2;
 const LOOK_MS = 20;
 const MEETING_STALL_MS = 500;
 /** After a meeting that failed, or a reader that had to go on apart: doubled each time. */
