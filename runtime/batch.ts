@@ -23,7 +23,8 @@ export type NullMap = Uint8Array | null;
 export interface F64Vector { readonly form: 'f64'; readonly values: Float64Array; readonly nulls: NullMap }
 export interface I64Vector { readonly form: 'i64'; readonly values: BigInt64Array; readonly nulls: NullMap }
 export interface BoolVector { readonly form: 'bool'; readonly values: Uint8Array; readonly nulls: NullMap }
-export interface BytesVector { readonly form: 'bytes'; readonly data: Uint8Array; readonly start: Int32Array; readonly end: Int32Array; readonly nulls: NullMap }
+/** `ascii`: every value is known to be ASCII (bytes = characters); absent = not known. */
+export interface BytesVector { readonly form: 'bytes'; readonly data: Uint8Array; readonly start: Int32Array; readonly end: Int32Array; readonly nulls: NullMap; readonly ascii?: true }
 export interface DecVector { readonly form: 'dec'; readonly values: Float64Array; readonly scale: number; readonly nulls: NullMap }
 export interface DatumVector { readonly form: 'datum'; readonly values: readonly Datum[]; readonly nulls: null }
 export type Vector = F64Vector | I64Vector | BoolVector | BytesVector | DecVector | DatumVector;

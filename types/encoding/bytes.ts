@@ -83,14 +83,21 @@ export function utf8Length(s: string): number {
 
 const ASCII_MAX = 24;
 
+/** The Buffer over the bytes last asked for: values of one batch lie in one array, and making a Buffer costs more than most texts. */
+let viewed: Uint8Array | null = null;
+let view: Buffer = Buffer.alloc(0);
+
 /** UTF-8 bytes as a string; short ASCII without a call into the decoder. */
 export function utf8Text(data: Uint8Array, start: number, end: number): string {
-  const n = end - start;
-  if (n <= ASCII_MAX) {
+  if (end - start <= ASCII_MAX) {
     let s = '';
     let i = start;
     for (; i < end; i++) { const c = data[i]; if (c > 127) break; s += String.fromCharCode(c); }
     if (i === end) return s;
   }
-  return Buffer.from(data.buffer, data.byteOffset + start, n).toString('utf8');
+  if (data !== viewed) {
+    view = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    viewed = data;
+  }
+  return view.toString('utf8', start, end);
 }
