@@ -1,5 +1,5 @@
 /**
- * The documentation's examples, run: every ```sql block of docs/tour.md in order on one fresh server (a following ```text block is
+ * The documentation's examples, run: every ```sql block of docs/tour.md and docs/windows.md in order on one fresh server a page (a following ```text block is
  * psql's output for it, compared line by line), and every row of docs/errors.md's tables (statement, SQLSTATE, message).
  */
 import { test } from 'node:test';
@@ -36,22 +36,22 @@ function blocks(markdown: string): Block[] {
 
 const hasPsql = spawnSync('psql', ['--version']).status === 0;
 
-test('the tour works as written, in psql', { skip: hasPsql ? false : 'SKIPPED: psql is not installed', timeout: 120_000 }, async () => {
+for (const page of ['docs/tour.md', 'docs/windows.md']) test(`${page} works as written, in psql`, { skip: hasPsql ? false : 'SKIPPED: psql is not installed', timeout: 120_000 }, async () => {
   const dir = temporaryFolder('tour');
   const server = await ServerProcess.start(path.join(dir, 'data'));
   try {
     mkdirSync(path.join(dir, 'work'));
     writeFileSync(path.join(dir, 'work', 'orders.ndjson'), '{"id":1,"customer":"ann","amount":12.5,"at":"2024-05-01 10:00:00"}\n{"id":2,"customer":"bob","amount":7,"at":"2024-05-01 10:00:03"}\n');
-    const all = blocks(readFileSync(path.join(root(), 'docs/tour.md'), 'utf8'));
+    const all = blocks(readFileSync(path.join(root(), page), 'utf8'));
     for (let i = 0; i < all.length; i++) {
       const block = all[i];
       if (block?.language !== 'sql') continue;
       const expected = all[i + 1]?.language === 'text' ? all[i + 1]?.text : undefined;
       const run = spawnSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(server.port), '-U', 'me', '-d', 'test'], { input: block.text.replaceAll('/tmp/orders.ndjson', path.join(dir, 'work', 'orders.ndjson')).replaceAll('/tmp/alerts', path.join(dir, 'work', 'alerts')), encoding: 'utf8', timeout: 60_000 });
-      assert.equal(run.status, 0, `docs/tour.md:${block.line}: ${run.stderr}`);
+      assert.equal(run.status, 0, `${page}:${block.line}: ${run.stderr}`);
       if (expected !== undefined) {
         const tidy = (text: string): string => text.split('\n').map(l => l.trimEnd()).filter(l => l !== '').join('\n');
-        assert.equal(tidy(run.stdout), tidy(expected), `docs/tour.md:${block.line}`);
+        assert.equal(tidy(run.stdout), tidy(expected), `${page}:${block.line}`);
       }
     }
   } finally {
