@@ -314,6 +314,9 @@ export class Task {
   #touch(): void {
     if (this.#dirty) return;
     this.#dirty = true;
+    // After a pause the last barrier is old: now() must not tell a new row that it came then.
+    const { session } = this.parts.built;
+    if (this.#feeds.length > 0) session.nowUs = Math.max(session.nowUs, this.parts.now() * 1000);
     this.parts.events.active({ jobId: this.parts.jobId, attempt: this.parts.attempt });
   }
 
