@@ -99,7 +99,8 @@ export class RowLists {
 }
 
 /**
- * Changes from `old`[i, iEnd) to `now`[j, jEnd). `byRank`: rows are compared rank by rank (each rank once, ascending); else as sets of rows with
+ * Changes from `old`[i, iEnd) to `now`[j, jEnd). `byRank`: rows are compared rank by rank (each rank once, ascending; ranks are in the stream key, or
+ * there is one row): what is taken back comes right before what takes its place. Else as sets of rows with
  * weights, each with its rank when `ranked`.
  */
 export function appendDifference(builder: BatchBuilder, old: RowLists, i: number, iEnd: number, now: RowLists, j: number, jEnd: number, ranked: boolean, byRank: boolean): void {

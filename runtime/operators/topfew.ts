@@ -263,7 +263,8 @@ export class TopFewOperator implements Operator {
   #emitTouched(): void {
     const touched = this.#touched;
     const builder = this.#builder;
-    const { rank } = this.node;
+    const { rank, from: first, to: last } = this.node;
+    const byRank = rank || first === last;
     for (let k = 0; k < touched.length; k++) {
       const slot = this.#table.find(touched, k);
       if (slot < 0) continue;
@@ -273,7 +274,7 @@ export class TopFewOperator implements Operator {
       else {
         this.#now.clear();
         this.#collect(slot, this.#now);
-        appendDifference(builder, this.#old, from, to, this.#now, 0, this.#now.length, rank, rank);
+        appendDifference(builder, this.#old, from, to, this.#now, 0, this.#now.length, rank, byRank);
       }
       if (builder.length >= BATCH_ROWS_MAX) this.#context.emit(builder.finish());
     }

@@ -43,11 +43,12 @@ export class TopNOperator implements Operator {
 
   #emitTouched(): void {
     const { touched, old } = this.#partitions;
-    const { rank, fn } = this.node;
+    const { rank, fn, from, to } = this.node;
+    const byRank = fn === 'row_number' && (rank || from === to);
     for (let k = 0; k < touched.keys.length; k++) {
       this.#now.clear();
       this.#collect(touched.keys, k, this.#now);
-      appendDifference(this.#builder, old, this.#partitions.oldFrom(k), this.#partitions.oldFrom(k + 1), this.#now, 0, this.#now.length, rank, rank && fn === 'row_number');
+      appendDifference(this.#builder, old, this.#partitions.oldFrom(k), this.#partitions.oldFrom(k + 1), this.#now, 0, this.#now.length, rank, byRank);
       if (this.#builder.length >= BATCH_ROWS_MAX) this.#context.emit(this.#builder.finish());
     }
     if (this.#builder.length > 0) this.#context.emit(this.#builder.finish());

@@ -37,18 +37,28 @@ const intAt = (type: SqlType, batch: Batch, column: number, i: number): number |
   return d === null ? null : Number(d);
 };
 
-/** As PostgreSQL: the number of buckets is the first row's; larger buckets come first. */
+/** As PostgreSQL: the number of buckets is that of the first row where it is not NULL (those before give NULL); larger buckets come first. */
 function ntile(type: SqlType, column: number): PartitionFunction {
   return (batch, p, out) => {
-    const buckets = intAt(type, batch, column, p.from);
-    if (buckets !== null && buckets <= 0) throw new SqlError('22014', 'argument of ntile must be greater than zero');
     const rows = p.to - p.from;
+    let bucket = 0;
+    let inBucket = 0;
+    let size = 0;
+    let larger = 0;
     for (let i = p.from; i < p.to; i++) {
-      if (buckets === null) { out.appendNull(i); continue; }
-      const small = Math.floor(rows / buckets);
-      const larger = rows % buckets;
-      const k = i - p.from;
-      out.appendNumber(i, k < larger * (small + 1) ? Math.floor(k / (small + 1)) + 1 : larger + Math.floor((k - larger * (small + 1)) / small) + 1);
+      if (bucket === 0) {
+        const buckets = intAt(type, batch, column, i);
+        if (buckets === null) { out.appendNull(i); continue; }
+        if (buckets <= 0) throw new SqlError('22014', 'argument of ntile must be greater than zero');
+        bucket = 1;
+        larger = buckets > rows ? 0 : rows % buckets;
+        size = Math.max(Math.floor(rows / buckets), 1) + (larger > 0 ? 1 : 0);
+      }
+      if (++inBucket > size) {
+        if (bucket++ === larger) size--;
+        inBucket = 1;
+      }
+      out.appendNumber(i, bucket);
     }
   };
 }
