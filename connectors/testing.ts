@@ -77,3 +77,26 @@ export async function readRows(reader: SourceReader, context: TestContext, field
   }
   return { rows, ended: false, batches, positions: reader.positions() };
 }
+
+/**
+ * What `bound` promises (runtime/connector.ts): reads `rowsBefore` rows, then up to the borders one after another (each the position of another
+ * reader), then to the end. The reader must come to stand at each border exactly; gives all rows, which the caller compares.
+ */
+export async function readByBorders(reader: SourceReader, context: TestContext, fields: readonly Pick<Column, 'type'>[], rowsBefore: number, borders: readonly Readonly<Record<string, Json>>[]): Promise<string[]> {
+  const rows = (await readRows(reader, context, fields, rowsBefore)).rows;
+  for (const border of borders) {
+    reader.bound?.(border);
+    const there = (): boolean => Object.entries(border).every(([split, at]) => JSON.stringify(reader.positions()[split] ?? null) === JSON.stringify(at));
+    for (;;) {
+      const got = await reader.next();
+      if (got === 'end') throw new Error('an end at a border');
+      if (got !== 'idle') { rows.push(...batchRows(fields, got.batch)); continue; }
+      if (there()) break;
+      await context.woken();
+    }
+    if (await reader.next() !== 'idle') throw new Error('rows past a border');
+  }
+  reader.bound?.(null);
+  rows.push(...(await readRows(reader, context, fields)).rows);
+  return rows;
+}

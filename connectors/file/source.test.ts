@@ -6,7 +6,7 @@ import path from 'node:path';
 import type { SourceReader } from '../../runtime/connector.js';
 import type { Json } from '../../types/connect.js';
 import type { SourceField } from '../../types/plan.js';
-import { TestContext, readRows, sourceField } from '../testing.js';
+import { TestContext, readByBorders, readRows, sourceField } from '../testing.js';
 import { fileSource } from './source.js';
 
 const dir = mkdtempSync(path.join(tmpdir(), 'millrace-file-'));
@@ -165,4 +165,24 @@ test('csv: header in any order and case, quoted line ends and delimiters, null_t
   assert.deepEqual(skip.bad.map((b) => `${b.position.slice(f.length)} ${b.reason}`), [':2 (byte 6) a quoted field without its closing quote']);
   writeFileSync(f, 'p,q\n1,2\n');
   await assert.rejects(all({ path: f, format: 'csv' }), { code: '42703', hint: /header/ });
+});
+
+test('a border is read up to, exactly, and not past; the rest comes when it is lifted', async () => {
+  const d = folder();
+  for (const name of ['a', 'b', 'c']) writeFileSync(path.join(d, name), Array.from({ length: 12_000 }, (_, i) => `{"a":${i},"s":"${name}${i}"}\n`).join(''));
+  const options = { path: d, format: 'json' };
+  const other = reader(options, new TestContext());
+  await other.open({});
+  const borders: Record<string, Json>[] = [];
+  for (const rows of [6000, 9000, 1]) {
+    await readRows(other, new TestContext(), FIELDS, rows);
+    borders.push(other.positions());
+  }
+  await other.close();
+  const context = new TestContext();
+  const r = reader(options, context);
+  await r.open({});
+  const rows = await readByBorders(r, context, FIELDS, 0, borders);
+  await r.close();
+  assert.deepEqual(rows, await all(options));
 });

@@ -181,10 +181,16 @@ class FileReader implements SourceReader {
     return position === undefined ? 0 : place(position);
   }
 
+  /** The current file has more, past a border. Where it has none the next file's turn is come. */
+  #waitsAtBorder(): boolean {
+    const split = this.#current;
+    return this.#bound !== null && split !== null && split.offset >= this.#end(split) && (split.offset < split.size || (this.#block !== null && this.#at < this.#block.to));
+  }
+
   async #advance(allowed: number): Promise<SplitBatch | 'idle' | 'end'> {
     for (;;) {
       if (this.#closed) return 'idle';
-      if (this.#bound !== null && this.#current !== null && this.#current.offset >= this.#end(this.#current)) return 'idle';
+      if (this.#waitsAtBorder()) return 'idle';
       if (this.#tail === null && !(await this.#nextFile())) {
         if (this.#bound !== null) return 'idle';
         if (!this.#follow) return 'end';

@@ -6,7 +6,7 @@ import type { Json } from '../../types/connect.js';
 import type { SourceField } from '../../types/plan.js';
 import type { Column } from '../../types/sqltype.js';
 import { validateOptions } from '../options.js';
-import { TestContext, readRows, sourceField } from '../testing.js';
+import { TestContext, readByBorders, readRows, sourceField } from '../testing.js';
 import { ZSTD_AVAILABLE } from './decompress.js';
 import { kafkaSink } from './sink.js';
 import { kafkaSource } from './source.js';
@@ -241,4 +241,21 @@ test('a broker that goes away and comes back is used again, by source and sink',
   assert.ok(c.logs.some((l) => l.startsWith('warn') && l.includes('retrying')), c.logs.join('\n'));
   await r.close();
   await w.close();
+});
+
+test('a border is read up to, exactly, and not past; the rest comes when it is lifted', { skip, timeout: 120_000 }, async () => {
+  const t = await topic(3);
+  const N = 30_000;
+  for (let i = 0; i < N; i += 2000) await kafka.produce(t, Array.from({ length: 2000 }, (_, k) => ({ key: String(i + k), value: JSON.stringify({ a: i + k, s: 'v' }) })), 0);
+  const whole = await rows(options(t, UNTIL));
+  const positions = (share: number): Record<string, Json> => Object.fromEntries(Object.entries(whole.positions).map(([p, at]) => {
+    const { until } = at as { until: number };
+    return [p, { offset: Math.floor(until * (share + Number(p) * 0.07)), until, given: true }];
+  }));
+  const context = new TestContext();
+  const r = reader(options(t, UNTIL), context);
+  await r.open({});
+  const got = await readByBorders(r, context, FIELDS, 0, [positions(0.3), positions(0.31), positions(0.8)]);
+  await r.close();
+  assert.deepEqual(sorted(got), sorted(whole.rows));
 });

@@ -85,6 +85,7 @@ class KafkaReader implements SourceReader {
   #chunk: Chunk | null = null;
   /** Number of the chunk's messages that belong to the stream. */
   #stop = 0;
+  #bound: Readonly<Record<string, Json>> | null = null;
   /** Nodes with a running fetch loop. */
   readonly #loops = new Map<number, Promise<void>>();
   #drained: (() => void)[] = [];
@@ -366,16 +367,32 @@ class KafkaReader implements SourceReader {
     for (;;) {
       const batch = this.#decode();
       if (batch !== null) return batch;
-      const chunk = this.#queue.shift();
+      const chunk = this.#nextChunk();
       if (chunk === undefined) break;
       this.#chunk = chunk;
       this.#stop = chunkEnd(chunk, this.#splits.get(chunk.partition)?.until ?? null);
       this.#decoder.beginRecords(chunk.block, chunk.records);
     }
     if (this.#failure !== null) throw this.#failure;
-    if (this.#bounded && [...this.#splits.values()].every((s) => s.until !== null && s.fetched >= s.until)) return 'end';
+    if (this.#bounded && this.#bound === null && [...this.#splits.values()].every((s) => s.until !== null && s.fetched >= s.until)) return 'end';
     this.#idle = true;
     return 'idle';
+  }
+
+  bound(positions: Readonly<Record<string, Json>> | null): void { this.#bound = positions; }
+
+  /** Offset that a partition's rows end at for now: a border that other readers wait at. */
+  #border(partition: number): number {
+    if (this.#bound === null) return Infinity;
+    const position = this.#bound[String(partition)];
+    return position === undefined ? 0 : place(position);
+  }
+
+  /** The oldest chunk; while there is a border, of a partition that has not reached it. */
+  #nextChunk(): Chunk | undefined {
+    if (this.#bound === null) return this.#queue.shift();
+    const k = this.#queue.findIndex((c) => (this.#splits.get(c.partition)?.next ?? Infinity) < this.#border(c.partition));
+    return k < 0 ? undefined : this.#queue.splice(k, 1)[0];
   }
 
   #decode(): SplitBatch | null {
@@ -383,8 +400,10 @@ class KafkaReader implements SourceReader {
     if (chunk === null) return null;
     const split = this.#splits.get(chunk.partition);
     if (split === undefined) return null;
-    const stop = this.#stop;
+    const border = this.#border(chunk.partition);
+    const stop = border === Infinity ? this.#stop : Math.min(this.#stop, chunkEnd(chunk, border));
     const at = this.#decoder.decodeRecords(stop, Infinity, this.#bad);
+    if (at >= stop && stop < this.#stop) return this.#park(chunk, split, Math.max(at, stop), border);
     const done = at >= stop;
     split.next = done ? (stop < chunk.records.count && split.until !== null ? split.until : chunk.next) : chunk.offsets[at];
     const batch = this.#decoder.rows === 0 ? null : this.#decoder.finish((f, rows, _, index) => this.#metadata(chunk, f, rows, index));
@@ -394,6 +413,17 @@ class KafkaReader implements SourceReader {
       this.#bufferedBytes -= chunk.bytes;
       this.#resume();
     }
+    if (batch === null) return null;
+    split.given = true;
+    return { split: String(chunk.partition), batch };
+  }
+
+  /** At a border within a chunk: what it has beyond waits, first in the queue. */
+  #park(chunk: Chunk, split: Split, at: number, border: number): SplitBatch | null {
+    split.next = Math.max(split.next, border);
+    const batch = this.#decoder.rows === 0 ? null : this.#decoder.finish((f, rows, _, index) => this.#metadata(chunk, f, rows, index));
+    this.#chunk = null;
+    this.#queue.unshift(chunkFrom(chunk, at));
     if (batch === null) return null;
     split.given = true;
     return { split: String(chunk.partition), batch };
@@ -476,6 +506,21 @@ function chunkEnd(chunk: Chunk, until: number | null): number {
   return messages;
 }
 
+/** The chunk's messages from number `at` on. */
+function chunkFrom(chunk: Chunk, at: number): Chunk {
+  const { records, keys } = chunk;
+  return {
+    ...chunk, records: { starts: records.starts.subarray(at), ends: records.ends.subarray(at), count: records.count - at }, offsets: chunk.offsets.subarray(at),
+    timestampsMs: chunk.timestampsMs?.subarray(at) ?? null, keys: keys === null ? null : { ...keys, starts: keys.starts.subarray(at), ends: keys.ends.subarray(at) },
+    headers: chunk.headers?.slice(at) ?? null, tombstones: chunk.tombstones === null ? null : new Set([...chunk.tombstones].filter((i) => i >= at).map((i) => i - at)),
+  };
+}
+
+/** A partition's position as its next offset. */
+function place(position: Json): number {
+  return typeof position === 'object' && position !== null && 'offset' in position && typeof position.offset === 'number' ? position.offset : 0;
+}
+
 function keyVector(f: SourceField, keys: Keys | null, rows: number, index: Int32Array): Vector {
   const start = new Int32Array(rows);
   const end = new Int32Array(rows);
@@ -516,5 +561,6 @@ export const kafkaSource: SourceConnector = {
   bounded: (options) => textOption(options, UNTIL) === 'latest',
   validate,
   check: checkTopic,
+  sharing: () => ({ place, unit: 'rows' }),
   create: (spec, context) => new KafkaReader(spec, context),
 };

@@ -185,8 +185,8 @@ class Stream implements GroupHost, MemberHost {
     const same = samePoint(low.tail.standing.positions, high.tail.standing.positions);
     this.#endMeeting();
     if (!same) {
-      // The same places of what is not the same: another file under the name, another end.
-      for (const member of low.members) this.#barred.set(member, { forMs: APART_MAX_MS, untilMs: Infinity });
+      // The same places of what is not the same: another file under the name, another end, a split that one has had rows of and the other not yet.
+      for (const member of low.members) this.#bar(member);
       return;
     }
     const [into, from] = low.layout.has(high.layout) && !high.layout.has(low.layout) ? [low, high] : [high, low];
