@@ -120,6 +120,8 @@ export interface WindowNode extends NodeBase {
   /** Column with the row's split watermark: windows ending at or before it are dropped as late. null = none are late. The column is kept in the output. */
   readonly lateColumn: number | null;
   readonly cumulate?: true;
+  /** HOP: a row comes out once; window_start is the start of the first of its windows, window_end the end of the last. For an aggregate with `hop`. */
+  readonly ranges?: true;
 }
 
 /** What SESSION windows are made of: rows of a partition less than `gapUs` apart are one session, which ends a gap after its last row. */
@@ -196,6 +198,20 @@ export interface AggregateNode extends NodeBase {
    * emitOnClose: output only then, once, append-only (EMIT ON WINDOW CLOSE); else output follows every epoch.
    */
   readonly closes: { readonly keyIndex: number; readonly addUs: number; readonly emitOnClose: boolean } | null;
+  readonly hop?: HopRanges;
+}
+
+/**
+ * The input has ranges of windows (WindowNode.ranges): start of the first in column `first`, end of the last in column `last`. Rows are added up
+ * by range, and then to every window of it: of the group keys, `start` is the window's start, `end` its end (positions in groupKeys).
+ */
+export interface HopRanges {
+  readonly first: number;
+  readonly last: number;
+  readonly sizeUs: number;
+  readonly slideUs: number;
+  readonly start: number | null;
+  readonly end: number | null;
 }
 
 /**

@@ -51,6 +51,8 @@ export interface WindowRel {
   readonly offsetUs: number;
   readonly late: ColId | null;
   readonly cumulate: boolean;
+  /** Set while lowering: see WindowNode. */
+  readonly ranges?: true;
 }
 export interface SessionRel {
   readonly rel: 'session';

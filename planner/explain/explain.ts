@@ -65,7 +65,7 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'view': return `View ${columnText(node.relationName)}: ${allNames(node)}`;
     case 'rows': return node.system === null ? `Rows (${node.rows.length})` : `System ${node.system}`;
     case 'calc': return 'Calc';
-    case 'window': return `${node.cumulate === true ? 'Cumulate' : node.sizeUs === node.slideUs ? 'Tumble' : 'Hop'} ${nameAt(input, node.timeColumn)} size ${duration(node.sizeUs)}${node.cumulate === true ? ` step ${duration(node.slideUs)}` : node.sizeUs === node.slideUs ? '' : ` slide ${duration(node.slideUs)}`}${node.offsetUs === 0 ? '' : ` offset ${duration(node.offsetUs)}`}${node.lateColumn === null ? '' : ' · drops late rows'}`;
+    case 'window': return `${node.cumulate === true ? 'Cumulate' : node.sizeUs === node.slideUs ? 'Tumble' : 'Hop'} ${nameAt(input, node.timeColumn)} size ${duration(node.sizeUs)}${node.cumulate === true ? ` step ${duration(node.slideUs)}` : node.sizeUs === node.slideUs ? '' : ` slide ${duration(node.slideUs)}`}${node.offsetUs === 0 ? '' : ` offset ${duration(node.offsetUs)}`}${node.lateColumn === null ? '' : ' · drops late rows'}${node.ranges === true ? ' · ranges of windows' : ''}`;
     case 'session': return `Session ${sessionText(node, input)}`;
     case 'sessionaggregate': return `Session aggregate ${sessionText(node, input)}`;
     case 'unnest': return `Unnest ${nameOf(node.fn)}(${node.args.map((a) => exprText(a, over(input))).join(', ')})${node.ordinality ? ' with ordinality' : ''}${node.outer ? ' outer' : ''}`;
@@ -86,7 +86,7 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
 
 function aggregateTitle(node: AggregateNode, input: PlanNode | undefined): string {
   const by = node.groupKeys.length === 0 ? '' : ` by (${names(input, node.groupKeys)})`;
-  return `${node.calls.length === 0 ? 'Distinct' : 'Aggregate'}${by}${node.closes === null ? '' : node.closes.emitOnClose ? ' · emits on window close' : ' · frees closed windows'}`;
+  return `${node.calls.length === 0 ? 'Distinct' : 'Aggregate'}${by}${node.closes === null ? '' : node.closes.emitOnClose ? ' · emits on window close' : ' · frees closed windows'}${node.hop === undefined ? '' : ' · adds ranges to windows'}`;
 }
 
 const sortText = (keys: readonly SortKey[], node: PlanNode | undefined): string =>

@@ -8,6 +8,7 @@ import type { AggregateCall, AggregateNode } from '../../types/plan.js';
 import { sameExpr, some } from '../bind/exprs.js';
 import type { AggregateRel, ColId, Item, Rel } from '../bind/rel.js';
 import { positionOf, type Edge } from './builder.js';
+import { hopRanges } from './hop.js';
 import { hashed, narrow, single, type Lowering } from './lower.js';
 import { lowerSessionAggregate } from './session.js';
 
@@ -26,9 +27,12 @@ export function lowerAggregate(l: Lowering, rel: AggregateRel): Edge {
   const calls = rel.calls.map((c) => ({
     call: c, args: c.args.map((a) => idOf(c.filter === null ? a : guarded(a, c.filter), 'arg')), filter: c.filter === null ? null : idOf(c.filter, 'filter'), order: c.orderBy.map((o) => idOf(o.expr, 'order')),
   }));
-  const narrowed = narrow(l, rel.input, items);
+  const hop = hopRanges(l, rel);
+  if (hop !== null) for (const edge of hop.edges) if (!items.some((i) => i.id === edge.id)) items.push(edge);
+  const narrowed = narrow(l, hop?.input ?? rel.input, items);
   const keyIds = rel.keys.map((k) => k.id);
-  const below = keyIds.length === 0 ? single(l, narrowed) : hashed(l, narrowed, keyIds);
+  // A range's rows go to several windows: they are spread by the other keys.
+  const below = keyIds.length === 0 ? single(l, narrowed) : hashed(l, narrowed, hop?.spread ?? keyIds);
   const at = (id: ColId): number => positionOf(below.layout, id);
   const closes = l.job && below.appendOnly ? closing(l, rel) : null;
   if (l.emitOnClose && closes === null) throw notClosing(below.appendOnly);
@@ -37,7 +41,7 @@ export function lowerAggregate(l: Lowering, rel: AggregateRel): Edge {
     orderBy: call.orderBy.map((o, i) => ({ column: at(order[i] as number), descending: o.descending, nullsFirst: o.nullsFirst })), type: call.type,
   }));
   const distinctOnly = calls.length === 0 && keyIds.length > 0 && below.appendOnly;
-  return l.builder.add({ op: 'aggregate', groupKeys: keyIds.map(at), calls: physical, inputAppendOnly: below.appendOnly, closes }, [below], {
+  return l.builder.add({ op: 'aggregate', groupKeys: keyIds.map(at), calls: physical, inputAppendOnly: below.appendOnly, closes, ...(hop === null ? {} : { hop: hop.at(at) }) }, [below], {
     layout: [...keyIds, ...rel.calls.map((c) => c.id)], key: keyIds, appendOnly: !l.job || closes?.emitOnClose === true || distinctOnly, dist: below.dist === 'single' ? 'single' : below.dist,
   });
 }
@@ -78,7 +82,7 @@ function closing(l: Lowering, rel: AggregateRel): AggregateNode['closes'] {
  * µs after which a window is over, counted from the value of column `id`, when that is the edge of a window whose rows all come before the
  * watermark passes it; else null. Joins may put rows out long after; an aggregate that follows every epoch puts them out after the watermark.
  */
-function closesAt(l: Lowering, rel: Rel, id: ColId): number | null {
+export function closesAt(l: Lowering, rel: Rel, id: ColId): number | null {
   switch (rel.rel) {
     case 'window':
       if (id !== rel.start && id !== rel.end) return closesAt(l, rel.input, id);

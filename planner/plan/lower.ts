@@ -148,7 +148,7 @@ function lowerWindow(l: Lowering, rel: WindowRel, needed: ReadonlySet<ColId>): E
   const below = narrow(l, rel.input, itemsOf(l, inner));
   return l.builder.add({
     op: 'window', timeColumn: positionOf(below.layout, rel.time), sizeUs: rel.sizeUs, slideUs: rel.slideUs, offsetUs: rel.offsetUs,
-    lateColumn: late === null ? null : positionOf(below.layout, late), ...(rel.cumulate ? { cumulate: true } : {}),
+    lateColumn: late === null ? null : positionOf(below.layout, late), ...(rel.cumulate ? { cumulate: true } : {}), ...(rel.ranges === true ? { ranges: true } : {}),
   }, [below], {
     layout: [...below.layout, rel.start, rel.end], key: below.key === null ? null : [...below.key, rel.cumulate ? rel.end : rel.start], appendOnly: below.appendOnly, dist: below.dist,
   });

@@ -59,12 +59,12 @@ export const GOLDEN: Readonly<Record<string, string>> = {
     Hash inner join on window_start = window_start · key (window_start, auction)
         residual: num >= max
       Exchange hash (window_start)
-        Aggregate by (window_start, auction) · frees closed windows · key (window_start, auction) [node 6]
+        Aggregate by (window_start, auction) · frees closed windows · adds ranges to windows · key (window_start, auction) [node 6]
             calls: count(*)
-          Exchange hash (window_start, auction)
+          Exchange hash (auction)
             Calc
-                project: window_start, auction
-              Hop date_time size 10s slide 2s · drops late rows
+                project: window_start, auction, window_end
+              Hop date_time size 10s slide 2s · drops late rows · ranges of windows
                 Calc
                     filter: event_type = 2
                     project: auction, coalesce(bid_time, auction_time, person_time) AS date_time, split_watermark

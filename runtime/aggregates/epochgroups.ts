@@ -4,14 +4,17 @@
  * there are more than the limits) every group met is merged into its row of the state once. Nobody sees a result in between, so nothing changes
  * for readers; a checkpoint finds everything in the state.
  *
+ * `hop`: the input has ranges of windows. A group of the epoch is then (the other keys, range) and goes into the state's row of every window.
+ *
  * For aggregations whose keys are readable from their encoding and whose accumulators can be merged: fixed ones; DISTINCT of one such
  * argument, and min/max of texts, over append-only input. Others work on the state row by row.
  */
-import type { AggregateCall, AggregateNode } from '../../types/plan.js';
+import type { AggregateCall, AggregateNode, HopRanges } from '../../types/plan.js';
 import type { SqlType } from '../../types/sqltype.js';
 import { equalityIsIdentity } from '../../types/encoding/equality.js';
 import { layoutOf } from '../../types/encoding/kinds.js';
 import type { Batch, Vector } from '../batch.js';
+import { gatherVector } from '../vectors.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder } from '../keys.js';
 import { DISTINCT_FILTERS_MAX, type EpochDistinct } from './epochdistinct.js';
 import type { EpochExtreme } from './epochextreme.js';
@@ -28,6 +31,9 @@ const PAIRS_MAX = 1 << 17;
 
 /** Aggregates that see the same rows. */
 export interface FixedInputs { readonly filter: number | null; readonly fixed: readonly FixedAccumulator[] }
+
+/** Groups on their way into the state: `source[k]` is the epoch's group that row k comes from (null: k). */
+export interface Leaving { readonly count: number; readonly columns: readonly Vector[]; readonly keys: KeyBatch; readonly source: Int32Array | null }
 
 /** DISTINCT means something for this call. */
 export const isDistinct = (call: AggregateCall): boolean => call.distinct && !/^(min|max|bool_|every|bit_and|bit_or)/.test(call.fn);
@@ -51,7 +57,10 @@ export function canPreaggregate(node: Pick<AggregateNode, 'groupKeys' | 'calls' 
 }
 
 export class EpochGroups {
+  /** Input columns of the epoch's keys: the group keys, with `hop` those that are no window, then the range's two. */
   readonly #keyColumns: readonly number[];
+  readonly #groupKeys: readonly number[];
+  readonly #hop: HopRanges | null;
   readonly #inputs: readonly FixedInputs[];
   readonly #distincts: readonly EpochDistinct[];
   readonly #extremes: readonly EpochExtreme[];
@@ -69,13 +78,16 @@ export class EpochGroups {
   #filtered: Int32Array[] = [];
 
   /** `stride`: doubles of a group. */
-  constructor(types: readonly SqlType[], keyColumns: readonly number[], inputs: readonly FixedInputs[], distincts: readonly EpochDistinct[], extremes: readonly EpochExtreme[], stride: number) {
-    this.#keyColumns = keyColumns;
+  constructor(types: readonly SqlType[], node: Pick<AggregateNode, 'groupKeys' | 'hop'>, inputs: readonly FixedInputs[], distincts: readonly EpochDistinct[], extremes: readonly EpochExtreme[], stride: number) {
+    const hop = node.hop ?? null;
+    this.#hop = hop;
+    this.#groupKeys = node.groupKeys;
+    this.#keyColumns = hop === null ? node.groupKeys : [...node.groupKeys.filter((_, c) => c !== hop.start && c !== hop.end), hop.first, hop.last];
     this.#inputs = inputs;
     this.#distincts = distincts;
     this.#extremes = extremes;
-    const keyTypes = keyColumns.map((k) => types[k]);
-    this.#typed = new TypedKeys(keyTypes);
+    this.#typed = new TypedKeys(this.#keyColumns.map((k) => types[k]));
+    const keyTypes = node.groupKeys.map((k) => types[k]);
     this.#encode = keyEncoder(keyTypes, keyTypes.map((_, c) => c));
     this.#stride = stride;
     this.#groupsMax = Math.max(1, Math.min(GROUPS_MAX, Math.floor(CELL_BYTES_MAX / (stride * 8))));
@@ -143,32 +155,62 @@ export class EpochGroups {
 
   // ---- into the state ----
 
-  /** Key columns of the groups. */
-  columns(): Vector[] { return this.#keyColumns.map((_, c) => this.#typed.column(c)); }
-
-  /** Keys of the groups, given their columns; valid until the next call. */
-  keys(columns: readonly Vector[]): KeyBatch {
-    return columns.length === 0 ? emptyKey() : this.#encode({ length: this.#count, columns, weights: null });
+  /** The groups as the state has them; the keys are valid until the next call. */
+  leave(): Leaving {
+    if (this.#hop !== null) return this.#leaveByWindow(this.#hop);
+    const columns = this.#keyColumns.map((_, c) => this.#typed.column(c));
+    const count = this.#count;
+    return { count, columns, keys: columns.length === 0 ? emptyKey() : this.#encode({ length: count, columns, weights: null }), source: null };
   }
 
-  /** The earliest of the groups' times (NULL = never) among key column `c`, from group `from` on. */
-  minTime(c: number, from: number): number {
+  #leaveByWindow(hop: HopRanges): Leaving {
+    const width = this.#keyColumns.length;
+    const firsts = this.#typed.numbers(width - 2);
+    const lasts = this.#typed.numbers(width - 1);
+    const { sizeUs, slideUs } = hop;
+    let count = 0;
+    for (let g = 0; g < this.#count; g++) count += Math.floor((lasts[g] - sizeUs - firsts[g]) / slideUs) + 1;
+    const source = new Int32Array(count);
+    const starts = new Float64Array(count);
+    const ends = new Float64Array(count);
+    let k = 0;
+    for (let g = 0; g < this.#count; g++) {
+      for (let start = firsts[g]; start + sizeUs <= lasts[g]; start += slideUs) {
+        source[k] = g;
+        starts[k] = start;
+        ends[k++] = start + sizeUs;
+      }
+    }
+    let c = 0;
+    const columns = this.#groupKeys.map((_, at): Vector => {
+      if (at === hop.start) return { form: 'f64', values: starts, nulls: null };
+      return at === hop.end ? { form: 'f64', values: ends, nulls: null } : gatherVector(this.#typed.column(c++), source, count);
+    });
+    return { count, columns, keys: this.#encode({ length: count, columns, weights: null }), source };
+  }
+
+  /** The earliest of the groups' times (NULL = never) among group key `key`, from group `from` on. */
+  minTime(key: number, from: number): number {
+    const hop = this.#hop;
+    const edge = hop !== null && (key === hop.start || key === hop.end);
+    // The first window of the range ends before the others.
+    const c = hop === null ? key : edge ? this.#keyColumns.length - 2 : this.#keyColumns.indexOf(this.#groupKeys[key]);
+    const add = hop !== null && key === hop.end ? hop.sizeUs : 0;
     const times = this.#typed.numbers(c);
     let min = Infinity;
     for (let g = from; g < this.#count; g++) if (!this.#typed.isNull(g, c) && times[g] < min) min = times[g];
-    return min;
+    return min + add;
   }
 
-  /** Adds every group's cells to those of its row in the state: `pages[g]`, `at[g]`. */
-  mergeInto(pages: readonly Float64Array[], at: Int32Array): void {
+  /** Adds the groups' cells to those of their rows in the state: `pages[k]`, `at[k]` of row k of what leaves. */
+  mergeInto({ count, source }: Leaving, pages: readonly Float64Array[], at: Int32Array): void {
     const page = this.#page;
     const stride = this.#stride;
-    const count = this.#count;
-    for (let g = 0; g < count; g++) pages[g][at[g] + ROWS] += page[g * stride + ROWS];
+    for (let k = 0; k < count; k++) pages[k][at[k] + ROWS] += page[(source === null ? k : source[k]) * stride + ROWS];
     for (const { fixed } of this.#inputs) {
       for (const a of fixed) {
         const { first } = a;
-        for (let g = 0; g < count; g++) a.merge(pages[g], at[g] + first, page, g * stride + first);
+        for (let k = 0; k < count; k++) a.merge(pages[k], at[k] + first, page, (source === null ? k : source[k]) * stride + first);
       }
     }
   }

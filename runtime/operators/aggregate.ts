@@ -18,13 +18,13 @@ import type { Column, SqlType } from '../../types/sqltype.js';
 import { assert } from '../../types/error.js';
 import { type DistinctVariant, EpochDistinct } from '../aggregates/epochdistinct.js';
 import { EpochExtreme } from '../aggregates/epochextreme.js';
-import { canPreaggregate, EpochGroups, filterRows, isDistinct } from '../aggregates/epochgroups.js';
+import { canPreaggregate, EpochGroups, filterRows, isDistinct, type Leaving } from '../aggregates/epochgroups.js';
 import type { FixedAccumulator, Selection } from '../aggregates/fixed.js';
 import { RecentKeys } from '../aggregates/groupkeys.js';
 import { type GroupPart, GroupState, HEAD, type Result, ROWS } from '../aggregates/groupstate.js';
 import { makeAccumulator } from '../aggregates/make.js';
 import { DistinctSet, type GroupAccumulator, OrderedExtreme } from '../aggregates/ordered.js';
-import type { Batch, Vector } from '../batch.js';
+import type { Batch } from '../batch.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder } from '../keys.js';
 import type { Barrier, Operator, OperatorContext } from '../operator.js';
 import type { GroupTable } from '../state/table.js';
@@ -59,7 +59,7 @@ export class AggregateOperator implements Operator {
 
   #prepared: { readonly batch: Batch; readonly keys: KeyBatch } | null = null;
   /** The epoch's groups as they go into the state. */
-  #leaving: { readonly count: number; readonly columns: readonly Vector[]; readonly keys: KeyBatch } | null = null;
+  #leaving: Leaving | null = null;
   #closedUpTo = -Infinity;
   /** The earliest closing time among the epoch's first `of` groups. */
   #epochCloses = { of: 0, at: Infinity };
@@ -77,11 +77,12 @@ export class AggregateOperator implements Operator {
     this.#types = input.map((c) => c.type);
     this.#encode = keyEncoder(this.#types, node.groupKeys);
     const byEpoch = canPreaggregate(node, this.#types);
+    assert(byEpoch || node.hop === undefined, 'ranges of windows under an aggregate that cannot add them up');
     const distincts: EpochDistinct[] = [];
     const extremes: EpochExtreme[] = [];
     const cells = byEpoch ? this.#layOutByEpoch(distincts, extremes) : this.#layOut();
     this.#state = new GroupState(node, context, node.groupKeys.map((k) => this.#types[k]), this.#results, this.#parts, cells);
-    this.#epoch = byEpoch ? new EpochGroups(this.#types, node.groupKeys, this.#inputs, distincts, extremes, cells) : null;
+    this.#epoch = byEpoch ? new EpochGroups(this.#types, node, this.#inputs, distincts, extremes, cells) : null;
   }
 
   // ---- accumulators ----
@@ -166,6 +167,7 @@ export class AggregateOperator implements Operator {
   process(batch: Batch): void {
     if (this.#epoch !== null) {
       if (this.#epoch.full) this.#flush();
+      this.#leaving = null;
       this.#epoch.add(batch);
       return;
     }
@@ -230,15 +232,9 @@ export class AggregateOperator implements Operator {
 
   // ---- the epoch's groups into the state ----
 
-  #leave(epoch: EpochGroups): { readonly count: number; readonly columns: readonly Vector[]; readonly keys: KeyBatch } {
-    if (this.#leaving !== null) return this.#leaving;
-    const columns = epoch.columns();
-    return (this.#leaving = { count: epoch.count, columns, keys: epoch.keys(columns) });
-  }
-
   #prefetchEpoch(epoch: EpochGroups): Promise<void> | null {
     if (epoch.count === 0) return null;
-    const { keys } = this.#leave(epoch);
+    const { keys } = this.#leaving ??= epoch.leave();
     let waiting = this.#state.prefetch(keys);
     for (const d of epoch.distincts) {
       const more = d.prefetch(keys);
@@ -251,7 +247,8 @@ export class AggregateOperator implements Operator {
   #flush(): void {
     const epoch = this.#epoch;
     if (epoch === null || epoch.count === 0) return;
-    const { count, columns, keys } = this.#leave(epoch);
+    const leaving = this.#leaving ?? epoch.leave();
+    const { count, columns, keys } = leaving;
     this.#leaving = null;
     this.#room(count);
     const slots = this.#slots;
@@ -260,7 +257,7 @@ export class AggregateOperator implements Operator {
     for (const e of epoch.extremes) e.flush(keys);
     for (const d of epoch.distincts) d.learn(keys);
     this.#locate(count);
-    epoch.mergeInto(this.#pages, this.#at);
+    epoch.mergeInto(leaving, this.#pages, this.#at);
     for (const d of epoch.distincts) d.give(this.#pages, this.#at);
     epoch.clear();
     this.#epochCloses = { of: 0, at: Infinity };
