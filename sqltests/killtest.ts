@@ -79,7 +79,7 @@ export async function killTest(options: KillTest, log: (line: string) => void): 
     await setUp(server, file, path.join(dir, 'sink-killed'), options.rowsPerSecond, options.parallelism);
     let kills = 0;
     while (kills < options.kills) {
-      await until(ask, rows => rows.length > 0 && rows.every(r => r[0] === 'running'), 60_000, 'running');
+      await until(ask, rows => rows.length > 0 && rows.every(r => r[0] === 'running' || r[0] === 'finished'), 60_000, 'running');
       const waitMs = Math.floor(rand() * 700);
       await new Promise(resolve => { setTimeout(resolve, waitMs); });
       const status = await server.query(STATUS).catch((): TextRow[] => []);
