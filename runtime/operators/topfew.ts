@@ -151,7 +151,7 @@ export class TopFewOperator implements Operator {
     const orderBytes = order.end[o] - order.start[o];
     const rowBytes = rows.end[r] - rows.start[r];
     const size = entryBytes(orderBytes, rowBytes);
-    const slot = table.findOrInsert(keys, i, HEADER + size);
+    const slot = table.findOrInsert(keys, i, HEADER + size, HEADER);
     let times = Math.min(weight, this.#max);
     if (table.inserted) {
       const page = table.page(slot);

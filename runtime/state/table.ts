@@ -25,8 +25,11 @@ export interface StateTable {
   prefetch(keys: KeyBatch): Promise<void> | null;
   /** Slot of row i's key, or -1. */
   find(keys: KeyBatch, i: number): Slot;
-  /** As find, inserting an entry with `bytes` zero bytes when absent; `inserted` then reads true. Marks the entry changed when inserted. */
-  findOrInsert(keys: KeyBatch, i: number, bytes: number): Slot;
+  /**
+   * As find, inserting an entry with `bytes` zero bytes when absent; `inserted` then reads true. Marks the entry changed when inserted. `zeroed`: only
+   * the first that many are cleared, the caller writes the others.
+   */
+  findOrInsert(keys: KeyBatch, i: number, bytes: number, zeroed?: number): Slot;
   readonly inserted: boolean;
   /** Removes the entry (a tombstone is kept until a checkpoint holds it). */
   delete(slot: Slot): void;
