@@ -21,6 +21,8 @@ export interface ServerOptions {
   readonly main?: string;
   /** Folder for V8's CPU profiles, one a thread, written when the server ends. */
   readonly profileDir?: string;
+  /** A folder that is there already, and stays: to start again on what another process left. Default: a new one, removed at the end. */
+  readonly dir?: string;
 }
 
 export class ServerProcess {
@@ -28,23 +30,25 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #dir: string;
   readonly #profiled: boolean;
+  readonly #keeps: boolean;
 
-  private constructor(child: ChildProcess, port: number, dir: string, profiled: boolean) {
+  private constructor(child: ChildProcess, port: number, dir: string, options: ServerOptions) {
     this.#child = child;
     this.port = port;
     this.#dir = dir;
-    this.#profiled = profiled;
+    this.#profiled = options.profileDir !== undefined;
+    this.#keeps = options.dir !== undefined;
   }
 
   static async start(options: ServerOptions = {}): Promise<ServerProcess> {
-    const dir = mkdtempSync(path.join(tmpdir(), 'millrace-bench-'));
+    const dir = options.dir ?? mkdtempSync(path.join(tmpdir(), 'millrace-bench-'));
     const main = options.main ?? fileURLToPath(new URL('../../server/main.js', import.meta.url));
     const profile = options.profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
     const child = spawn(process.execPath, [...profile, main, '--port', '0', '--data', path.join(dir, 'data')], { stdio: ['ignore', 'ignore', 'pipe'] });
     try {
-      return new ServerProcess(child, await readyPort(child), dir, options.profileDir !== undefined);
+      return new ServerProcess(child, await readyPort(child), dir, options);
     } catch (e) {
-      rmSync(dir, { recursive: true, force: true });
+      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
       throw e;
     }
   }
@@ -78,7 +82,7 @@ export class ServerProcess {
       await ended;
       clearTimeout(timer);
     }
-    rmSync(this.#dir, { recursive: true, force: true });
+    if (!this.#keeps) rmSync(this.#dir, { recursive: true, force: true });
   }
 }
 
