@@ -4,7 +4,7 @@
  *
  *   node dist/bench/nexmark/run.js [--events 2000000] [--queries q0,q1,… | all] [--parallelism 1] [--checkpoint-interval 1s] [--set name=value …]
  *     [--source file|kafka] [--file FILE] [--bootstrap HOST:PORT] [--compression none|gzip] [--batch-bytes 65536]
- *     [--json FILE] [--rounds 1] [--main SERVER_JS …] [--profile DIR]
+ *     [--json FILE] [--rounds 1] [--main SERVER_JS …] [--profile DIR] [--node-flags='…']
  *
  * --source kafka: from a topic of a real broker with as many partitions as `parallelism`, filled once (kafka.ts); without --bootstrap a broker is
  * started. --json appends each result as a line (QueryResult). --main, several times: builds to compare, run in turn. --rounds: repeat, print the median by CPU.
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
       events: { type: 'string', default: '2000000' }, queries: { type: 'string', default: DEFAULT_QUERIES }, parallelism: { type: 'string' }, workers: { type: 'string', default: '1' },
       'checkpoint-interval': { type: 'string', default: '1s' }, set: { type: 'string', multiple: true, default: [] }, source: { type: 'string', default: 'file' }, file: { type: 'string' },
       bootstrap: { type: 'string' }, compression: { type: 'string', default: 'none' }, 'batch-bytes': { type: 'string', default: '65536' }, json: { type: 'string' },
-      rounds: { type: 'string', default: '1' }, main: { type: 'string', multiple: true }, profile: { type: 'string' },
+      rounds: { type: 'string', default: '1' }, main: { type: 'string', multiple: true }, profile: { type: 'string' }, 'node-flags': { type: 'string' },
     },
   });
   const events = Number(values.events);
@@ -50,7 +50,7 @@ async function main(): Promise<void> {
       const results = mains.map((): QueryResult[] => []);
       for (let round = 0; round < Number(values.rounds); round++) {
         for (const [i, m] of mains.entries()) {
-          const result = await runQuery({ query, source, events, parallelism, checkpointInterval: values['checkpoint-interval'], settings, ...(m === undefined ? {} : { main: path.resolve(m) }), ...(values.profile === undefined ? {} : { profileDir: values.profile }) });
+          const result = await runQuery({ query, source, events, parallelism, checkpointInterval: values['checkpoint-interval'], settings, ...(m === undefined ? {} : { main: path.resolve(m) }), ...(values.profile === undefined ? {} : { profileDir: values.profile }), ...(values['node-flags'] === undefined ? {} : { nodeFlags: values['node-flags'].split(' ').filter(f => f !== '') }) });
           results[i].push(result);
           if (values.json !== undefined) appendFileSync(values.json, `${JSON.stringify({ ...result, ...(m === undefined ? {} : { main: m }) })}\n`);
         }
