@@ -272,6 +272,9 @@ export interface JoinNode extends NodeBase {
   readonly residual: Expr | null;
   readonly leftAppendOnly: boolean;
   readonly rightAppendOnly: boolean;
+  /** Of an append-only side: once the watermark has reached column + addUs at a barrier, nothing can meet the row: it is freed. Absent: rows stay. */
+  readonly leftEnds?: { readonly column: number; readonly addUs: number };
+  readonly rightEnds?: { readonly column: number; readonly addUs: number };
 }
 
 export interface UnionNode extends NodeBase { readonly op: 'union' }

@@ -117,7 +117,9 @@ function sessionText(node: SessionNode | SessionAggregateNode, input: PlanNode |
 function joinTitle(node: JoinNode, inputs: readonly PlanNode[]): string {
   const [left, right] = inputs;
   const on = node.leftKeys.map((k, i) => `${nameAt(left, k)} = ${nameAt(right, node.rightKeys[i] ?? -1)}`);
-  return `${node.leftKeys.length === 0 ? 'Nested ' : 'Hash '}${node.kind} join${on.length === 0 ? '' : ` on ${on.join(' AND ')}`}`;
+  const frees = [[left, node.leftEnds], [right, node.rightEnds]] as const;
+  const ends = frees.flatMap(([side, end], k) => (end === undefined ? [] : [` · frees ${k === 0 ? 'left' : 'right'} rows ${end.addUs / 1e6} s after ${nameAt(side, end.column)}`]));
+  return `${node.leftKeys.length === 0 ? 'Nested ' : 'Hash '}${node.kind} join${on.length === 0 ? '' : ` on ${on.join(' AND ')}`}${ends.join('')}`;
 }
 
 function details(node: PlanNode, inputs: readonly PlanNode[]): string[] {

@@ -6,12 +6,14 @@
  * right side's; right: the left side's; full: none).
  */
 import type { Expr } from '../../types/expr.js';
+import type { JoinNode } from '../../types/plan.js';
 import { sameType, type SqlType } from '../../types/sqltype.js';
 import { castFor } from '../../types/functions/cast.js';
 import { column, columnsOf, conjunction } from '../bind/exprs.js';
 import { functionById } from '../bind/functions.js';
 import { outputIds, type ColId, type Item, type JoinRel } from '../bind/rel.js';
 import { positional, positionOf, type Distribution, type Edge } from './builder.js';
+import { mayEnd, rowsEnd, timeBounds } from './jointime.js';
 import { hashed, narrow, single, type Lowering } from './lower.js';
 
 interface KeyPair { readonly left: Item; readonly right: Item }
@@ -39,8 +41,18 @@ export function lowerJoin(l: Lowering, rel: JoinRel, needed: ReadonlySet<ColId>)
   const appendOnly = (!l.job || rel.kind === 'inner' || rel.kind === 'semi') && a.appendOnly && b.appendOnly;
   return l.builder.add({
     op: 'join', kind: rel.kind, leftKeys: pairs.map((p) => positionOf(a.layout, p.left.id)), rightKeys: pairs.map((p) => positionOf(b.layout, p.right.id)),
-    residual: condition === null ? null : positional(condition, both), leftAppendOnly: a.appendOnly, rightAppendOnly: b.appendOnly,
+    residual: condition === null ? null : positional(condition, both), leftAppendOnly: a.appendOnly, rightAppendOnly: b.appendOnly, ...ends(l, rel, a, b),
   }, [a, b], { layout: half ? a.layout : both, key: joinKey(rel, a, b, pairs), appendOnly, dist: distribution(rel, a, b) });
+}
+
+/** Append-only sides whose rows are freed by time. */
+function ends(l: Lowering, rel: JoinRel, a: Edge, b: Edge): Pick<JoinNode, 'leftEnds' | 'rightEnds'> {
+  if (!l.job) return {};
+  const bounds = timeBounds(rel.on);
+  const may = mayEnd(rel.kind);
+  const left = may.left && a.appendOnly ? rowsEnd(l, rel.right, bounds, (id) => a.layout.indexOf(id)) : null;
+  const right = may.right && b.appendOnly ? rowsEnd(l, rel.left, bounds, (id) => b.layout.indexOf(id)) : null;
+  return { ...(left === null ? {} : { leftEnds: left }), ...(right === null ? {} : { rightEnds: right }) };
 }
 
 /** One side with the needed columns and its keys. */

@@ -79,7 +79,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
   q7: `Materialize v (auction, price, bidder, date_time, extra)
   Calc
       project: auction, price, bidder, date_time, extra
-    Hash inner join on price = maxprice
+    Hash inner join on price = maxprice · frees left rows 10 s after date_time
         residual: date_time >= (window_end - '00:00:10'::interval) AND date_time <= window_end
       Exchange hash (price)
         Calc
@@ -101,7 +101,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
   q8: `Materialize v (id, name, window_start) · key (id, name, window_start) · append-only
   Calc
       project: id, name, window_start
-    Hash inner join on id = seller AND window_start = window_start · key (id, name, window_start) · append-only
+    Hash inner join on id = seller AND window_start = window_start · frees left rows 10 s after window_start · frees right rows 10 s after window_start · key (id, name, window_start) · append-only
       Exchange hash (id, window_start)
         Distinct by (id, name, window_start) · frees closed windows · key (id, name, window_start) · append-only
           Exchange hash (id, name, window_start)

@@ -121,3 +121,62 @@ test('a join without keys is the product', async () => {
   await run.push(2, parseDrawn(RIGHT, '+ 9 3\n+ 9 6'));
   assert.deepEqual(run.draw(3).split('\n').sort(), ['+ 1 a 5 9 6', '+ 2 b 1 9 3', '+ 2 b 1 9 6']);
 });
+
+// Left: key, text, time. Right: key, end of a window that changes until the watermark has reached it.
+const WITHIN: Expr = {
+  node: 'and', type: BOOL, args: [
+    { node: 'call', fn: '>(int4,int4)', args: [{ node: 'column', index: 2, type: INT4 }, { node: 'call', fn: '-(int4,int4)', args: [{ node: 'column', index: 4, type: INT4 }, { node: 'literal', text: '10', type: INT4 }], type: INT4 }], type: BOOL },
+    { node: 'call', fn: '<=(int4,int4)', args: [{ node: 'column', index: 2, type: INT4 }, { node: 'column', index: 4, type: INT4 }], type: BOOL },
+  ],
+};
+
+for (const kind of ['inner', 'left', 'semi', 'anti'] as const) {
+  test(`rows freed by time leave the result of the ${kind} join as it is, with late rows too`, async () => {
+    for (const evict of [false, true]) {
+      const random = testRandom(11);
+      const base = plan(kind, WITHIN, true);
+      const join = base[2] as JoinNode;
+      // The first one keeps everything, on both sides with counts.
+      const whole = new TestRun([...base.slice(0, 2), { ...join, leftAppendOnly: false, rightAppendOnly: false }], { evict });
+      const freed = new TestRun([...base.slice(0, 2), { ...join, rightAppendOnly: false, leftEnds: { column: 2, addUs: 10 } }], { evict });
+      const runs = [whole, freed];
+      const windows = new Map<string, number>();
+      let watermark = 0;
+      // The watermark at the last barrier.
+      let epochMark = 0;
+      let sent = 0;
+      for (let epoch = 0; epoch < 60; epoch++) {
+        for (let b = 0; b < 3; b++) {
+          const rows = Array.from({ length: 40 }, () => [random(3), `${random(2)}${'p'.repeat(random(700))}`, random(20) === 0 ? random(watermark + 1) : watermark + random(30)]);
+          for (const run of runs) await run.push(1, batchFromDatums(LEFT, rows));
+          sent += rows.length;
+          if (b < 2) watermark += random(6);
+          for (const run of runs) for (const input of [1, 2]) await run.watermark(input, watermark);
+        }
+        // Windows that were open at the last barrier change once more at this one.
+        const changes: Datum[][] = [];
+        const weights: number[] = [];
+        for (let n = 0; n < 4; n++) {
+          const end = epochMark + 1 + random(20);
+          const key = random(3);
+          const name = `${key} ${end}`;
+          const weight = (windows.get(name) ?? 0) > 0 && random(2) === 0 ? -1 : 1;
+          windows.set(name, (windows.get(name) ?? 0) + weight);
+          changes.push([key, end]);
+          weights.push(weight);
+        }
+        epochMark = watermark;
+        for (const run of runs) await run.push(2, batchFromDatums(RIGHT, changes, weights));
+        const changed: string[][] = [];
+        for (const run of runs) {
+          await run.barrier();
+          const content = new Content(outTypes(kind));
+          content.add(run.take(3));
+          changed.push(content.rows());
+        }
+        assert.deepEqual(changed[1], changed[0], `epoch ${epoch}`);
+      }
+      assert.ok(freed.logRows(3, 0) < sent / 2, `${freed.logRows(3, 0)} of ${sent} rows are kept`);
+    }
+  });
+}

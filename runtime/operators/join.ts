@@ -9,6 +9,8 @@
  * the state before and after each row, the changes of an epoch add up right in any order. With a residual condition "empty" is
  * per row: matches are counted by going over the other side's group.
  *
+ * Time: where the planner proved when rows of an append-only side can meet nothing any more (types/plan.ts), they are freed at the barrier after.
+ *
  * Cost: inner: pairs of equal keys; the residual runs compiled over batches of pairs. Outer with residual: group sizes multiplied.
  */
 import type { JoinNode } from '../../types/plan.js';
@@ -42,6 +44,7 @@ export class JoinOperator implements Operator {
   readonly #dependent: boolean;
   /** Batch queries: output of a join that takes rows back (outer, anti) waits for the end, so that readers see inserts only. */
   #held: Batch[] | null;
+  #watermarkUs = -Infinity;
   #prepared: { readonly batch: Batch; readonly input: number; readonly keys: KeyBatch } | null = null;
 
   constructor(node: JoinNode, context: OperatorContext, left: readonly Column[], right: readonly Column[], subplans: SubplanRunner | null = null) {
@@ -49,8 +52,8 @@ export class JoinOperator implements Operator {
     this.#context = context;
     this.#held = context.batchMode && node.kind !== 'inner' && node.kind !== 'semi' ? [] : null;
     this.#sides = [
-      new JoinSide(context, 0, left, node.leftKeys, node.leftAppendOnly, 0, node.kind === 'left' || node.kind === 'full'),
-      new JoinSide(context, 1, right, node.rightKeys, node.rightAppendOnly, left.length, node.kind === 'right' || node.kind === 'full'),
+      new JoinSide(context, 0, left, node.leftKeys, node.leftAppendOnly, 0, node.kind === 'left' || node.kind === 'full', node.leftEnds),
+      new JoinSide(context, 1, right, node.rightKeys, node.rightAppendOnly, left.length, node.kind === 'right' || node.kind === 'full', node.rightEnds),
     ];
     const both = [...left, ...right].map(c => c.type);
     this.#presence = node.kind === 'semi' || node.kind === 'anti' ? node.kind : 'none';
@@ -66,6 +69,11 @@ export class JoinOperator implements Operator {
     if (this.#held === null) this.#context.emit(batch);
     else this.#held.push(batch);
   }
+
+  watermark(us: number): void { this.#watermarkUs = us; }
+
+  /** What the inputs owed for this watermark has come before the barrier. */
+  barrier(): void { for (const side of this.#sides) side.free(this.#watermarkUs); }
 
   end(): void {
     if (this.#held === null) return;
@@ -91,6 +99,7 @@ export class JoinOperator implements Operator {
     const own = this.#sides[input];
     const other = this.#sides[1 - input];
     const rows = own.rows(batch);
+    own.times(batch);
     if (this.#emitsPairs && !own.preserved && !other.preserved) this.#inner(batch, keys, rows, own, other);
     else if (this.#residual === null) this.#withPresence(batch, keys, rows, own, other);
     else this.#withResidual(batch, keys, rows, own, other, this.#residual);

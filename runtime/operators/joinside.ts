@@ -4,6 +4,7 @@
  */
 import { hashBytes } from '../../types/encoding/hash.js';
 import { RowCodec } from '../../types/encoding/row.js';
+import type { JoinNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import type { Batch } from '../batch.js';
@@ -11,6 +12,7 @@ import { keyEncoder, type KeyBatch, type KeyEncoder, type RowBytes, rowEncoder }
 import type { OperatorContext } from '../operator.js';
 import type { RowLog } from '../state/rowlog.js';
 import type { GroupTable } from '../state/table.js';
+import { datumAt } from '../vectors.js';
 
 /** An ordered entry's subkey: hash of the row, then the row. Rows of a group have long common beginnings; their hashes differ in the first byte. */
 const ROW_AT = 4;
@@ -28,15 +30,20 @@ export class JoinSide {
   readonly first: number;
   /** This side's rows come with NULLs for the other one when nothing matches. */
   readonly preserved: boolean;
+  /** Time of each row of the last batch given to `times`. */
+  #ends: Float64Array = new Float64Array(0);
+  readonly #end: { readonly column: number; readonly addUs: number } | null;
   readonly #table: GroupTable | null;
   readonly #codec: RowCodec;
   #subkey = new Uint8Array(256);
 
-  constructor(context: OperatorContext, k: 0 | 1, columns: readonly Column[], keys: readonly number[], appendOnly: boolean, first: number, preserved: boolean) {
+  constructor(context: OperatorContext, k: 0 | 1, columns: readonly Column[], keys: readonly number[], appendOnly: boolean, first: number, preserved: boolean, end: JoinNode['leftEnds']) {
     this.types = columns.map(c => c.type);
     this.keys = keyEncoder(this.types, keys);
     this.rows = rowEncoder(this.types);
     this.log = appendOnly ? context.rowLog(k) : null;
+    this.#end = end ?? null;
+    if (this.log !== null && end !== undefined) this.log.timed = true;
     this.#table = appendOnly ? null : context.groupTable(k, 'ordered');
     this.#codec = new RowCodec(this.types);
     this.first = first;
@@ -45,9 +52,31 @@ export class JoinSide {
 
   prefetch(keys: KeyBatch): Promise<void> | null { return this.log !== null ? this.log.prefetch(keys) : this.#table === null ? null : this.#table.prefetch(keys); }
 
+  /** Before `add` of a batch's rows: when they end. */
+  times(batch: Batch): void {
+    if (this.#end === null) return;
+    const { column, addUs } = this.#end;
+    const v = batch.columns[column];
+    if (this.#ends.length < batch.length) this.#ends = new Float64Array(batch.length);
+    const ends = this.#ends;
+    if (v.form === 'f64' && v.nulls === null) {
+      for (let i = 0; i < batch.length; i++) ends[i] = v.values[i] + addUs;
+      return;
+    }
+    for (let i = 0; i < batch.length; i++) {
+      const us = datumAt(this.types[column], v, i);
+      // A NULL meets nothing.
+      ends[i] = us === null ? -Infinity : Number(us) + addUs;
+    }
+  }
+
+  /** At a barrier: rows that ended go. */
+  free(watermarkUs: number): void { if (this.#end !== null) this.log?.trim(watermarkUs); }
+
   add(keys: KeyBatch, i: number, rows: RowBytes, weight: number): void {
     if (this.log !== null) {
-      this.log.add(keys, i, rows, weight);
+      if (this.#end === null) this.log.add(keys, i, rows, weight);
+      else this.log.add(keys, i, rows, weight, this.#ends[i]);
       return;
     }
     const { data } = rows;

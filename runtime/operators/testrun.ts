@@ -12,8 +12,9 @@ import { Driver } from '../driver.js';
 import type { Barrier, OperatorContext } from '../operator.js';
 import { PackedGroupTable, NODES_TABLE } from '../state/grouptable.js';
 import { PageAllocator } from '../state/pages.js';
-import { RowLog, type RowLogStore } from '../state/rowlog.js';
+import { RowLog } from '../state/rowlog.js';
 import { type ColdStore, type ColdValue, HashStateTable, type StateTableOptions } from '../state/statetable.js';
+import { MapLogStore } from '../state/testkeys.js';
 import { consolidate } from '../zset.js';
 import { createOperator } from './registry.js';
 
@@ -47,25 +48,6 @@ class MapColdStore implements ColdStore {
       },
       close: () => Promise.resolve(),
     };
-  }
-}
-
-/** Chunks of one row log that left memory. */
-class MapLogStore implements RowLogStore {
-  readonly pieces = new Map<string, { readonly chunk: number; readonly bytes: Uint8Array }>();
-  write(_tableId: number, pieces: readonly { readonly chunk: number; readonly hash: number; readonly bytes: Uint8Array }[]): Promise<void> {
-    for (const { chunk, hash, bytes } of pieces) this.pieces.set(`${chunk} ${hash}`, { chunk, bytes });
-    return Promise.resolve();
-  }
-  async getMany(tableId: number, wanted: readonly { readonly chunk: number; readonly hash: number }[]): Promise<(Uint8Array | undefined)[]> {
-    await Promise.resolve();
-    return wanted.map(({ chunk, hash }) => this.getSync(tableId, chunk, hash));
-  }
-  getSync(_tableId: number, chunk: number, hash: number): Uint8Array | undefined { return this.pieces.get(`${chunk} ${hash}`)?.bytes; }
-  readChunk(_tableId: number, chunk: number): Promise<Uint8Array[]> { return Promise.resolve([...this.pieces.values()].filter((p) => p.chunk === chunk).map((p) => p.bytes)); }
-  drop(_tableId: number, from: number, to: number): Promise<void> {
-    for (const [key, { chunk }] of this.pieces) if (chunk >= from && chunk < to) this.pieces.delete(key);
-    return Promise.resolve();
   }
 }
 
@@ -132,6 +114,9 @@ export class TestRun {
     }
     return log;
   }
+
+  /** Rows that a row log keeps. */
+  logRows(node: number, k: number): number { return this.#log(node * 16 + k).rows; }
 
   async push(entry: number, batch: Batch): Promise<void> { await this.driver.push(entry, batch); }
   async watermark(entry: number, us: number): Promise<void> { await this.driver.watermark(entry, us); }

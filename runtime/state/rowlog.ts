@@ -48,8 +48,10 @@ const SPARE_MAX = 16;
 /** Bookkeeping of a piece in memory, roughly. */
 const PIECE_BYTES = 160;
 const PIECE_CHUNK_MASK = 0xfffff;
-/** A front chunk whose rows are alive up to this share is written again behind, so that the chunks after it can go. */
-const MOVE_SHARE = 1 / 4;
+/** A front chunk whose rows are alive up to this share: they are written again at the end, so that it and those after it can go. */
+const MOVE_SHARE = 1 / 16;
+/** A front chunk outside memory is read back for that when so many of those after it could go. */
+const WAITING_CHUNKS = 4;
 const NO_BYTES = new Uint8Array(0);
 
 /** A piece: the rows of one chunk that have one hash, newest first. */
@@ -64,6 +66,7 @@ interface Chunk {
   /** Offsets of its first row and behind its last one. */
   readonly from: number;
   to: number;
+  rows: number;
   /** Latest time of its rows. */
   maxUs: number;
   /** Asked for since the eviction's hand last passed. */
@@ -153,7 +156,9 @@ export class RowLog {
   #captures = 0;
   #spare: Uint8Array[] = [];
   #waiting: Chunk[] = [];
-  #dropping: Promise<void> = Promise.resolve();
+  /** Deletions in the cold store, and reading back for `trim`. */
+  #background: Promise<void> = Promise.resolve();
+  #reviving = false;
 
   constructor(options: RowLogOptions) {
     this.tableId = options.tableId;
@@ -161,7 +166,7 @@ export class RowLog {
     options.pages.usedBytes += this.#index.byteLength;
   }
 
-  /** Rows added and not trimmed, roughly (trimmed by chunks). */
+  /** Rows added and not trimmed (chunks are trimmed whole). */
   get rows(): number { return this.#rows; }
   /** Bytes that `spill` could write. */
   get unspilledBytes(): number { return this.#residentBytes - this.#coldResident; }
@@ -208,6 +213,7 @@ export class RowLog {
     for (let k = keyStart; k < keyEnd; k++) bytes[p++] = key[k];
     copyBytes(row, rowStart, rowEnd, bytes, p);
     this.#at = chunk.to = at + size;
+    chunk.rows++;
     this.#rows++;
     this.added++;
   }
@@ -524,16 +530,20 @@ export class RowLog {
   /** The time of the row at `at`. */
   static #us(chunk: Chunk, at: number): number { return chunk.f64[(at + HEAD) >>> 3]; }
 
-  /** Nobody asks any more for rows with a time before `us`. */
+  /** Nobody asks any more for rows with a time of at most `us`. */
   trim(us: number): void {
     if (!this.timed) return;
     let gone = 0;
     for (; gone < this.#chunks.length; gone++) {
       const chunk = this.#chunks[gone];
       if (chunk === this.#chunk) break;
-      if (chunk.filler || chunk.maxUs < us) continue;
+      if (chunk.filler || chunk.maxUs <= us) continue;
       // A few rows with times far ahead must not keep all that came after them.
-      if (gone + 1 >= this.#chunks.length || this.#chunks[gone + 1].maxUs >= us || chunk.bytes.length === 0 || !this.#moveAlive(chunk, us)) break;
+      if (chunk.bytes.length === 0) {
+        this.#revive(gone, us);
+        break;
+      }
+      if (!this.#moveAlive(chunk, us)) break;
     }
     // A large row and the numbers it takes go together.
     while (gone > 0 && gone < this.#chunks.length && this.#chunks[gone].filler) gone--;
@@ -542,12 +552,12 @@ export class RowLog {
 
   #moveAlive(chunk: Chunk, us: number): boolean {
     let alive = 0;
-    for (let at = chunk.from; at < chunk.to; at += chunk.i32[(at >>> 2) + 2] & SIZE) if (RowLog.#us(chunk, at) >= us) alive += chunk.i32[(at >>> 2) + 2] & SIZE;
+    for (let at = chunk.from; at < chunk.to; at += chunk.i32[(at >>> 2) + 2] & SIZE) if (RowLog.#us(chunk, at) > us) alive += chunk.i32[(at >>> 2) + 2] & SIZE;
     if (alive > (chunk.to - chunk.from) * MOVE_SHARE) return false;
     const { bytes, i32, f64 } = chunk;
     for (let at = chunk.from; at < chunk.to; at += i32[(at >>> 2) + 2] & SIZE) {
       const time = f64[(at + HEAD) >>> 3];
-      if (time < us) continue;
+      if (time <= us) continue;
       const w = at >>> 2;
       const counted = (i32[w + 2] & COUNTED) !== 0;
       const key = at + HEAD + (counted ? 16 : 8);
@@ -555,6 +565,27 @@ export class RowLog {
       this.#append(i32[w], bytes, key, row, bytes, row, at + (i32[w + 2] & SIZE), counted ? f64[(key >>> 3) - 1] : 1, time);
     }
     return true;
+  }
+
+  /** Reads a front chunk back that keeps others which could go. */
+  #revive(n: number, us: number): void {
+    const chunk = this.#chunks[n];
+    let dead = 0;
+    for (let k = n + 1; k < this.#chunks.length && dead < WAITING_CHUNKS; k++) if (this.#chunks[k].maxUs <= us) dead++;
+    if (dead < WAITING_CHUNKS || this.#reviving) return;
+    this.#reviving = true;
+    this.#background = this.#background.then(async () => {
+      const bytes = new Uint8Array(Math.max(CHUNK_BYTES, chunk.to));
+      bytes.set(await this.read({ position: chunk.number * CHUNK_BYTES + chunk.from, length: chunk.to - chunk.from, bytes: null }), chunk.from);
+      if (chunk.number < this.#firstNumber || chunk.bytes.length > 0) return;
+      attach(chunk, bytes);
+      chunk.used = true;
+      this.#account(bytes.length);
+      this.#coldResident += bytes.length;
+      this.#coldChunks--;
+      this.#firstResident = Math.min(this.#firstResident, chunk.number - this.#firstNumber);
+      // An error shows where the rows are asked for; until then they only stay longer.
+    }).catch(() => undefined).finally(() => { this.#reviving = false; });
   }
 
   #drop(count: number): void {
@@ -566,8 +597,8 @@ export class RowLog {
     this.#firstUnspilled = Math.max(0, this.#firstUnspilled - count);
     let stored = false;
     for (const chunk of gone) {
+      this.#rows -= chunk.rows;
       if (chunk.bytes.length === 0) { if (chunk.cold) this.#coldChunks--; } else {
-        this.#rows -= rowsIn(chunk);
         if (chunk.cold) this.#coldResident -= chunk.bytes.length;
         this.#account(-chunk.bytes.length);
         this.#release(chunk);
@@ -599,11 +630,11 @@ export class RowLog {
     const from = gone[0].number;
     const to = gone[gone.length - 1].number + 1;
     // A failure leaves entries behind that the next start wipes; writes that matter report the store's error themselves.
-    this.#dropping = this.#dropping.then(() => store.drop(this.tableId, from, to)).catch(() => undefined);
+    this.#background = this.#background.then(() => store.drop(this.tableId, from, to)).catch(() => undefined);
   }
 
-  /** Resolves when deletions under way are done. */
-  settled(): Promise<void> { return this.#dropping; }
+  /** Resolves when what runs in the background is done. */
+  settled(): Promise<void> { return this.#background; }
 
   // ---- checkpoints ----
 
@@ -671,6 +702,7 @@ export class RowLog {
     for (let p = at; p < chunk.to; p += i32[(p >>> 2) + 2] & SIZE) {
       this.#point(i32[p >>> 2], (((number & REF_CHUNK_MASK) << REF_CHUNK_SHIFT) | (p >>> 3)) >>> 0);
       if ((i32[(p >>> 2) + 2] & TIMED) !== 0 && RowLog.#us(chunk, p) > chunk.maxUs) chunk.maxUs = RowLog.#us(chunk, p);
+      chunk.rows++;
       this.#rows++;
       this.added++;
     }
@@ -700,7 +732,7 @@ interface Wanted { readonly chunk: number; readonly hash: number }
 function isOut(chunk: Chunk): boolean { return chunk.filler || (chunk.cold && chunk.bytes.length === 0); }
 
 function makeChunk(number: number, bytes: Uint8Array, from: number, filler: boolean): Chunk {
-  const chunk: Chunk = { number, bytes, i32: new Int32Array(0), f64: new Float64Array(0), from, to: from, maxUs: -Infinity, used: false, cold: false, filler };
+  const chunk: Chunk = { number, bytes, i32: new Int32Array(0), f64: new Float64Array(0), from, to: from, rows: 0, maxUs: -Infinity, used: false, cold: false, filler };
   attach(chunk, bytes);
   return chunk;
 }
@@ -709,12 +741,6 @@ function attach(chunk: Chunk, bytes: Uint8Array): void {
   chunk.bytes = bytes;
   chunk.i32 = new Int32Array(bytes.buffer, 0, bytes.length >>> 2);
   chunk.f64 = new Float64Array(bytes.buffer, 0, bytes.length >>> 3);
-}
-
-function rowsIn(chunk: Chunk): number {
-  let rows = 0;
-  for (let at = chunk.from; at < chunk.to; at += chunk.i32[(at >>> 2) + 2] & SIZE) rows++;
-  return rows;
 }
 
 /** Key of a piece in memory: chunk numbers of one log differ in their low 20 bits. */
@@ -738,9 +764,7 @@ function beforePiece(piece: Piece): number {
 
 /** A chunk's rows by hash, newest first. */
 function cut(chunk: Chunk, out: { chunk: number; hash: number; bytes: Uint8Array }[]): void {
-  const { i32 } = chunk;
-  let rows = 0;
-  for (let at = chunk.from; at < chunk.to; at += i32[(at >>> 2) + 2] & SIZE) rows++;
+  const { i32, rows } = chunk;
   // Sorted as numbers: hash, then offset from the end.
   const order = new Float64Array(rows);
   let n = 0;

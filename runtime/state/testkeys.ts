@@ -1,5 +1,6 @@
-/** KeyBatches for tests and benches of state tables: keys given as strings or bytes. */
+/** For tests and benches of state tables: KeyBatches of keys given as strings or bytes, seeded random numbers, a cold store in memory. */
 import type { KeyBatch } from '../keys.js';
+import type { RowLogStore } from './rowlog.js';
 
 /** FNV-1a with a final mix: any hash does, as long as table and batch use the same. */
 export function testHash(data: Uint8Array, start: number, end: number): number {
@@ -34,4 +35,23 @@ export function testRandom(seed: number): (n: number) => number {
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * n);
   };
+}
+
+/** Chunks of one row log that left memory. */
+export class MapLogStore implements RowLogStore {
+  readonly pieces = new Map<string, { readonly chunk: number; readonly bytes: Uint8Array }>();
+  write(_tableId: number, pieces: readonly { readonly chunk: number; readonly hash: number; readonly bytes: Uint8Array }[]): Promise<void> {
+    for (const { chunk, hash, bytes } of pieces) this.pieces.set(`${chunk} ${hash}`, { chunk, bytes });
+    return Promise.resolve();
+  }
+  async getMany(tableId: number, wanted: readonly { readonly chunk: number; readonly hash: number }[]): Promise<(Uint8Array | undefined)[]> {
+    await Promise.resolve();
+    return wanted.map(({ chunk, hash }) => this.getSync(tableId, chunk, hash));
+  }
+  getSync(_tableId: number, chunk: number, hash: number): Uint8Array | undefined { return this.pieces.get(`${chunk} ${hash}`)?.bytes; }
+  readChunk(_tableId: number, chunk: number): Promise<Uint8Array[]> { return Promise.resolve([...this.pieces.values()].filter((p) => p.chunk === chunk).map((p) => p.bytes)); }
+  drop(_tableId: number, from: number, to: number): Promise<void> {
+    for (const [key, { chunk }] of this.pieces) if (chunk >= from && chunk < to) this.pieces.delete(key);
+    return Promise.resolve();
+  }
 }
