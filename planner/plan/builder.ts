@@ -53,8 +53,17 @@ export class PlanBuilder {
     return { ...facts, node: node.id };
   }
 
+  node(id: number): PlanNode {
+    const node = this.#nodes.find((n) => n.id === id);
+    assert(node !== undefined, `no node ${id} in the plan`);
+    return node;
+  }
+
+  /** Nodes that nobody reads any more (a join made into something else) are left out. */
   plan(root: Edge): Plan {
-    return { version: PLAN_VERSION, nodes: this.#nodes, roots: [root.node] };
+    const read = new Set([root.node]);
+    for (const node of [...this.#nodes].reverse()) if (read.has(node.id)) for (const input of node.inputs) read.add(input);
+    return { version: PLAN_VERSION, nodes: this.#nodes.filter((n) => read.has(n.id)), roots: [root.node] };
   }
 }
 

@@ -130,6 +130,7 @@ export class TypedKeys {
     if (this.#anyFlags) this.#find(n, out);
     else if (parts.length === 1) this.#findOne(parts[0], n, out);
     else if (parts.length === 2) this.#findTwo(parts[0], parts[1], n, out);
+    else if (parts.length === 3) this.#findThree(parts[0], parts[1], parts[2], n, out);
     else this.#find(n, out);
   }
 
@@ -236,6 +237,35 @@ export class TypedKeys {
     const k = this.#add(h, 0);
     a.kept[k] = x + 0;
     b.kept[k] = y + 0;
+    return k;
+  }
+
+  #findThree(a: Part, b: Part, c: Part, n: number, out: Int32Array): void {
+    const as = a.values;
+    const bs = b.values;
+    const cs = c.values;
+    for (let i = 0; i < n; i++) out[i] = this.#three(a, b, c, as[i], bs[i], cs[i]);
+  }
+
+  #three(a: Part, b: Part, c: Part, x: number, y: number, z: number): number {
+    const h = Math.imul(Math.imul(Math.imul(mix(x), GOLDEN) ^ mix(y), GOLDEN) ^ mix(z), GOLDEN);
+    const index = this.#index;
+    const mask = index.length - 1;
+    const ka = a.kept;
+    const kb = b.kept;
+    const kc = c.kept;
+    let p = h >>> this.#shift;
+    for (;;) {
+      const k = index[p] - 1;
+      if (k < 0) break;
+      if (ka[k] === x && kb[k] === y && kc[k] === z && this.#flags[k] === 0) return k;
+      p = (p + 1) & mask;
+    }
+    index[p] = this.#count + 1;
+    const k = this.#add(h, 0);
+    a.kept[k] = x + 0;
+    b.kept[k] = y + 0;
+    c.kept[k] = z + 0;
     return k;
   }
 

@@ -194,11 +194,13 @@ export class AggregateOperator implements Operator {
 
   #room(n: number): void {
     if (this.#slots.length >= n) return;
-    this.#slots = new Int32Array(n);
-    this.#at = new Int32Array(n);
+    const room = Math.max(n, this.#slots.length * 2);
+    this.#slots = new Int32Array(room);
+    this.#at = new Int32Array(room);
     const nowhere = new Float64Array(0);
-    this.#pages = Array.from({ length: n }, () => nowhere);
-    this.#all = Int32Array.from({ length: n }, (_, i) => i);
+    while (this.#pages.length < room) this.#pages.push(nowhere);
+    this.#all = new Int32Array(room);
+    for (let i = 0; i < room; i++) this.#all[i] = i;
   }
 
   /** Pages and places of the cells, from the slots. */

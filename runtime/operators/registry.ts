@@ -7,6 +7,7 @@ import type { Operator, OperatorContext } from '../operator.js';
 import { AggregateOperator } from './aggregate.js';
 import { CalcOperator } from './calc.js';
 import { CumulateOperator } from './cumulate.js';
+import { ExtremeRowsOperator } from './extremerows.js';
 import { JoinOperator } from './join.js';
 import { LimitOperator } from './limit.js';
 import { OverOperator } from './over.js';
@@ -32,6 +33,7 @@ export function createOperator(node: PlanNode, context: OperatorContext, inputs:
     case 'unnest': return new UnnestOperator(node, context, inputs[0], subplans);
     case 'exchange': case 'union': return new PassThroughOperator(node, context);
     case 'aggregate': return new AggregateOperator(node, context, inputs[0]);
+    case 'extremerows': return new ExtremeRowsOperator(node, context, inputs[0]);
     case 'topn': return topN(node, context, inputs[0]);
     case 'over': return new OverOperator(node, context, inputs[0]);
     case 'join': return new JoinOperator(node, context, inputs[0], inputs[1], subplans);
