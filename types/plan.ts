@@ -30,7 +30,7 @@ export interface NodeBase {
 
 export type PlanNode =
   | SourceNode | TableNode | ViewNode | RowsNode | CalcNode | WindowNode | SessionNode | SessionAggregateNode | UnnestNode | ExchangeNode
-  | AggregateNode | TopNNode | OverNode | JoinNode | UnionNode | MaterializeNode | SinkNode
+  | AggregateNode | ExtremeRowsNode | TopNNode | OverNode | JoinNode | UnionNode | MaterializeNode | SinkNode
   | SortNode | LimitNode | OutputNode;
 
 /** A stream's connector. Columns = the columns the plan uses (decoders read only these), [+ the split watermark]. */
@@ -229,6 +229,13 @@ export interface TopNNode extends NodeBase {
   readonly rank: boolean;
   /** Input edge is append-only: rows that rank behind `to` never come back. */
   readonly inputAppendOnly: boolean;
+}
+
+/** Rows of each partition with the largest value of `column` (int8), ties included. Input: a row's value only grows. Output: the input's columns; changes at barriers. */
+export interface ExtremeRowsNode extends NodeBase {
+  readonly op: 'extremerows';
+  readonly partition: readonly number[];
+  readonly column: number;
 }
 
 export type RankFunction = 'row_number' | 'rank' | 'dense_rank';

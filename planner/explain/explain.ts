@@ -71,6 +71,7 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'unnest': return `Unnest ${nameOf(node.fn)}(${node.args.map((a) => exprText(a, over(input))).join(', ')})${node.ordinality ? ' with ordinality' : ''}${node.outer ? ' outer' : ''}`;
     case 'exchange': return node.kind === 'single' ? 'Exchange single' : `Exchange hash (${names(input, node.keys)})`;
     case 'aggregate': return aggregateTitle(node, input);
+    case 'extremerows': return `Rows with the largest ${nameAt(input, node.column)} by (${names(input, node.partition)})`;
     case 'topn': return topNTitle(node, input);
     case 'over': return `Over${partitionText(node, input)}${orderText(node.order, input)}`;
     case 'join': return joinTitle(node, inputs);

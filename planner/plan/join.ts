@@ -15,6 +15,7 @@ import { outputIds, type ColId, type Item, type JoinRel } from '../bind/rel.js';
 import { positional, positionOf, type Distribution, type Edge } from './builder.js';
 import { mayEnd, rowsEnd, timeBounds } from './jointime.js';
 import { hashed, narrow, single, type Lowering } from './lower.js';
+import { ownMax } from './ownmax.js';
 
 interface KeyPair { readonly left: Item; readonly right: Item }
 
@@ -35,6 +36,8 @@ export function lowerJoin(l: Lowering, rel: JoinRel, needed: ReadonlySet<ColId>)
   const right = side(l, rel.right, rightIds, used, pairs.map((p) => p.right));
   if (pairs.length === 0 && l.job) l.ctx.notices.add(`a ${half ? `${rel.kind} join` : 'join'} without an equality between both sides runs in one task and compares every pair of rows`);
   const [a, b] = distribute(l, left, right, pairs);
+  const most = ownMax(l, rel, a, b, pairs, residual, joinKey(rel, a, b, pairs), distribution(rel, a, b));
+  if (most !== null) return most;
   const both = [...a.layout, ...b.layout];
   const condition = conjunction(residual);
   // A batch join gives its rows once, at the end where it must.

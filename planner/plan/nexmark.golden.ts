@@ -56,26 +56,21 @@ export const GOLDEN: Readonly<Record<string, string>> = {
   q5: `Materialize v (auction, num) hidden (window_start) · key (window_start, auction)
   Calc
       project: auction, num, window_start
-    Hash inner join on window_start = window_start · key (window_start, auction)
-        residual: num >= max
-      Exchange hash (window_start)
-        Aggregate by (window_start, auction) · frees closed windows · adds ranges to windows · key (window_start, auction) [node 6]
-            calls: count(*)
-          Exchange hash (auction)
-            Calc
-                project: window_start, auction, window_end
-              Hop date_time size 10s slide 2s · drops late rows · ranges of windows
-                Calc
-                    filter: event_type = 2
-                    project: auction, coalesce(bid_time, auction_time, person_time) AS date_time, split_watermark
-                  Source event (file): event_type, person_time, auction_time, auction, bid_time, split_watermark
-                      watermark: coalesce(bid_time, auction_time, person_time) - '00:00:04'::interval
-      Aggregate by (window_start) · key (window_start)
-          calls: max(num)
+    Calc
+        project: window_start, auction, num, window_start, num AS maxn
+      Rows with the largest num by (window_start)
         Exchange hash (window_start)
-          Calc
-              project: window_start, count AS num
-            (node 6, see above)`,
+          Aggregate by (window_start, auction) · frees closed windows · adds ranges to windows · key (window_start, auction)
+              calls: count(*)
+            Exchange hash (auction)
+              Calc
+                  project: window_start, auction, window_end
+                Hop date_time size 10s slide 2s · drops late rows · ranges of windows
+                  Calc
+                      filter: event_type = 2
+                      project: auction, coalesce(bid_time, auction_time, person_time) AS date_time, split_watermark
+                    Source event (file): event_type, person_time, auction_time, auction, bid_time, split_watermark
+                        watermark: coalesce(bid_time, auction_time, person_time) - '00:00:04'::interval`,
   q7: `Materialize v (auction, price, bidder, date_time, extra)
   Calc
       project: auction, price, bidder, date_time, extra
