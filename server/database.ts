@@ -21,6 +21,7 @@ import { Settings } from '../types/settings.js';
 import { Catalog } from './catalog/catalog.js';
 import type { StoredJob } from './catalog/relation.js';
 import { Mutex } from './mutex.js';
+import { PlanCache } from './sql/plancache.js';
 import { systemTables } from './system/tables.js';
 import type { SessionFacts, SystemTable } from './system/systemtable.js';
 import type { Log } from './log.js';
@@ -52,6 +53,7 @@ export class Database {
   readonly catalog: Catalog;
   readonly tables: TableWriter;
   readonly reader: TableReader;
+  readonly plans = new PlanCache();
   readonly engine: Engine;
   /** ALTER SYSTEM's values over the configuration file's. */
   readonly settings: Settings;

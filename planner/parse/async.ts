@@ -5,6 +5,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { fromErrorData, type ErrorData } from '../../types/error.js';
+import { LruCache } from '../../types/lru.js';
 import { parseStatements } from './parser.js';
 import { withCachedTrees } from './raw.js';
 import type { ParsedStatement, RawNode } from './statement.js';
@@ -12,6 +13,9 @@ import type { ParsedStatement, RawNode } from './statement.js';
 /** Named limits: texts up to this length are parsed at once; how long an unused worker is kept. */
 export const PARSE_HERE_MAX = 64 << 10;
 const IDLE_MS = 30_000;
+/** Named limits: texts of queries whose trees are kept, and how many. */
+const KEPT_TEXT_MAX = 4096;
+const KEPT_MAX = 500;
 
 export type ParseReply = { readonly id: number; readonly trees: ReadonlyMap<string, RawNode> } | { readonly id: number; readonly error: ErrorData };
 
@@ -22,7 +26,17 @@ let idle: NodeJS.Timeout | undefined;
 let lastId = 0;
 const waiting = new Map<number, Waiting>();
 
-export async function parseStatementsAsync(sql: string): Promise<ParsedStatement[]> {
+/** What queries' texts were parsed to before: trees are not changed by those who read them. */
+const before = new LruCache<readonly ParsedStatement[]>(KEPT_MAX);
+
+export async function parseStatementsAsync(sql: string): Promise<readonly ParsedStatement[]> {
+  if (sql.length <= KEPT_TEXT_MAX) {
+    const kept = before.get(sql);
+    if (kept !== undefined) return kept;
+    const parsed = parseStatements(sql);
+    if (parsed.length > 0 && parsed.every(p => p.statement.kind === 'select')) before.set(sql, parsed);
+    return parsed;
+  }
   if (sql.length <= PARSE_HERE_MAX) return parseStatements(sql);
   const trees = await treesFromWorker(sql);
   return withCachedTrees(trees, () => parseStatements(sql));

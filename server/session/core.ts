@@ -66,8 +66,8 @@ export class SessionCore {
     }
   }
 
-  /** Large texts are parsed by another thread. */
-  parse(sql: string): Promise<ParsedStatement[]> { return parseStatementsAsync(sql); }
+  /** Large texts are parsed by another thread; queries that came before not at all. */
+  parse(sql: string): Promise<readonly ParsedStatement[]> { return parseStatementsAsync(sql); }
 
   /** 25P02: after an error in a block only its end is taken. */
   checkNotFailed(statement: Statement): void {

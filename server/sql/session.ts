@@ -94,13 +94,14 @@ export class SqlSession implements BackendSession {
   }
 
   async prepare(parsed: ParsedStatement, paramTypes: readonly (SqlType | null)[]): Promise<Prepared> {
-    return new PreparedStatement(parsed, paramTypes, this.#bind(parsed.statement, paramTypes), this.#database.catalog.version);
+    return new PreparedStatement(parsed, paramTypes, this.#bind(parsed, paramTypes), this.#database.catalog.version);
   }
 
-  #bind(statement: Statement, given: readonly (SqlType | null)[]): Bound {
+  #bind(parsed: ParsedStatement, given: readonly (SqlType | null)[]): Bound {
+    const { statement } = parsed;
     const text = (make: () => TextTable, tag: string): Bound => ({ kind: 'text', paramTypes: [], columns: make().columns, make, tag });
     switch (statement.kind) {
-      case 'select': return this.#bindQuery(statement.query, given);
+      case 'select': return this.#bindQuery(statement.query, given, parsed);
       case 'insert': case 'update': case 'delete': {
         const write = planWrite(this.#database, statement, given, this.#bindSession());
         return { kind: 'write', paramTypes: write.paramTypes, columns: write.returning, write };
@@ -124,13 +125,17 @@ export class SqlSession implements BackendSession {
     }
   }
 
-  #bindQuery(query: Query, given: readonly (SqlType | null)[]): Bound {
+  /** `parsed`: the statement that the query is, when it may come again. */
+  #bindQuery(query: Query, given: readonly (SqlType | null)[], parsed: ParsedStatement | null = null): Bound {
     if (query.asOf.length > 0) throw unsupported('AS OF CHECKPOINT', query.asOf[0]?.position);
     if (query.emit === 'changes') {
       const subscription = planQuerySubscription(this.#database, query, true, this.#bindSession());
       return { kind: 'subscription', paramTypes: [], columns: subscription.columns, subscription };
     }
-    const planned = planQuery(query, this.#database.catalog, { kind: 'batch' }, given, this.#bindSession());
+    const session = this.#bindSession();
+    const { catalog, plans } = this.#database;
+    const plan = (): PlannedQuery => planQuery(query, catalog, { kind: 'batch' }, given, session);
+    const planned = parsed === null ? plan() : plans.planned(parsed, given, session, catalog.version, plan);
     return { kind: 'query', paramTypes: planned.paramTypes, columns: planned.columns, planned };
   }
 
@@ -140,7 +145,7 @@ export class SqlSession implements BackendSession {
     if (facts !== undefined) this.#database.sessions.set(this.#info.pid, { ...facts, state: 'active', query: prepared.parsed.sql.slice(0, 1024), queryStartedMs: Date.now() });
     try {
       // A change of the catalog since: bind again, as Postgres re-plans.
-      const bound = prepared.catalogVersion === this.#database.catalog.version ? prepared.bound : this.#bind(prepared.parsed.statement, prepared.given);
+      const bound = prepared.catalogVersion === this.#database.catalog.version ? prepared.bound : this.#bind(prepared.parsed, prepared.given);
       return await this.#run(bound, prepared.parsed, params, context);
     } finally {
       if (facts !== undefined) this.#database.sessions.set(this.#info.pid, { ...(this.#database.sessions.get(this.#info.pid) ?? facts), state: this.#block ? 'idle in transaction' : 'idle' });
