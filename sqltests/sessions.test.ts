@@ -24,7 +24,7 @@ const WINDOWS: readonly (readonly [mark: string, here: string, there: string])[]
 function sessions(by: string, gap = '10 seconds'): string {
   return `(SELECT *, min(at) OVER (PARTITION BY ${by}, n) AS window_start, max(at) OVER (PARTITION BY ${by}, n) + INTERVAL '${gap}' AS window_end
     FROM (SELECT *, sum(fresh) OVER (PARTITION BY ${by} ORDER BY at, id) AS n
-      FROM (SELECT *, CASE WHEN at - lag(at) OVER (PARTITION BY ${by} ORDER BY at, id) < INTERVAL '${gap}' THEN 0 ELSE 1 END AS fresh FROM visit WHERE at IS NOT NULL) a) b)`;
+      FROM (SELECT *, CASE WHEN at - lag(at) OVER (PARTITION BY ${by} ORDER BY at, id) <= INTERVAL '${gap}' THEN 0 ELSE 1 END AS fresh FROM visit WHERE at IS NOT NULL) a) b)`;
 }
 
 const VIEWS: Readonly<Record<string, string>> = {

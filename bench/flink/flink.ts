@@ -22,6 +22,12 @@ export const FLINK_SETTINGS: Readonly<Record<string, string>> = {
 
 export interface FlinkInput { readonly file: string; readonly side: string }
 
+export interface FlinkOptions {
+  readonly timeoutMs: number;
+  /** In place of FLINK_SETTINGS' or beside them. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
 export interface FlinkMeasured {
   /** From the job's start to its end, as the job manager says; planning before it is left out. */
   readonly seconds: number;
@@ -40,10 +46,10 @@ function cpuSeconds(pid: number): number {
 }
 
 /** Submits `query` over the input into a new table with these options; gives the job's id. */
-async function submit(cluster: FlinkCluster, query: string, input: FlinkInput, sink: string): Promise<{ session: FlinkSession; job: string }> {
+async function submit(cluster: FlinkCluster, query: string, input: FlinkInput, sink: string, settings: Readonly<Record<string, string>>): Promise<{ session: FlinkSession; job: string }> {
   const sql = flinkQueries[query];
   if (sql === undefined) throw new Error(`unknown query ${query}`);
-  const session = await FlinkSession.open(cluster.gateway, { ...FLINK_SETTINGS, 'pipeline.name': query });
+  const session = await FlinkSession.open(cluster.gateway, { ...FLINK_SETTINGS, ...settings, 'pipeline.name': query });
   for (const statement of flinkTables(input.file, input.side)) await session.execute(statement);
   const job = await session.execute(`CREATE TABLE sink WITH (${sink}) AS ${sql}`);
   if (job === null) throw new Error(`Flink: ${query} gave no job`);
@@ -54,16 +60,16 @@ async function submit(cluster: FlinkCluster, query: string, input: FlinkInput, s
  * Measures a query in a task manager of its own. `warmUp`: a short input the query runs over first, so that loading Flink's classes is not
  * part of the figures.
  */
-export async function measureFlink(cluster: FlinkCluster, query: string, input: FlinkInput, warmUp: FlinkInput | null, timeoutMs: number): Promise<FlinkMeasured> {
+export async function measureFlink(cluster: FlinkCluster, query: string, input: FlinkInput, warmUp: FlinkInput | null, options: FlinkOptions): Promise<FlinkMeasured> {
   const pid = await cluster.freshTaskManager();
   if (warmUp !== null) {
-    const { session, job } = await submit(cluster, query, warmUp, "'connector' = 'blackhole'");
-    await cluster.jobs.finished(job, timeoutMs);
+    const { session, job } = await submit(cluster, query, warmUp, "'connector' = 'blackhole'", options.settings);
+    await cluster.jobs.finished(job, options.timeoutMs);
     await session.close();
   }
   const before = cpuSeconds(pid);
-  const { session, job } = await submit(cluster, query, input, "'connector' = 'blackhole'");
-  const done = await cluster.jobs.finished(job, timeoutMs);
+  const { session, job } = await submit(cluster, query, input, "'connector' = 'blackhole'", options.settings);
+  const done = await cluster.jobs.finished(job, options.timeoutMs);
   const cpu = cpuSeconds(pid) - before;
   const peakMb = Math.round(Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024);
   const checkpoints = await cluster.jobs.checkpoints(job);
@@ -74,11 +80,11 @@ export async function measureFlink(cluster: FlinkCluster, query: string, input: 
 export interface FlinkResult { readonly columns: readonly string[]; readonly rows: readonly (readonly (string | null)[])[] }
 
 /** The query's final rows: what its changes (op c: a row more, op d: a row less) add up to when the input has ended. In no order. */
-export async function flinkResult(cluster: FlinkCluster, query: string, input: FlinkInput, timeoutMs: number): Promise<FlinkResult> {
+export async function flinkResult(cluster: FlinkCluster, query: string, input: FlinkInput, options: FlinkOptions): Promise<FlinkResult> {
   const folder = mkdtempSync(path.join(tmpdir(), 'flink-result-'));
   try {
-    const { session, job } = await submit(cluster, query, input, `'connector' = 'filesystem', 'path' = 'file://${folder}', 'format' = 'debezium-json', 'debezium-json.timestamp-format.standard' = 'SQL', 'debezium-json.encode.decimal-as-plain-number' = 'true'`);
-    await cluster.jobs.finished(job, timeoutMs);
+    const { session, job } = await submit(cluster, query, input, `'connector' = 'filesystem', 'path' = 'file://${folder}', 'format' = 'debezium-json', 'debezium-json.timestamp-format.standard' = 'SQL', 'debezium-json.encode.decimal-as-plain-number' = 'true'`, options.settings);
+    await cluster.jobs.finished(job, options.timeoutMs);
     await session.close();
     return addUp(readdirSync(folder).filter(name => name.startsWith('part-')).map(name => readFileSync(path.join(folder, name), 'utf8')));
   } finally {

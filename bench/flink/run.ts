@@ -1,9 +1,10 @@
 /**
  * `npm run bench:flink`: Nexmark on Apache Flink and on Millrace, from the same file, one after the other in turn: Flink at parallelism 1 in a task manager
- * of its own for each query, Millrace with one worker in a server of its own; a checkpoint every second, exactly once; blackhole sinks.
+ * of its own for each query, Millrace with one worker in a server of its own; a checkpoint every second, exactly once; blackhole sinks. In both
+ * the same query ran over --warm-up events before.
  *
  *   node dist/bench/flink/run.js [--events 2000000] [--queries q0,q1,…] [--runs 1] [--file FILE] [--timeout SECONDS] [--json FILE] [--write-docs]
- *                                [--flink-only | --skip-flink]
+ *                                [--warm-up 200000] [--flink-only | --skip-flink] [--flink-set state.backend.type=rocksdb …]
  *   node dist/bench/flink/run.js --results [--queries …]      writes Flink's results for small inputs into ../nexmark/expected/
  *
  * Prints the table; every run goes as a line into --json (bench-data/against-flink.jsonl). --write-docs puts the table into docs/performance.md and the medians
@@ -14,16 +15,15 @@ import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { EXPECTED_INPUTS, writeExpected, writeInput } from '../nexmark/expected.js';
-import { generateNexmark, sideInputBeside } from '../nexmark/generate.js';
+import { sideInputBeside } from '../nexmark/generate.js';
 import { nexmarkQueries } from '../nexmark/queries.js';
 import { normalise } from '../nexmark/results.js';
-import { eventsFile, runQuery } from '../nexmark/runquery.js';
+import { eventsFile, runQuery, type EventSource } from '../nexmark/runquery.js';
 import { FlinkCluster, stopFlink } from './cluster.js';
 import { flinkResult, measureFlink } from './flink.js';
 import { FLINK_VERSION } from './setup.js';
 import { betweenMarkers, comparison, medians, type Failure, type Figure, type System } from './table.js';
 
-const WARM_UP_EVENTS = 50_000;
 const FIGURES_FILE = 'bench/flink/figures.json';
 const DOCS_FILE = 'docs/performance.md';
 
@@ -35,17 +35,21 @@ const machine = (): string => `${availableParallelism()} cores of ${cpus()[0]?.m
 interface Options {
   readonly events: number;
   readonly file: string;
+  /** A short input that each query runs over first in the same process, or null. */
+  readonly warmUp: string | null;
   readonly queries: readonly string[];
   readonly runs: number;
   readonly timeoutMs: number;
   readonly json: string;
   readonly systems: readonly System[];
+  /** Flink's settings other than FLINK_SETTINGS. */
+  readonly flinkSettings: Readonly<Record<string, string>>;
 }
 
-async function measureFlinkQuery(cluster: FlinkCluster, query: string, options: Options, warmUp: string): Promise<Figure> {
+async function measureFlinkQuery(cluster: FlinkCluster, query: string, options: Options): Promise<Figure> {
   const input = (file: string): { file: string; side: string } => ({ file, side: sideInputBeside(file) });
   try {
-    const m = await measureFlink(cluster, query, input(options.file), input(warmUp), options.timeoutMs);
+    const m = await measureFlink(cluster, query, input(options.file), options.warmUp === null ? null : input(options.warmUp), { timeoutMs: options.timeoutMs, settings: options.flinkSettings });
     return { system: 'flink', query, events: options.events, ...m };
   } finally {
     await cluster.stopTaskManager(); // nothing of Flink works while Millrace does
@@ -53,7 +57,8 @@ async function measureFlinkQuery(cluster: FlinkCluster, query: string, options: 
 }
 
 async function measureMillrace(query: string, options: Options): Promise<Figure> {
-  const r = await runQuery({ query, source: { kind: 'file', file: options.file }, events: options.events, parallelism: 1, checkpointInterval: '1s' });
+  const source = (file: string): EventSource => ({ kind: 'file', file });
+  const r = await runQuery({ query, source: source(options.file), events: options.events, parallelism: 1, checkpointInterval: '1s', ...(options.warmUp === null ? {} : { warmUp: source(options.warmUp) }) });
   return { system: 'millrace', query, events: r.events, seconds: r.seconds, cpuSeconds: r.cpuSeconds, peakMb: r.peakRssMb, checkpointsCompleted: r.checkpointsCompleted, checkpointsFailed: r.checkpointsFailed };
 }
 
@@ -61,8 +66,6 @@ async function measureMillrace(query: string, options: Options): Promise<Figure>
 async function compare(options: Options): Promise<{ figures: Figure[]; failures: Failure[] }> {
   const figures: Figure[] = [];
   const failures = new Map<string, Failure>();
-  const warmUp = path.resolve(`bench-data/nexmark-${WARM_UP_EVENTS}.ndjson`);
-  if (!existsSync(warmUp)) await generateNexmark({ events: WARM_UP_EVENTS, file: warmUp });
   const cluster = options.systems.includes('flink') ? await FlinkCluster.start() : null;
   try {
     for (let run = 0; run < options.runs; run++) {
@@ -70,10 +73,10 @@ async function compare(options: Options): Promise<{ figures: Figure[]; failures:
         for (const system of run % 2 === 0 ? options.systems : options.systems.toReversed()) {
           const began = new Date().toISOString();
           try {
-            const figure = system === 'millrace' ? await measureMillrace(query, options) : cluster === null ? null : await measureFlinkQuery(cluster, query, options, warmUp);
+            const figure = system === 'millrace' ? await measureMillrace(query, options) : cluster === null ? null : await measureFlinkQuery(cluster, query, options);
             if (figure === null) continue;
             figures.push(figure);
-            appendFileSync(options.json, `${JSON.stringify({ ...figure, began, load: loadavg()[0] })}\n`);
+            appendFileSync(options.json, `${JSON.stringify({ ...figure, began, load: loadavg()[0], ...(system === 'flink' ? { settings: options.flinkSettings } : {}) })}\n`);
             console.error(`${query} ${system} run ${run + 1}: ${figure.seconds.toFixed(2)} s, CPU ${figure.cpuSeconds.toFixed(2)} s, ${figure.peakMb} MB`);
           } catch (e) {
             failures.set(`${query} ${system}`, { system, query, error: message(e) });
@@ -97,7 +100,7 @@ async function writeResults(queries: readonly string[], timeoutMs: number): Prom
     for (const input of EXPECTED_INPUTS) {
       const file = await writeInput(input, work);
       for (const query of queries) {
-        const { columns, rows } = await flinkResult(cluster, query, { file, side: sideInputBeside(file) }, timeoutMs);
+        const { columns, rows } = await flinkResult(cluster, query, { file, side: sideInputBeside(file) }, { timeoutMs, settings: {} });
         writeExpected(input, query, { columns, rows: rows.map(row => row.map(normalise)) });
         console.error(`${input.name} ${query}: ${rows.length} rows`);
       }
@@ -109,7 +112,10 @@ async function writeResults(queries: readonly string[], timeoutMs: number): Prom
 }
 
 function storedFlink(events: number): readonly Figure[] {
-  if (!existsSync(FIGURES_FILE)) throw new Error(`${FIGURES_FILE} is not there: run once with --write-docs`);
+  if (!existsSync(FIGURES_FILE)) {
+    console.error(`no figures of Flink: ${FIGURES_FILE} is written by --write-docs`);
+    return [];
+  }
   const stored = JSON.parse(readFileSync(FIGURES_FILE, 'utf8')) as Stored;
   if (stored.events !== events || stored.machine !== machine()) console.error(`Flink's stored figures are of ${stored.events} events on ${stored.machine}`);
   return stored.figures.filter(f => f.system === 'flink');
@@ -118,9 +124,9 @@ function storedFlink(events: number): readonly Figure[] {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      events: { type: 'string', default: '2000000' }, queries: { type: 'string' }, runs: { type: 'string', default: '1' }, file: { type: 'string' }, timeout: { type: 'string', default: '600' },
+      events: { type: 'string', default: '2000000' }, queries: { type: 'string' }, runs: { type: 'string', default: '1' }, file: { type: 'string' }, timeout: { type: 'string', default: '600' }, 'warm-up': { type: 'string', default: '200000' },
       json: { type: 'string', default: 'bench-data/against-flink.jsonl' }, 'write-docs': { type: 'boolean', default: false }, 'flink-only': { type: 'boolean', default: false }, 'skip-flink': { type: 'boolean', default: false },
-      results: { type: 'boolean', default: false },
+      results: { type: 'boolean', default: false }, 'flink-set': { type: 'string', multiple: true, default: [] },
     },
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { void stopFlink().finally(() => process.exit(130)); });
@@ -133,9 +139,11 @@ async function main(): Promise<void> {
   mkdirSync('bench-data', { recursive: true });
   const events = Number(values.events);
   const file = path.resolve(values.file ?? (await eventsFile(events)));
+  const warmUp = Number(values['warm-up']) === 0 ? null : await eventsFile(Number(values['warm-up']));
   const systems: readonly System[] = values['flink-only'] ? ['flink'] : values['skip-flink'] ? ['millrace'] : ['flink', 'millrace'];
   const stored = values['skip-flink'] ? storedFlink(events) : [];
-  const { figures, failures } = await compare({ events, file, queries, runs: Number(values.runs), timeoutMs, json: values.json, systems });
+  const flinkSettings = Object.fromEntries(values['flink-set'].map(s => [s.slice(0, s.indexOf('=')), s.slice(s.indexOf('=') + 1)]));
+  const { figures, failures } = await compare({ events, file, warmUp, queries, runs: Number(values.runs), timeoutMs, json: values.json, systems, flinkSettings });
   const all = [...stored, ...medians(figures)];
   const table = comparison(all, failures, queries);
   console.log(table);

@@ -32,15 +32,15 @@ type Row = readonly [key: string, seconds: number, value: number, markSeconds: n
 const batch = (rows: readonly Row[]) => batchFromDatums(TYPES, rows.map(([k, t, v, m]): Datum[] => [k, t * SECOND, v, m === null ? null : m * SECOND]));
 const at = (seconds: number): string => `"${formatDatum(TIMESTAMP, seconds * SECOND)}"`;
 
-test('rows less than a gap apart are one session, a gap apart two; a row between two sessions makes them one', async () => {
+test('rows at most a gap apart are one session; a row between two sessions makes them one', async () => {
   for (const evict of [false, true]) {
     const run = new TestRun(aggregate(), { evict });
-    await run.push(1, batch([['a', 0, 1, null], ['a', 9, 2, null], ['a', 19, 4, null], ['b', 5, 8, null]]));
+    await run.push(1, batch([['a', 0, 1, null], ['a', 10, 2, null], ['a', 20.5, 4, null], ['b', 5, 8, null]]));
     await run.barrier();
-    assert.deepEqual(run.draw(2).split('\n').sort(), [`+ a ${at(0)} ${at(19)} 2 3`, `+ a ${at(19)} ${at(29)} 1 4`, `+ b ${at(5)} ${at(15)} 1 8`]);
+    assert.deepEqual(run.draw(2).split('\n').sort(), [`+ a ${at(0)} ${at(20)} 2 3`, `+ a ${at(20.5)} ${at(30.5)} 1 4`, `+ b ${at(5)} ${at(15)} 1 8`]);
     await run.push(1, batch([['a', 12, 16, null]]));
     await run.barrier();
-    assert.deepEqual(run.draw(2).split('\n').sort(), [`+ a ${at(0)} ${at(29)} 4 23`, `- a ${at(0)} ${at(19)} 2 3`, `- a ${at(19)} ${at(29)} 1 4`]);
+    assert.deepEqual(run.draw(2).split('\n').sort(), [`+ a ${at(0)} ${at(30.5)} 4 23`, `- a ${at(0)} ${at(20)} 2 3`, `- a ${at(20.5)} ${at(30.5)} 1 4`]);
     await run.barrier();
     assert.equal(run.draw(2), '');
     assert.equal(run.syncReads, 0);
@@ -108,7 +108,7 @@ class Model {
     const [key, time, , mark] = row;
     const end = time + GAP / SECOND;
     const closed = mark ?? -Infinity;
-    const touched = this.sessions.filter((s) => s.key === key && s.end > closed && time < s.end && end > s.start && (end > closed || time >= s.start));
+    const touched = this.sessions.filter((s) => s.key === key && s.end > closed && time <= s.end && end >= s.start && (end > closed || time >= s.start));
     if (touched.length === 0 && end <= closed) { this.late++; return; }
     for (const s of touched) this.sessions.splice(this.sessions.indexOf(s), 1);
     this.sessions.push({ key, start: Math.min(time, ...touched.map((s) => s.start)), end: Math.max(end, ...touched.map((s) => s.end)), rows: [...touched.flatMap((s) => s.rows), row] });

@@ -155,7 +155,7 @@ export class SessionOperator implements Operator {
     let first = -1;
     let last = -1;
     for (let s = 0, p = at + KEY_HEAD; s < count; s++, p += WIDTH) {
-      if (page[p + END] <= mark || time >= page[p + END] || end <= page[p + START] || (end <= mark && time < page[p + START])) continue;
+      if (page[p + END] <= mark || time > page[p + END] || end < page[p + START] || (end <= mark && time < page[p + START])) continue;
       if (first < 0) first = s;
       last = s;
     }
@@ -287,7 +287,7 @@ export class SessionOperator implements Operator {
     let open: number[] | null = null;
     this.#visit(keys, i, Infinity, (_data, _row, _rowEnd, time, count) => {
       if (count <= 0) return;
-      if (open === null || time >= open[END]) { open = [time, time + this.node.gapUs, 0]; list.push(open); }
+      if (open === null || time > open[END]) { open = [time, time + this.node.gapUs, 0]; list.push(open); }
       else open[END] = time + this.node.gapUs;
     });
     return list;

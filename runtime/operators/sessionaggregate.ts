@@ -1,5 +1,5 @@
 /**
- * Session aggregate: GROUP BY the sessions of a partition, over append-only input. Rows less than a gap apart are one session; a row between two makes
+ * Session aggregate: GROUP BY the sessions of a partition, over append-only input. Rows at most a gap apart are one session; a row between two makes
  * them one, whose aggregates are the two's merged. No rows are kept.
  *
  * State, table 0: partition key → doubles [touched, sessions], then each session: [start, end, old, noted, accumulators…]; `end` is the last row's time plus
@@ -219,7 +219,7 @@ export class SessionAggregateOperator implements Operator {
       const a = page[p + START];
       const b = page[p + END];
       // A forward's start is NaN: nothing compares with it.
-      if (b <= mark || time >= b || !(end > a) || (over && time < a)) continue;
+      if (b <= mark || time > b || !(end >= a) || (over && time < a)) continue;
       table.changed(slot);
       this.#touch(slot, keys, i, p);
       if (into < 0) {
