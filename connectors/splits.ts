@@ -10,7 +10,11 @@ export function ownsIndex(index: number, subtask: number, parallelism: number): 
  * differ in one place, so that numbered files spread evenly over 2 or 4 subtasks.
  */
 export function ownsName(name: string, subtask: number, parallelism: number): boolean {
+  return subtaskOfName(name, parallelism) === subtask;
+}
+
+export function subtaskOfName(name: string, parallelism: number): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
-  return (h >>> 0) % parallelism === subtask;
+  return (h >>> 0) % parallelism;
 }

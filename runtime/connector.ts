@@ -91,6 +91,8 @@ export interface StreamSharing {
   /** Where a position stands in the order of its split, in `unit`s; 0 or more. */
   place(position: Json): number;
   readonly unit: 'bytes' | 'rows';
+  /** Readers of one stream whose splits differ by their fields: only those of one variant read together. Absent = one. */
+  variant?(spec: SourceSpec): string;
 }
 
 export interface SourceConnector {

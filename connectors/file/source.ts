@@ -1,6 +1,6 @@
 /**
  * file: NDJSON or CSV files as a stream: one file, the files of a folder, or a glob. Each file is a split; a subtask reads its files one
- * after another in the order of their names.
+ * after another in the order of their names. A single bounded file of JSON is cut into a stripe for each subtask (stripe.ts), which are its splits.
  *
  * Bounded by default: files as they are found at the start, each to its end. With follow they are read as they grow, and new files
  * of the folder or glob are taken up (watched, and looked at every POLL_MS, since not every file system tells); a last line without
@@ -8,7 +8,8 @@
  *
  * Position of a split: byte offset and line after the last row given, and a fingerprint of the file's first bytes, so that a file
  * that was replaced is an error (55000) and not a silent repetition. rows_per_second is shared out among the subtasks by their files.
- * Files are spread by a hash of their name: more of them may be there after a restart.
+ * Files are spread by a hash of their name: more of them may be there after a restart. Whether a file has stripes follows from the options,
+ * the fields and the parallelism only, so that all subtasks decide alike at any time.
  */
 import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
@@ -24,9 +25,11 @@ import type { BadSpan, BlockDecoder } from '../formats/format.js';
 import { checkMetadata, constantText, numbers } from '../metadata.js';
 import { ON_ERROR, TIMESTAMP_FORMAT, booleanOption, numberOption, textOption } from '../optionvalues.js';
 import { RateLimit } from '../ratelimit.js';
-import { ownsName } from '../splits.js';
+import { ownsName, subtaskOfName } from '../splits.js';
 import { listFiles, openError, pathKind } from './files.js';
 import type { PathKind } from './files.js';
+import { LineCounter, StripeTail, stripeName } from './stripe.js';
+import type { Stripe } from './stripe.js';
 import { FileTail } from './tail.js';
 import type { FileBlock } from './tail.js';
 
@@ -41,7 +44,9 @@ const RATE: OptionSpec = { name: 'rows_per_second', kind: 'number', default: '0'
 const METADATA = { file: 'text', line: 'integer', offset: 'integer' } as const;
 
 interface Split {
+  readonly id: string;
   readonly path: string;
+  readonly stripe: Stripe | null;
   /** After the last row given. */
   offset: number;
   line: number;
@@ -57,6 +62,7 @@ class FileReader implements SourceReader {
   readonly #context: SourceContext;
   readonly #decoder: BlockDecoder;
   readonly #follow: boolean;
+  readonly #stripes: boolean;
   readonly #path: string;
   #kind: PathKind = 'file';
   #rate: RateLimit;
@@ -64,10 +70,11 @@ class FileReader implements SourceReader {
   readonly #splits = new Map<string, Split>();
   #order: Split[] = [];
   #current: Split | null = null;
-  #tail: FileTail | null = null;
+  #tail: FileTail | StripeTail | null = null;
   #block: FileBlock | null = null;
   #at = 0;
   #lineBase = 1;
+  #counter: LineCounter | null = null;
   #timer: NodeJS.Timeout | null = null;
   #watcher: FSWatcher | null = null;
   #listedMs = 0;
@@ -84,6 +91,7 @@ class FileReader implements SourceReader {
     this.#context = context;
     this.#decoder = blockDecoder(spec.options, spec.fields);
     this.#follow = booleanOption(spec.options, FOLLOW);
+    this.#stripes = stripes(spec);
     this.#path = textOption(spec.options, PATH);
     this.#rate = new RateLimit(0, context.now());
     this.#bad = (span): void => this.#badRecord(span);
@@ -111,9 +119,12 @@ class FileReader implements SourceReader {
     const files = await listFiles(this.#path, this.#kind);
     let owned = 0;
     for (const file of files) {
-      if (!ownsName(file, subtask, parallelism)) continue;
-      owned++;
-      if (!this.#splits.has(file)) this.#splits.set(file, restoredSplit(file, this.#restored[file]));
+      const stripe = this.#stripes && this.#kind === 'file' ? { index: (subtask - subtaskOfName(file, parallelism) + parallelism) % parallelism, count: parallelism } : null;
+      if (stripe === null && !ownsName(file, subtask, parallelism)) continue;
+      owned += 1 / (stripe?.count ?? 1);
+      const id = stripe === null ? file : stripeName(file, stripe);
+      if (stripe !== null && this.#restored[file] !== undefined) throw new SqlError('55000', `the checkpoint of file "${file}" is of a version that read it as a whole`, { hint: 'Create the job anew.' });
+      if (!this.#splits.has(id)) this.#splits.set(id, restoredSplit(id, file, stripe, this.#restored[id]));
     }
     this.#order = [...this.#splits.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
     if (this.#listedMs === 0 && owned > 0) this.#rate = new RateLimit(((numberOption(this.#spec.options, RATE) ?? 0) * owned) / files.length, this.#context.now());
@@ -165,11 +176,11 @@ class FileReader implements SourceReader {
     if (this.#at >= to) return null;
     this.#at = this.#decoder.decode(this.#at, to, allowed, this.#bad);
     split.offset = block.base + this.#at;
-    split.line = this.#lineBase + this.#decoder.lines;
+    if (split.stripe === null) split.line = this.#lineBase + this.#decoder.lines;
     const rows = this.#decoder.rows;
     if (rows === 0) return null;
     this.#rate.take(rows);
-    return { split: split.path, batch: this.#decoder.finish(this.#metadata) };
+    return { split: split.id, batch: this.#decoder.finish(this.#metadata) };
   }
 
   bound(positions: Readonly<Record<string, Json>> | null): void { this.#bound = positions; }
@@ -177,7 +188,7 @@ class FileReader implements SourceReader {
   /** Where the split's rows end for now: a border that others wait at. */
   #end(split: Split): number {
     if (this.#bound === null) return Infinity;
-    const position = this.#bound[split.path];
+    const position = this.#bound[split.id];
     return position === undefined ? 0 : place(position);
   }
 
@@ -205,7 +216,7 @@ class FileReader implements SourceReader {
         await this.#leave(split, tail);
         continue;
       }
-      this.#at = this.#block.base === 0 && this.#block.block.compare(BYTE_ORDER_MARK, 0, 3, 0, 3) === 0 ? 3 : 0;
+      this.#at = this.#block.base === 0 && this.#block.block.compare(BYTE_ORDER_MARK, 0, 3, 0, 3) === 0 ? 3 : this.#block.from;
       this.#lineBase = split.line;
       this.#decoder.begin(this.#block.block);
       const batch = this.#decode(allowed);
@@ -213,7 +224,7 @@ class FileReader implements SourceReader {
     }
   }
 
-  async #leave(split: Split, tail: FileTail): Promise<void> {
+  async #leave(split: Split, tail: FileTail | StripeTail): Promise<void> {
     this.#tail = null;
     this.#current = null;
     split.done = !this.#follow;
@@ -225,7 +236,7 @@ class FileReader implements SourceReader {
     if (this.#follow && (this.#changed || this.#context.now() - this.#listedMs >= POLL_MS)) await this.#list();
     for (const split of this.#order) {
       if (split.done) continue;
-      if (this.#bound !== null && (this.#bound[split.path] === undefined || (split.started && split.offset >= this.#end(split)))) continue;
+      if (this.#bound !== null && (this.#bound[split.id] === undefined || (split.started && split.offset >= this.#end(split)))) continue;
       if (this.#follow && !(await this.#grown(split))) continue;
       return this.#openSplit(split);
     }
@@ -250,12 +261,12 @@ class FileReader implements SourceReader {
   }
 
   async #openSplit(split: Split): Promise<boolean> {
-    const tail = await FileTail.open(split.path, split.offset, !this.#follow, this.#decoder);
+    const tail = split.stripe === null ? await FileTail.openAt(split.path, split.offset, !this.#follow, this.#decoder) : await StripeTail.openAt(split.path, split.offset, split.stripe);
     try {
       const head = await tail.head(split.head?.bytes);
       if (split.head !== null && (head.bytes !== split.head.bytes || head.hash !== split.head.hash)) throw replaced(split.path, 'Its first bytes are not those that were read.');
       if (split.head === null || split.offset === 0) split.head = head;
-      if (this.#decoder.needsHeader) {
+      if (this.#decoder.needsHeader && tail instanceof FileTail) {
         const record = await tail.firstRecord();
         if (record === null) {
           split.done = !this.#follow;
@@ -279,31 +290,41 @@ class FileReader implements SourceReader {
     return true;
   }
 
+  #line(span: BadSpan, byte: number): number {
+    const split = this.#current;
+    if (split === null || split.stripe === null) return this.#lineBase + span.index;
+    // Nobody reads the place of a record that is skipped.
+    if (textOption(this.#spec.options, ON_ERROR) === 'skip') return 0;
+    this.#counter ??= new LineCounter(split.path);
+    return this.#counter.lineAt(byte);
+  }
+
   #badRecord(span: BadSpan): void {
     const block = this.#block;
     const file = this.#current?.path ?? '';
     if (block === null) return;
     const end = Math.min(span.end, span.start + BAD_RECORD_BYTES_MAX);
-    const record: BadRecord = { split: file, position: `${file}:${this.#lineBase + span.index} (byte ${block.base + span.start})`, reason: span.reason, raw: block.block.subarray(span.start, end) };
+    const byte = block.base + span.start;
+    const record: BadRecord = { split: this.#current?.id ?? file, position: `${file}:${this.#line(span, byte)} (byte ${byte})`, reason: span.reason, raw: block.block.subarray(span.start, end) };
     this.#context.badRecord(record);
   }
 
   positions(): Record<string, Json> {
     const out: Record<string, Json> = {};
-    for (const s of this.#order) if (s.head !== null) out[s.path] = { offset: s.offset, line: s.line, head: { bytes: s.head.bytes, hash: s.head.hash } };
+    for (const s of this.#order) if (s.head !== null) out[s.id] = { offset: s.offset, line: s.line, head: { bytes: s.head.bytes, hash: s.head.hash } };
     return out;
   }
 
   unreadSplits(): readonly string[] {
-    return this.#order.filter((s) => !s.started && !s.done).map((s) => s.path);
+    return this.#order.filter((s) => !s.started && !s.done).map((s) => s.id);
   }
 
   finishedSplits(): ReadonlySet<string> {
-    return new Set(this.#order.filter((s) => s.done).map((s) => s.path));
+    return new Set(this.#order.filter((s) => s.done).map((s) => s.id));
   }
 
   progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[] {
-    return this.#order.map((s) => ({ split: s.path, position: String(s.offset), lag: s.started ? Math.max(s.size - s.offset, 0) : null }));
+    return this.#order.map((s) => ({ split: s.id, position: String(s.offset), lag: s.started ? Math.ceil(Math.max(s.size - s.offset, 0) / (s.stripe?.count ?? 1)) : null }));
   }
 
   async close(): Promise<void> {
@@ -325,8 +346,13 @@ function replaced(file: string, detail: string): SqlError {
   return new SqlError('55000', `file "${file}" was replaced or truncated since it was read`, { detail, hint: 'Files of a stream may only grow; drop the stream and create it anew to read the file from its start.' });
 }
 
-function restoredSplit(file: string, position: Json | undefined): Split {
-  const split: Split = { path: file, offset: 0, line: 1, head: null, size: 0, done: false, started: false };
+/** Whether each subtask reads a part of the file: line numbers and line ends inside of CSV's quotes are known from its beginning only. */
+function stripes(spec: SourceSpec): boolean {
+  return spec.parallelism > 1 && textOption(spec.options, FORMAT) === 'json' && !booleanOption(spec.options, FOLLOW) && !spec.fields.some((f) => f.metadata === 'line');
+}
+
+function restoredSplit(id: string, file: string, stripe: Stripe | null, position: Json | undefined): Split {
+  const split: Split = { id, path: file, stripe, offset: 0, line: 1, head: null, size: 0, done: false, started: false };
   if (typeof position !== 'object' || position === null || !('offset' in position) || !('line' in position) || !('head' in position)) return split;
   const { offset, line, head } = position;
   if (typeof offset === 'number') split.offset = offset;
@@ -356,7 +382,7 @@ async function requireFiles(given: string, kind: PathKind): Promise<void> {
 
 export const fileSource: SourceConnector = {
   name: 'file',
-  description: 'NDJSON or CSV files: a file, a folder or a glob; also followed as they grow',
+  description: 'NDJSON or CSV files: a file, a folder or a glob; also followed as they grow. A single JSON file that is not followed is read by all subtasks, block by block in turn; of a folder each file by one',
   options: [PATH, FORMAT, FOLLOW, RATE, ON_ERROR, TIMESTAMP_FORMAT, ...CSV_OPTIONS],
   bounded: (options) => !booleanOption(options, FOLLOW),
   validate: (options) => checkFormat(options),
@@ -367,10 +393,10 @@ export const fileSource: SourceConnector = {
     const [first] = await listFiles(given, kind);
     if (first !== undefined && /\.(gz|zst|bz2|xz|lz4|snappy|zip)$/.test(first)) throw new SqlError('0A000', `compressed file "${first}" is not supported`, { hint: 'Unpack it first.' });
     if (first !== undefined) {
-      const tail = await FileTail.open(first, 0, true, blockDecoder(options, []));
+      const tail = await FileTail.openAt(first, 0, true, blockDecoder(options, []));
       await tail.close();
     }
   },
-  sharing: (options) => ((numberOption(options, RATE) ?? 0) > 0 ? null : { place, unit: 'bytes' }),
+  sharing: (options) => ((numberOption(options, RATE) ?? 0) > 0 ? null : { place, unit: 'bytes', variant: (spec) => String(stripes(spec)) }),
   create: (spec, context) => new FileReader(spec, context),
 };

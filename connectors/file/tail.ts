@@ -17,7 +17,8 @@ const HEAD_BYTES = 256;
 
 export interface FileBlock {
   readonly block: Buffer;
-  /** Records stand in [0, to). */
+  /** Records stand in [from, to). */
+  readonly from: number;
   readonly to: number;
   /** File offset of block[0]. */
   readonly base: number;
@@ -25,50 +26,80 @@ export interface FileBlock {
 
 export interface FileHead { readonly bytes: number; readonly hash: number }
 
-export class FileTail {
+/** A file that is open for reading, and its size when last looked at. */
+export class OpenFile {
   readonly path: string;
-  readonly #handle: FileHandle;
+  readonly handle: FileHandle;
+  size = 0;
+
+  constructor(path: string, handle: FileHandle) {
+    this.path = path;
+    this.handle = handle;
+  }
+
+  static async open(path: string): Promise<OpenFile> {
+    try {
+      return new OpenFile(path, await open(path, 'r'));
+    } catch (e) {
+      throw openError(path, e);
+    }
+  }
+
+  /** Fingerprint of the file's first bytes (of `bytes` of them when given). */
+  async head(bytes = HEAD_BYTES): Promise<FileHead> {
+    const b = Buffer.alloc(bytes);
+    const bytesRead = await this.fill(b, 0, bytes);
+    let hash = 0x811c9dc5;
+    for (let i = 0; i < bytesRead; i++) hash = Math.imul(hash ^ b[i], 0x01000193);
+    return { bytes: bytesRead, hash: hash >>> 0 };
+  }
+
+  /** Looks at the size anew; 55000 when less is there than was read. */
+  async look(read: number): Promise<void> {
+    this.size = (await this.handle.stat()).size;
+    if (this.size < read) {
+      throw new SqlError('55000', `file "${this.path}" was truncated while it was read`, { detail: `It has ${this.size} bytes, ${read} were read.`, hint: 'Files of a stream may only grow; drop the stream and create it anew to read the file from its start.' });
+    }
+  }
+
+  /** Reads [at, at + bytes) to the start of `to`; gives how much there was. */
+  async fill(to: Buffer, at: number, bytes: number): Promise<number> {
+    let filled = 0;
+    while (filled < bytes) {
+      const { bytesRead } = await this.handle.read(to, filled, bytes - filled, at + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return filled;
+  }
+
+  async close(): Promise<void> { await this.handle.close(); }
+}
+
+export class FileTail extends OpenFile {
   readonly #bounded: boolean;
   readonly #decoder: BlockDecoder;
   #at: number;
   #carry: Buffer = Buffer.alloc(0);
   #pending: Promise<FileBlock | null> | null = null;
   #ended = false;
-  /** Size when last looked at. */
-  size = 0;
 
-  private constructor(path: string, handle: FileHandle, at: number, bounded: boolean, decoder: BlockDecoder) {
-    this.path = path;
-    this.#handle = handle;
+  private constructor(file: OpenFile, at: number, bounded: boolean, decoder: BlockDecoder) {
+    super(file.path, file.handle);
     this.#at = at;
     this.#bounded = bounded;
     this.#decoder = decoder;
   }
 
-  static async open(path: string, at: number, bounded: boolean, decoder: BlockDecoder): Promise<FileTail> {
-    let handle: FileHandle;
-    try {
-      handle = await open(path, 'r');
-    } catch (e) {
-      throw openError(path, e);
-    }
-    return new FileTail(path, handle, at, bounded, decoder);
-  }
-
-  /** Fingerprint of the file's first bytes (of `bytes` of them when given). */
-  async head(bytes = HEAD_BYTES): Promise<FileHead> {
-    const b = Buffer.alloc(bytes);
-    const { bytesRead } = await this.#handle.read(b, 0, bytes, 0);
-    let hash = 0x811c9dc5;
-    for (let i = 0; i < bytesRead; i++) hash = Math.imul(hash ^ b[i], 0x01000193);
-    return { bytes: bytesRead, hash: hash >>> 0 };
+  static async openAt(path: string, at: number, bounded: boolean, decoder: BlockDecoder): Promise<FileTail> {
+    return new FileTail(await OpenFile.open(path), at, bounded, decoder);
   }
 
   /** The first record of the file (CSV's header), with its line end; null when it is not there yet. */
   async firstRecord(): Promise<Buffer | null> {
     for (let bytes = 1 << 16; ; bytes *= 4) {
       const b = Buffer.alloc(bytes);
-      const { bytesRead } = await this.#handle.read(b, 0, bytes, 0);
+      const { bytesRead } = await this.handle.read(b, 0, bytes, 0);
       const end = this.#decoder.recordEnd(b, 0, bytesRead);
       if (end > 0) return b.subarray(0, end);
       if (bytesRead < bytes) return this.#bounded && bytesRead > 0 ? b.subarray(0, bytesRead) : null;
@@ -97,10 +128,7 @@ export class FileTail {
     for (;;) {
       const carried = this.#carry.length;
       // A bounded file is looked at anew only where its known size ends: the read is then under way before the caller decodes the last block.
-      if (!this.#bounded || this.size < this.#at + BLOCK_BYTES) this.size = (await this.#handle.stat()).size;
-      if (this.size < this.#at) {
-        throw new SqlError('55000', `file "${this.path}" was truncated while it was read`, { detail: `It has ${this.size} bytes, ${this.#at} were read.`, hint: 'Files of a stream may only grow; drop the stream and create it anew to read the file from its start.' });
-      }
+      if (!this.#bounded || this.size < this.#at + BLOCK_BYTES) await this.look(this.#at);
       const want = Math.min(Math.max(BLOCK_BYTES, carried), this.size - this.#at);
       const base = this.#at - carried;
       if (want === 0) {
@@ -109,11 +137,11 @@ export class FileTail {
         const last = newBlock(carried);
         this.#carry.copy(last);
         this.#carry = Buffer.alloc(0);
-        return { block: last, to: carried, base };
+        return { block: last, from: 0, to: carried, base };
       }
       const block = newBlock(carried + want);
       this.#carry.copy(block);
-      const { bytesRead } = await this.#handle.read(block, carried, want, this.#at);
+      const { bytesRead } = await this.handle.read(block, carried, want, this.#at);
       if (bytesRead === 0) {
         this.size = 0;
         continue;
@@ -123,7 +151,7 @@ export class FileTail {
       const to = this.#decoder.lastBorder(block, 0, filled);
       if (to > 0) {
         this.#carry = block.subarray(to, filled);
-        return { block, to, base };
+        return { block, from: 0, to, base };
       }
       if (filled > RECORD_BYTES_MAX) throw this.#tooLong(base);
       this.#carry = block.subarray(0, filled);
@@ -134,8 +162,8 @@ export class FileTail {
     return new SqlError('54000', `a record of file "${this.path}" is longer than ${RECORD_BYTES_MAX} bytes`, { detail: `It begins at byte ${at}.` });
   }
 
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     await this.#pending?.catch(() => undefined);
-    await this.#handle.close();
+    await super.close();
   }
 }

@@ -43,7 +43,7 @@ export class SharedStreams {
     const sharing = connector.sharing?.(spec.options) ?? null;
     if (sharing === null) return connector.create(spec, context);
     // Whatever else a later version says about what is read must be the same, too.
-    const key = JSON.stringify([connector.name, { ...spec, jobId: 0, nodeId: 0, relationName: '', fields: null }]);
+    const key = JSON.stringify([connector.name, { ...spec, jobId: 0, nodeId: 0, relationName: '', fields: null }, sharing.variant?.(spec) ?? '']);
     let stream = this.#streams.get(key);
     if (stream === undefined) {
       stream = new Stream(connector, spec, sharing, host.env, this.#backlogBytes, () => { this.#streams.delete(key); });
