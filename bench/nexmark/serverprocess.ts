@@ -16,11 +16,14 @@ const TICKS_PER_SECOND = 100;
 const WARM_QUERIES = 8;
 const STOP_TIMEOUT_MS = 10_000;
 
-/** As the command `millrace` starts itself (server/main.ts, first line). */
-export const NODE_FLAGS: readonly string[] = ['--single-threaded-gc'];
+/** The flags of Node.js with which the command `millrace` starts itself: they stand in its first line. */
+export function nodeFlags(main: string): readonly string[] {
+  const [first = ''] = readFileSync(main, 'utf8').split('\n', 1);
+  return first.split(' ').filter(word => word.startsWith('--'));
+}
 
 export interface ServerOptions {
-  /** Of Node.js; default: NODE_FLAGS. */
+  /** Of Node.js; default: those of the command `millrace`. */
   readonly nodeFlags?: readonly string[];
   /** The server's entry: another build's, to compare two; default: this build's. */
   readonly main?: string;
@@ -49,7 +52,7 @@ export class ServerProcess {
     const dir = options.dir ?? mkdtempSync(path.join(tmpdir(), 'millrace-bench-'));
     const main = options.main ?? fileURLToPath(new URL('../../server/main.js', import.meta.url));
     const profile = options.profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
-    const child = spawn(process.execPath, [...(options.nodeFlags ?? NODE_FLAGS), ...profile, main, '--port', '0', '--data', path.join(dir, 'data')], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [...(options.nodeFlags ?? nodeFlags(main)), ...profile, main, '--port', '0', '--data', path.join(dir, 'data')], { stdio: ['ignore', 'ignore', 'pipe'] });
     try {
       return new ServerProcess(child, await readyPort(child), dir, options);
     } catch (e) {

@@ -54,6 +54,17 @@ const ClusterClass = require('kafkajs/src/cluster') as new (config: Readonly<Rec
 const { createLogger } = require('kafkajs/src/loggers') as { createLogger(o: Readonly<Record<string, unknown>>): unknown };
 const InstrumentationEventEmitter = require('kafkajs/src/instrumentation/emitter') as new () => unknown;
 const READ_COMMITTED = 1;
+
+interface RequestQueue { readonly pending: readonly unknown[]; scheduleCheckPendingRequests(): void }
+/**
+ * kafkajs 2.2.4 looks for requests that wait (for a quota, or for maxInFlightRequests) by a timer that sets itself anew for ever, every millisecond while
+ * there is no quota: a few percent of a core for each connection, idle or not. It is needed only while something waits.
+ */
+const queueClass = require('kafkajs/src/network/requestQueue') as { readonly prototype: RequestQueue };
+const schedule = queueClass.prototype.scheduleCheckPendingRequests;
+queueClass.prototype.scheduleCheckPendingRequests = function check(this: RequestQueue): void {
+  if (this.pending.length > 0) schedule.call(this);
+};
 const EVERY_OFFSET_RETENTION = -1;
 
 const CONNECTION_TIMEOUT_MS = 5000;
