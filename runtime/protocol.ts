@@ -28,6 +28,8 @@ export interface Injected {
   readonly barrier: Barrier;
   readonly pins: readonly PinSpec[];
   readonly taps: readonly SubscribeSpec[];
+  /** All tables of the job had been read at an earlier epoch: streams that are looked up in them may begin. */
+  readonly tablesRead: boolean;
 }
 
 export interface TaskSpec { readonly fragment: number; readonly subtask: number }
@@ -75,6 +77,8 @@ export interface EpochPassed extends TaskRef {
   readonly changed: boolean;
   /** Every table source has finished its backfill, and has read up to the barrier's log position. */
   readonly caughtUp: boolean;
+  /** Every table source has finished its backfill. */
+  readonly tablesRead: boolean;
   /** Oldest log position this task still needs; Infinity = none. */
   readonly logPosition: number;
   readonly rowsIn: number;

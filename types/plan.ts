@@ -30,7 +30,7 @@ export interface NodeBase {
 
 export type PlanNode =
   | SourceNode | TableNode | ViewNode | RowsNode | CalcNode | WindowNode | SessionNode | SessionAggregateNode | UnnestNode | ExchangeNode
-  | AggregateNode | ExtremeRowsNode | TopNNode | OverNode | JoinNode | UnionNode | MaterializeNode | SinkNode
+  | AggregateNode | ExtremeRowsNode | TopNNode | OverNode | JoinNode | LookupNode | UnionNode | MaterializeNode | SinkNode
   | SortNode | LimitNode | OutputNode;
 
 /** A stream's connector. Columns = the columns the plan uses (decoders read only these), [+ the split watermark]. */
@@ -282,6 +282,18 @@ export interface JoinNode extends NodeBase {
   /** Of an append-only side: once the watermark has reached column + addUs at a barrier, nothing can meet the row: it is freed. Absent: rows stay. */
   readonly leftEnds?: { readonly column: number; readonly addUs: number };
   readonly rightEnds?: { readonly column: number; readonly addUs: number };
+}
+
+/**
+ * JOIN … FOR SYSTEM_TIME AS OF processing time: each left row meets the right side's rows as they are in its epoch, once. Left side append-only, not kept.
+ * The right side reads tables only: the job's streams begin when these have been read.
+ */
+export interface LookupNode extends NodeBase {
+  readonly op: 'lookup';
+  readonly kind: 'inner' | 'left';
+  readonly leftKeys: readonly number[];
+  readonly rightKeys: readonly number[];
+  readonly residual: Expr | null;
 }
 
 export interface UnionNode extends NodeBase { readonly op: 'union' }

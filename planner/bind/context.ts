@@ -6,6 +6,7 @@ import { SqlError, type SqlErrorFields, unsupported } from '../../types/error.js
 import type { SqlType } from '../../types/sqltype.js';
 import type { EvalContext } from '../../types/functions/evalcontext.js';
 import type { SourceText } from '../parse/sourcetext.js';
+import type { Lookup } from '../parse/statement.js';
 import type { PlannerCatalog, Relation } from '../catalog.js';
 import type { Plan } from '../../types/plan.js';
 import type { ColId, ColInfo } from './rel.js';
@@ -27,6 +28,8 @@ export class BindContext {
   readonly evalContext: EvalContext;
   /** Null while a view's text is bound. */
   source: SourceText | null;
+  /** Relations under FOR SYSTEM_TIME AS OF in the text that is bound, by location. */
+  lookups: readonly Lookup[] = [];
   /** Names of the views being expanded: a cycle would never end. */
   readonly expanding: string[] = [];
   /** Physical plan of a subquery; set by planner/plan, which binding does not import. */
@@ -53,9 +56,9 @@ export class BindContext {
     return unsupported(feature, location === undefined ? undefined : this.position(location), hint);
   }
 
-  newColumn(name: string, type: SqlType, marks: { rowtime?: ColId | null } = {}): ColInfo {
+  newColumn(name: string, type: SqlType, marks: { rowtime?: ColId | null; processingTime?: boolean } = {}): ColInfo {
     if (this.cols.length >= COLUMNS_MAX) throw new SqlError('54001', 'the query is too complex', { detail: `It has more than ${COLUMNS_MAX} columns in all its subqueries and views.` });
-    const info: ColInfo = { id: this.cols.length, name, type, rowtime: marks.rowtime ?? null };
+    const info: ColInfo = { id: this.cols.length, name, type, rowtime: marks.rowtime ?? null, processingTime: marks.processingTime ?? false };
     this.cols.push(info);
     return info;
   }

@@ -5,9 +5,11 @@
  * in FROM is an unnest over the items before it, which makes it lateral at no cost.
  */
 import type { Alias, JoinExpr, Node, RangeFunction, RangeSubselect, RangeVar } from 'libpg-query';
+import { unsupported } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
 import { INT8 } from '../../types/sqltype.js';
 import { resolveSetCall } from './call.js';
+import type { Lookup } from '../parse/statement.js';
 import { coerce, commonType, known } from './coerce.js';
 import { bindCondition, bindExpr } from './expr.js';
 import { column } from './exprs.js';
@@ -16,7 +18,7 @@ import { callOperator } from './operator.js';
 import type { Item, JoinKind, Rel } from './rel.js';
 import { joinLateral } from './lateral.js';
 import { bindRelation } from './relation.js';
-import { findCte, Scope, type Cte, type Env, type ScopeColumn, type ScopeItem } from './scope.js';
+import { findCte, resolveColumn, Scope, type Cte, type Env, type ScopeColumn, type ScopeItem } from './scope.js';
 import { bindQuery, type BoundQuery } from './select.js';
 import { strings } from './typename.js';
 import { bindWindow, isWindowFunction } from './window.js';
@@ -75,8 +77,36 @@ export function aliased(env: Env, rel: Rel, name: string, columns: readonly Scop
   return { rel, items: [{ alias: alias?.aliasname ?? name, columns: named, primaryKey, relation: name }], columns: named };
 }
 
-function rangeVar(env: Env, v: RangeVar): FromItem {
+const lookupAt = (env: Env, v: RangeVar): Lookup | null => env.ctx.lookups.find((x) => x.location === (v.location ?? 0)) ?? null;
+
+/** JOIN table FOR SYSTEM_TIME AS OF: by processing time only. */
+function lookedUp(env: Env, j: JoinExpr, left: FromItem, right: RangeVar, kind: JoinKind, lookup: Lookup): FromItem {
+  const names = lookup.column;
+  // A view's text is not the client's.
+  const position = env.ctx.source === null ? undefined : lookup.position;
+  const hint = 'FOR SYSTEM_TIME AS OF PROCTIME() looks rows up as they are when the stream\'s row comes.';
+  if (kind !== 'inner' && kind !== 'left') throw unsupported(`FOR SYSTEM_TIME AS OF in a ${kind.toUpperCase()} JOIN`, position);
+  if (names !== null) {
+    const scope = new Scope(env.scope.parent, env.scope.outer);
+    scope.items = [...left.items];
+    scope.columns = [...left.columns];
+    const time = resolveColumn({ ...env, scope, clause: 'FOR SYSTEM_TIME', aggregates: null, setCalls: null }, names.at(-2) ?? null, names.at(-1) ?? '', right.location);
+    if (time.node !== 'column' || !env.ctx.info(time.index).processingTime) throw unsupported(`FOR SYSTEM_TIME AS OF a column that is not processing time (GENERATED ALWAYS AS (now()))`, position, hint);
+  }
+  const joined = joinItems(env, j, left, rangeVar(env, right, true), kind);
+  return { ...joined, rel: markLookup(joined.rel, position) };
+}
+
+/** The join, perhaps under the projection that USING makes. */
+function markLookup(rel: Rel, position: number | undefined): Rel {
+  if (rel.rel === 'join') return { ...rel, lookup: { position } };
+  return rel.rel === 'project' ? { ...rel, input: markLookup(rel.input, position) } : rel;
+}
+
+function rangeVar(env: Env, v: RangeVar, isLookup = false): FromItem {
   const name = v.relname ?? '';
+  const lookup = isLookup ? null : lookupAt(env, v);
+  if (lookup !== null) throw unsupported('FOR SYSTEM_TIME AS OF anywhere but on the right of a JOIN', lookup.position, 'FROM stream s JOIN table FOR SYSTEM_TIME AS OF PROCTIME() t ON t.key = s.key');
   if (v.catalogname !== undefined && v.catalogname !== '' && v.schemaname === undefined) throw env.ctx.unsupported('a reference to another database', v.location);
   const source = bindNamed(env, v.schemaname ?? null, name, v.location ?? 0);
   return aliased(env, source.rel, name, source.columns, v.alias, source.primaryKey);
@@ -160,8 +190,10 @@ function joinExpr(env: Env, j: JoinExpr): FromItem {
   const left = bindItem(env, j.larg as Node, null);
   const kind: JoinKind = j.jointype === 'JOIN_LEFT' ? 'left' : j.jointype === 'JOIN_RIGHT' ? 'right' : j.jointype === 'JOIN_FULL' ? 'full' : 'inner';
   const right = j.rarg as Node;
+  const lookup = 'RangeVar' in right ? lookupAt(env, right.RangeVar) : null;
   let joined: FromItem;
-  if ('RangeFunction' in right && windowName(right.RangeFunction) === null) joined = joinFunction(env, j, left, right.RangeFunction, kind);
+  if (lookup !== null && 'RangeVar' in right) joined = lookedUp(env, j, left, right.RangeVar, kind, lookup);
+  else if ('RangeFunction' in right && windowName(right.RangeFunction) === null) joined = joinFunction(env, j, left, right.RangeFunction, kind);
   else if (isLateral(right) && j.usingClause === undefined && j.isNatural !== true) joined = lateral(env, right.RangeSubselect, left, kind, j.quals ?? null);
   else joined = joinItems(env, j, left, bindItem(env, right, null), kind);
   if (j.join_using_alias !== undefined) throw ctx.unsupported('an alias of JOIN … USING', undefined);

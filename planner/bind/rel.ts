@@ -18,6 +18,8 @@ export interface ColInfo {
   readonly type: SqlType;
   /** Event time: id of the hidden column with the row's split watermark; null = an ordinary column. */
   readonly rowtime: ColId | null;
+  /** A generated column that is now(): processing time. */
+  readonly processingTime: boolean;
 }
 
 export type Rel =
@@ -120,7 +122,7 @@ export interface TopNRel {
   readonly rank: ColId | null;
 }
 export type JoinKind = 'inner' | 'left' | 'right' | 'full' | 'semi' | 'anti';
-export interface JoinRel { readonly rel: 'join'; readonly kind: JoinKind; readonly left: Rel; readonly right: Rel; readonly on: readonly Expr[] }
+export interface JoinRel { readonly rel: 'join'; readonly kind: JoinKind; readonly left: Rel; readonly right: Rel; readonly on: readonly Expr[]; /** FOR SYSTEM_TIME AS OF processing time. */ readonly lookup?: { readonly position: number | undefined } }
 /** UNION ALL: `from[k]` is the column of input k. May grow like a project's items. */
 export interface UnionRel { readonly rel: 'union'; readonly inputs: readonly Rel[]; readonly cols: { readonly id: ColId; readonly from: readonly ColId[] }[] }
 export interface SortRel { readonly rel: 'sort'; readonly input: Rel; readonly keys: readonly { readonly col: ColId; readonly descending: boolean; readonly nullsFirst: boolean }[] }

@@ -16,6 +16,7 @@ import type { Item, Rel } from './rel.js';
 import { Scope, type Env, type ScopeColumn } from './scope.js';
 import { bindQuery } from './select.js';
 
+const CLOCK = /^(now|transaction_timestamp)\(/;
 /** Views nested deeper than this are refused: their expansion would not end well. */
 const VIEW_DEPTH_MAX = 64;
 
@@ -101,8 +102,13 @@ function streamScan(ctx: BindContext, relation: StreamRelation): NamedSource {
   // The event time keeps its mark: columns above that only pass it on stay event time.
   const markedId = watermark === null || timeType === undefined ? null : ctx.newColumn(relation.columns[at]?.name ?? '', timeType, { rowtime: watermark.id }).id;
   if (generated.size === 0 && markedId === null) return { rel: scan, columns, primaryKey: null };
-  const items: Item[] = columns.map((c) => ({ id: c.id === timeId && markedId !== null ? markedId : generated.has(c.id) ? ctx.newColumn(c.name, ctx.info(c.id).type).id : c.id, expr: generated.get(c.id) ?? column(c.id, ctx.info(c.id).type) }));
+  const items: Item[] = columns.map((c) => ({ id: c.id === timeId && markedId !== null ? markedId : generated.has(c.id) ? ctx.newColumn(c.name, ctx.info(c.id).type, { processingTime: isClock(generated.get(c.id)) }).id : c.id, expr: generated.get(c.id) ?? column(c.id, ctx.info(c.id).type) }));
   return { rel: { rel: 'project', input: scan, items }, columns: columns.map((c, i) => ({ name: c.name, id: items[i]?.id ?? c.id })), primaryKey: null };
+}
+
+/** now(), perhaps as another type of timestamp. */
+function isClock(e: Expr | undefined): boolean {
+  return e?.node === 'call' ? CLOCK.test(e.fn) : e?.node === 'cast' && isClock(e.arg);
 }
 
 /** Binds a stored expression's text over some columns. Errors inside carry no position: the text is not the client's. */
@@ -122,16 +128,18 @@ export function bindText(ctx: BindContext, sql: string, columns: readonly ScopeC
 function expandView(env: Env, view: ViewRelation, location: number): NamedSource {
   const { ctx } = env;
   if (ctx.expanding.length >= VIEW_DEPTH_MAX || ctx.expanding.includes(view.name)) throw ctx.error('42P17', `infinite recursion in view "${view.name}"`, location);
-  const source = ctx.source;
+  const { source, lookups } = ctx;
   ctx.source = null;
   ctx.expanding.push(view.name);
   try {
     const query = parseQuery(view.sql);
+    ctx.lookups = query.lookups;
     if (query.emit !== null) throw ctx.unsupported(`EMIT inside view "${view.name}"`, undefined);
     const bound = bindQuery({ ctx, parent: null, ctes: null, outer: [] }, query.ast);
     return { rel: bound.rel, columns: bound.columns.map((c, i) => ({ name: view.columns[i]?.name ?? c.name, id: c.id })), primaryKey: null };
   } finally {
     ctx.source = source;
+    ctx.lookups = lookups;
     ctx.expanding.pop();
   }
 }

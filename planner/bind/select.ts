@@ -213,7 +213,7 @@ function project(env: Env, stmt: SelectStmt, input: Rel, targets: readonly Targe
   const items: Item[] = [];
   const columns: ScopeColumn[] = targets.map((t) => {
     const info = t.expr.node === 'column' ? ctx.info(t.expr.index) : null;
-    const id = ctx.newColumn(t.name, t.expr.type, { rowtime: info?.rowtime ?? null }).id;
+    const id = ctx.newColumn(t.name, t.expr.type, { rowtime: info?.rowtime ?? null, processingTime: info?.processingTime ?? false }).id;
     items.push({ id, expr: t.expr });
     return { name: t.name, id };
   });
@@ -344,7 +344,7 @@ export function coerceOutput(ctx: BindContext, bound: BoundQuery, types: readonl
     const from = source.find((s) => s.id === c.id)?.expr;
     const raw = from !== undefined && from.type.kind === 'unknown' ? from : column(c.id, info.type);
     const expr = convert(raw, type, i);
-    const id = ctx.newColumn(c.name, expr.type, expr.node === 'column' ? { rowtime: info.rowtime } : {}).id;
+    const id = ctx.newColumn(c.name, expr.type, expr.node === 'column' ? { rowtime: info.rowtime, processingTime: info.processingTime } : {}).id;
     items.push({ id, expr });
     return { name: c.name, id };
   });

@@ -4,7 +4,7 @@
  */
 import { unreachable } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
-import type { AggregateNode, FrameBound, JoinNode, OverCall, OverNode, Plan, PlanNode, SessionAggregateNode, SessionNode, SortKey, SourceNode, TopNNode } from '../../types/plan.js';
+import type { AggregateNode, FrameBound, JoinNode, LookupNode, OverCall, OverNode, Plan, PlanNode, SessionAggregateNode, SessionNode, SortKey, SourceNode, TopNNode } from '../../types/plan.js';
 import { draftExprs, isNondeterministic } from '../plan/builder.js';
 import { some } from '../bind/exprs.js';
 import { columnText, exprText, nameOf } from './exprtext.js';
@@ -44,11 +44,11 @@ function subplans(e: Expr, depth: number, lines: string[]): void {
 
 function marks(node: PlanNode): string {
   const out: string[] = [];
-  if (node.op === 'materialize' || node.op === 'sink' || node.op === 'aggregate' || node.op === 'session' || node.op === 'sessionaggregate' || node.op === 'topn' || node.op === 'over' || node.op === 'join') {
+  if (node.op === 'materialize' || node.op === 'sink' || node.op === 'aggregate' || node.op === 'session' || node.op === 'sessionaggregate' || node.op === 'topn' || node.op === 'over' || node.op === 'join' || node.op === 'lookup') {
     if (node.key !== null) out.push(`key (${names(node, node.key)})`);
     if (node.appendOnly) out.push('append-only');
   }
-  if (draftExprs(node).some(isNondeterministic)) out.push('nondeterministic');
+  if (node.op === 'lookup' || draftExprs(node).some(isNondeterministic)) out.push('nondeterministic');
   return out.length === 0 ? '' : ` · ${out.join(' · ')}`;
 }
 
@@ -75,6 +75,7 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'topn': return topNTitle(node, input);
     case 'over': return `Over${partitionText(node, input)}${orderText(node.order, input)}`;
     case 'join': return joinTitle(node, inputs);
+    case 'lookup': return `Lookup ${joinTitle(node, inputs).replace(/^Hash /, '')}`;
     case 'union': return 'Union all';
     case 'materialize': return `Materialize ${columnText(node.relationName)} (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})${node.visible < node.columns.length ? ` hidden (${names(node, node.columns.map((_, i) => i).slice(node.visible))})` : ''}`;
     case 'sink': return `Sink ${columnText(node.relationName)} (${node.connector})`;
@@ -115,10 +116,10 @@ function sessionText(node: SessionNode | SessionAggregateNode, input: PlanNode |
   return `${nameAt(input, node.timeColumn)} gap ${duration(node.gapUs)}${by}${closing}`;
 }
 
-function joinTitle(node: JoinNode, inputs: readonly PlanNode[]): string {
+function joinTitle(node: JoinNode | LookupNode, inputs: readonly PlanNode[]): string {
   const [left, right] = inputs;
   const on = node.leftKeys.map((k, i) => `${nameAt(left, k)} = ${nameAt(right, node.rightKeys[i] ?? -1)}`);
-  const frees = [[left, node.leftEnds], [right, node.rightEnds]] as const;
+  const frees = node.op === 'lookup' ? [] : [[left, node.leftEnds], [right, node.rightEnds]] as const;
   const ends = frees.flatMap(([side, end], k) => (end === undefined ? [] : [` · frees ${k === 0 ? 'left' : 'right'} rows ${end.addUs / 1e6} s after ${nameAt(side, end.column)}`]));
   return `${node.leftKeys.length === 0 ? 'Nested ' : 'Hash '}${node.kind} join${on.length === 0 ? '' : ` on ${on.join(' AND ')}`}${ends.join('')}`;
 }
@@ -136,7 +137,7 @@ function details(node: PlanNode, inputs: readonly PlanNode[]): string[] {
       return `${nameOf(c.fn)}(${c.distinct ? 'distinct ' : ''}${c.fn === 'count()' ? '*' : names(input, c.args)}${order})${c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`}`;
     }).join(', ')}`];
     case 'over': return [`calls: ${node.calls.map((c) => callText(c, input)).join(', ')}`];
-    case 'join': {
+    case 'join': case 'lookup': {
       if (node.residual === null) return [];
       const width = input?.columns.length ?? 0;
       return [`residual: ${exprText(node.residual, (i) => (i < width ? nameAt(input, i) : nameAt(second, i - width)))}`];

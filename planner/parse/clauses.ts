@@ -4,6 +4,7 @@
  *
  *   … EMIT CHANGES | EMIT ON WINDOW CLOSE                       at the end of a query          → `emit`
  *   relation AS OF CHECKPOINT n                                 in FROM                        → `asOf`
+ *   relation FOR SYSTEM_TIME AS OF PROCTIME()                   in JOIN                        → `lookups`
  *   TABLE(TUMBLE(TABLE t, DESCRIPTOR(c), INTERVAL '10' SECOND)) the standard's window function → TUMBLE(t, c, INTERVAL '10' SECOND)
  *   SESSION(TABLE t PARTITION BY k, DESCRIPTOR(c), gap)         likewise                       → SESSION(t, ROW(k), c, gap)
  *
@@ -14,15 +15,17 @@ import { SqlError, unsupported } from '../../types/error.js';
 import { SourceText } from './sourcetext.js';
 import type { Token } from './lexer.js';
 import type { Piece } from './split.js';
-import type { AsOfCheckpoint, Emit } from './statement.js';
+import type { AsOfCheckpoint, Emit, Lookup } from './statement.js';
 
 export interface Lifted {
   readonly source: SourceText;
   readonly emit: Emit | null;
   readonly asOf: readonly AsOfCheckpoint[];
+  readonly lookups: readonly Lookup[];
 }
 
 const WINDOW_FUNCTIONS = new Set(['tumble', 'hop', 'session', 'cumulate']);
+const CLOCKS = new Set(['proctime', 'now', 'current_timestamp', 'localtimestamp', 'transaction_timestamp']);
 const NOT_ALIASES = new Set(['asof', 'emit', 'of', 'qualify', 'match_recognize']);
 /** Words after which one of NOT_ALIASES is a column or keyword, not an alias. */
 const BEFORE_NAME = new Set([
@@ -52,6 +55,7 @@ class Lifting {
   /** Shorter texts in place of tokens. */
   readonly #replaced = new Map<Token, string>();
   readonly #asOf: AsOfCheckpoint[] = [];
+  readonly #lookups: Lookup[] = [];
   #emit: Emit | null = null;
 
   constructor(piece: Piece) {
@@ -75,10 +79,10 @@ class Lifting {
   }
 
   result(): Lifted {
-    if (this.#blanked.length === 0) return { source: this.#source, emit: null, asOf: [] };
+    if (this.#blanked.length === 0) return { source: this.#source, emit: null, asOf: [], lookups: [] };
     let text = this.#source.text;
     for (const t of this.#blanked) text = text.slice(0, t.start) + (this.#replaced.get(t) ?? '').padEnd(t.end - t.start) + text.slice(t.end);
-    return { source: new SourceText(text, this.#source.base), emit: this.#emit, asOf: this.#asOf };
+    return { source: new SourceText(text, this.#source.base), emit: this.#emit, asOf: this.#asOf, lookups: this.#lookups };
   }
 
   #word(i: number): string | null {
@@ -124,7 +128,7 @@ class Lifting {
 
   /** AS OF at token i; returns the last token it took. */
   #asOfAt(i: number): number {
-    if (this.#word(i - 1) === 'system_time') throw unsupported('FOR SYSTEM_TIME AS OF', this.#position(i - 2));
+    if (this.#word(i - 1) === 'system_time' && this.#word(i - 2) === 'for') return this.#systemTimeAt(i);
     if (this.#word(i + 2) !== 'checkpoint') {
       const what = this.#word(i + 2);
       if (what === 'timestamp' || what === 'system' || what === 'now') throw unsupported(`AS OF ${what.toUpperCase()}`, this.#position(i), 'A past state is read with relation AS OF CHECKPOINT n.');
@@ -139,6 +143,39 @@ class Lifting {
     for (let k = i; k < i + 4; k++) this.#blank(k);
     this.#asOf.push({ location: this.#source.byteOfUnit(name.start), checkpoint: Number(number.text), position: this.#position(i) });
     return i + 3;
+  }
+
+  /** FOR SYSTEM_TIME AS OF with AS at token i: PROCTIME(), now(), CURRENT_TIMESTAMP, or a column. Returns the last token it took. */
+  #systemTimeAt(i: number): number {
+    const first = this.#relationBefore(i - 2);
+    let end = i + 2;
+    let column: string[] | null = null;
+    if (CLOCKS.has(this.#word(end) ?? '')) {
+      end++;
+      if (this.#symbol(end) === '(' && this.#symbol(end + 1) === ')') end += 2;
+    } else {
+      column = [];
+      for (;;) {
+        const part = this.#tokens[end];
+        if (part === undefined || (part.kind !== 'word' && part.kind !== 'quoted')) throw this.#syntaxError(end, 'FOR SYSTEM_TIME AS OF takes PROCTIME() or a column.');
+        column.push(part.text);
+        end++;
+        if (this.#symbol(end) !== '.') break;
+        end++;
+      }
+    }
+    for (let k = i - 2; k < end; k++) this.#blank(k);
+    this.#lookups.push({ location: this.#source.byteOfUnit(first.start), column, position: this.#position(i - 2) });
+    return end - 1;
+  }
+
+  /** The first token of the relation's name that ends before token i. */
+  #relationBefore(i: number): Token {
+    let first = i - 1;
+    while (this.#symbol(first - 1) === '.') first -= 2;
+    const name = this.#tokens[first];
+    if (name === undefined || (name.kind !== 'word' && name.kind !== 'quoted')) throw this.#syntaxError(i, 'FOR SYSTEM_TIME AS OF follows the name of a table.');
+    return name;
   }
 
   /** TABLE ( window ( … ) ): the outer word and its parentheses go; the inner call's arguments are lifted when the walk reaches them. */

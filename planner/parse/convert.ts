@@ -13,12 +13,12 @@ export function convert(raw: Node, piece: Piece, lifted: Lifted): Statement {
   const position = piece.source.positionOfUnit(0);
   const last = piece.tokens[piece.tokens.length - (piece.closed ? 2 : 1)];
   const sql = piece.source.text.slice(0, last?.end);
-  const notOnQuery = lifted.emit !== null || lifted.asOf.length > 0;
+  const notOnQuery = lifted.emit !== null || lifted.asOf.length > 0 || lifted.lookups.length > 0;
   if ('SelectStmt' in raw) {
     if (raw.SelectStmt.intoClause !== undefined) throw unsupported('SELECT INTO', source.position(raw.SelectStmt.intoClause.rel?.location), 'CREATE MATERIALIZED VIEW … AS query');
-    return { kind: 'select', query: { ast: raw.SelectStmt, source, sql, position, emit: lifted.emit, asOf: lifted.asOf } };
+    return { kind: 'select', query: { ast: raw.SelectStmt, source, sql, position, emit: lifted.emit, asOf: lifted.asOf, lookups: lifted.lookups } };
   }
-  if (notOnQuery) throw unsupported(lifted.emit === null ? 'AS OF CHECKPOINT in this statement' : 'EMIT in this statement', lifted.asOf[0]?.position ?? position);
+  if (notOnQuery) throw unsupported(`${lifted.emit !== null ? 'EMIT' : lifted.asOf.length > 0 ? 'AS OF CHECKPOINT' : 'FOR SYSTEM_TIME AS OF'} in this statement`, lifted.asOf[0]?.position ?? lifted.lookups[0]?.position ?? position);
   if ('InsertStmt' in raw) return { kind: 'insert', ast: raw.InsertStmt, source, target: relation(raw.InsertStmt.relation, source), sql };
   if ('UpdateStmt' in raw) return { kind: 'update', ast: raw.UpdateStmt, source, target: relation(raw.UpdateStmt.relation, source), sql };
   if ('DeleteStmt' in raw) return { kind: 'delete', ast: raw.DeleteStmt, source, target: relation(raw.DeleteStmt.relation, source), sql };

@@ -47,7 +47,7 @@ test('CREATE STREAM: columns, paths, metadata, generated columns, key, watermark
 });
 
 test('derived streams and sinks take WITH before AS or at the end', () => {
-  const query = { sql: 'select a from b', emit: null, asOf: [] };
+  const query = { sql: 'select a from b', emit: null, asOf: [], lookups: [] };
   const derived = { kind: 'create derived stream', name: name('d'), ifNotExists: false, columns: null, primaryKey: null, options: [option('x', '1')], query };
   assert.deepEqual(shape('create stream d as select a from b with (x = 1)'), derived);
   assert.deepEqual(shape('create stream d with (x = 1) as select a from b;'), derived);
@@ -179,7 +179,8 @@ const bad: readonly (readonly [string, string, string, number | undefined, strin
   ['select 1 from t emit changes limit 1', '42601', 'syntax error at or near "limit"', 30, 'end of a query'],
   ['insert into t select 1 emit changes', '0A000', 'EMIT in this statement is not supported', 1, null],
   ['select 1 from a asof join b on true', '0A000', 'ASOF JOIN is not supported', 17, null],
-  ['select 1 from a for system_time as of b.t', '0A000', 'FOR SYSTEM_TIME AS OF is not supported', 17, null],
+  ['select 1 from a join b for system_time as of 5 on true', '42601', 'syntax error at or near "5"', 46, 'FOR SYSTEM_TIME AS OF takes PROCTIME() or a column.'],
+  ['delete from a for system_time as of b.t', '0A000', 'FOR SYSTEM_TIME AS OF in this statement is not supported', 15, null],
   ['select 1 from a match_recognize (x)', '0A000', 'MATCH_RECOGNIZE is not supported', 17, null],
   ['select 1 from a as of checkpoint x', '42601', 'syntax error at or near "x"', 34, 'number of a checkpoint'],
   ['select a from t qualify row_number() over () = 1', '42601', 'syntax error at or near "qualify"', 17, 'subquery'],

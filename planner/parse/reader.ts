@@ -214,5 +214,5 @@ export class TokenReader {
 export function parseQueryPiece(piece: Piece): Query {
   const lifted = liftClauses(piece);
   const ast = parseSelect(lifted.source);
-  return { ast, source: lifted.source, sql: piece.source.text, position: piece.source.positionOfUnit(0), emit: lifted.emit, asOf: lifted.asOf };
+  return { ast, source: lifted.source, sql: piece.source.text, position: piece.source.positionOfUnit(0), emit: lifted.emit, asOf: lifted.asOf, lookups: lifted.lookups };
 }

@@ -20,6 +20,13 @@ export interface AsOfCheckpoint {
   readonly position: number;
 }
 
+/** FOR SYSTEM_TIME AS OF after the relation at `location` (bytes): processing time (column null), or what a column holds. */
+export interface Lookup {
+  readonly location: number;
+  readonly column: readonly string[] | null;
+  readonly position: number;
+}
+
 /** A query (SELECT, VALUES, TABLE, WITH …). Clauses of ours were lifted out of the text before it was parsed. */
 export interface Query {
   readonly ast: SelectStmt;
@@ -30,6 +37,7 @@ export interface Query {
   readonly position: number;
   readonly emit: Emit | null;
   readonly asOf: readonly AsOfCheckpoint[];
+  readonly lookups: readonly Lookup[];
 }
 
 /** An expression or condition handed back by source slice. `ast` locations are offsets into `source`. */

@@ -84,7 +84,7 @@ export function draftExprs(n: NodeDraft | PlanNode): readonly Expr[] {
     case 'calc': return n.filter === null ? n.project : [n.filter, ...n.project];
     case 'rows': return n.rows.flat();
     case 'unnest': return n.args;
-    case 'join': return n.residual === null ? [] : [n.residual];
+    case 'join': case 'lookup': return n.residual === null ? [] : [n.residual];
     case 'source': return n.watermark === null ? [] : [n.watermark.timeExpr, n.watermark.watermarkExpr];
     default: return [];
   }

@@ -14,26 +14,16 @@ import { functionById } from '../bind/functions.js';
 import { outputIds, type ColId, type Item, type JoinRel } from '../bind/rel.js';
 import { positional, positionOf, type Distribution, type Edge } from './builder.js';
 import { mayEnd, rowsEnd, timeBounds } from './jointime.js';
+import { lowerLookup } from './lookup.js';
 import { hashed, narrow, single, type Lowering } from './lower.js';
 import { ownMax } from './ownmax.js';
 
-interface KeyPair { readonly left: Item; readonly right: Item }
+export interface KeyPair { readonly left: Item; readonly right: Item }
 
 export function lowerJoin(l: Lowering, rel: JoinRel, needed: ReadonlySet<ColId>): Edge {
-  const leftIds = new Set(outputIds(rel.left));
-  const rightIds = new Set(outputIds(rel.right));
-  const pairs: KeyPair[] = [];
-  const residual: Expr[] = [];
-  for (const p of rel.on) {
-    const pair = keyPair(l, p, leftIds, rightIds);
-    if (pair === null) residual.push(p);
-    else if (!pairs.some((x) => x.left.id === pair.left.id && x.right.id === pair.right.id)) pairs.push(pair);
-  }
-  const used = new Set(needed);
-  for (const r of residual) columnsOf(r, used);
+  if (rel.lookup !== undefined && l.job && (rel.kind === 'inner' || rel.kind === 'left')) return lowerLookup(l, { ...rel, kind: rel.kind }, rel.lookup.position, needed);
+  const { left, right, pairs, residual } = joinSides(l, rel, needed);
   const half = rel.kind === 'semi' || rel.kind === 'anti';
-  const left = side(l, rel.left, leftIds, used, pairs.map((p) => p.left));
-  const right = side(l, rel.right, rightIds, used, pairs.map((p) => p.right));
   if (pairs.length === 0 && l.job) l.ctx.notices.add(`a ${half ? `${rel.kind} join` : 'join'} without an equality between both sides runs in one task and compares every pair of rows`);
   const [a, b] = distribute(l, left, right, pairs);
   const most = ownMax(l, rel, a, b, pairs, residual, joinKey(rel, a, b, pairs), distribution(rel, a, b));
@@ -46,6 +36,24 @@ export function lowerJoin(l: Lowering, rel: JoinRel, needed: ReadonlySet<ColId>)
     op: 'join', kind: rel.kind, leftKeys: pairs.map((p) => positionOf(a.layout, p.left.id)), rightKeys: pairs.map((p) => positionOf(b.layout, p.right.id)),
     residual: condition === null ? null : positional(condition, both), leftAppendOnly: a.appendOnly, rightAppendOnly: b.appendOnly, ...ends(l, rel, a, b),
   }, [a, b], { layout: half ? a.layout : both, key: joinKey(rel, a, b, pairs), appendOnly, dist: distribution(rel, a, b) });
+}
+
+/** Both sides with what is needed of them; the condition as equal keys and the rest. */
+export function joinSides(l: Lowering, rel: JoinRel, needed: ReadonlySet<ColId>): { readonly left: Edge; readonly right: Edge; readonly pairs: readonly KeyPair[]; readonly residual: readonly Expr[] } {
+  const leftIds = new Set(outputIds(rel.left));
+  const rightIds = new Set(outputIds(rel.right));
+  const pairs: KeyPair[] = [];
+  const residual: Expr[] = [];
+  for (const p of rel.on) {
+    const pair = keyPair(l, p, leftIds, rightIds);
+    if (pair === null) residual.push(p);
+    else if (!pairs.some((x) => x.left.id === pair.left.id && x.right.id === pair.right.id)) pairs.push(pair);
+  }
+  const used = new Set(needed);
+  for (const r of residual) columnsOf(r, used);
+  const left = side(l, rel.left, leftIds, used, pairs.map((p) => p.left));
+  const right = side(l, rel.right, rightIds, used, pairs.map((p) => p.right));
+  return { left, right, pairs, residual };
 }
 
 /** Append-only sides whose rows are freed by time. */
@@ -99,7 +107,7 @@ function item(l: Lowering, e: Expr, type: SqlType): Item {
   return { id: expr.node === 'column' ? expr.index : l.ctx.newColumn('key', type).id, expr };
 }
 
-function distribute(l: Lowering, left: Edge, right: Edge, pairs: readonly KeyPair[]): [Edge, Edge] {
+export function distribute(l: Lowering, left: Edge, right: Edge, pairs: readonly KeyPair[]): [Edge, Edge] {
   if (pairs.length === 0) return [single(l, left), single(l, right)];
   const leftKeys = pairs.map((p) => p.left.id);
   const rightKeys = pairs.map((p) => p.right.id);
@@ -126,7 +134,7 @@ function distribution(rel: JoinRel, a: Edge, b: Edge): Distribution {
   return rel.kind === 'full' ? null : rel.kind === 'right' ? b.dist : a.dist;
 }
 
-function joinKey(rel: JoinRel, a: Edge, b: Edge, pairs: readonly KeyPair[]): readonly ColId[] | null {
+export function joinKey(rel: JoinRel, a: Edge, b: Edge, pairs: readonly KeyPair[]): readonly ColId[] | null {
   if (rel.kind === 'semi' || rel.kind === 'anti') return a.key;
   if (a.key === null || b.key === null) return null;
   const equalLeft = new Set(pairs.map((p) => p.left.id));

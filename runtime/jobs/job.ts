@@ -69,6 +69,8 @@ export class Job {
   #coordinator: CheckpointCoordinator | null = null;
   #epoch = 0;
   #published = 0;
+  /** In this attempt, by a published epoch. */
+  #tablesRead = false;
   #inFlight: InFlight | null = null;
   #barrierTimer: Timer | null = null;
   #urgent = false;
@@ -221,6 +223,7 @@ export class Job {
     this.#workers = [...byWorker.keys()];
     this.#epoch = Math.max(this.#epoch, chosen?.epoch ?? 0);
     this.#published = this.#epoch;
+    this.#tablesRead = false;
     const stateMemory = (this.settings.state_memory === 0 ? this.#deps.fairShare() : this.settings.state_memory) / this.#workers.length;
     const known = new Set(chosen?.plan.nodes.map(n => n.id) ?? []);
     this.#deployed = true;
@@ -305,7 +308,7 @@ export class Job {
     this.#urgent = false;
     this.#lastBarrierMs = env.now();
     for (const t of taps) this.#subscriptions.set(t.spec.subscriptionId, t.buffer);
-    const injected: Injected = { barrier: { epoch, checkpoint: coordinator.take(epoch, logPosition), logPosition, timeUs: env.nowUs() }, pins: reads.flatMap(r => r.pins), taps: taps.map(t => t.spec) };
+    const injected: Injected = { barrier: { epoch, checkpoint: coordinator.take(epoch, logPosition), logPosition, timeUs: env.nowUs() }, pins: reads.flatMap(r => r.pins), taps: taps.map(t => t.spec), tablesRead: this.#tablesRead };
     this.#inFlight = { epoch, logPosition, passed: new Map(), reads };
     for (const worker of this.#workers) pool.rpc(worker).notify('barrier', { jobId: this.jobId, attempt: this.#attempt, injected });
   }
@@ -353,7 +356,9 @@ export class Job {
       this.#finalWanted = true;
       this.#coordinator?.trigger();
     }
-    const more = this.#urgent || this.#reads.length > 0 || this.#taps.length > 0 || this.#seqWaiters.length > 0 || (this.#coordinator?.wantsBarrier ?? false);
+    const streamsBegin = !this.#tablesRead && all.every(p => p.tablesRead);
+    this.#tablesRead ||= streamsBegin;
+    const more = (streamsBegin && this.plan.nodes.some(n => n.op === 'lookup')) || this.#urgent || this.#reads.length > 0 || this.#taps.length > 0 || this.#seqWaiters.length > 0 || (this.#coordinator?.wantsBarrier ?? false);
     if (more && caughtUp) this.requestBarrier(true);
     else if (more || all.some(p => p.changed) || !caughtUp || flight.logPosition < this.#deps.lastSeq()) this.requestBarrier(false);
   }

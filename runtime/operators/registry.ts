@@ -11,6 +11,7 @@ import { ExtremeRowsOperator } from './extremerows.js';
 import { JoinOperator } from './join.js';
 import { LimitOperator } from './limit.js';
 import { OverOperator } from './over.js';
+import { LookupOperator } from './lookupjoin.js';
 import { MaterializeOperator } from './materialize.js';
 import { OutputOperator } from './output.js';
 import { PassThroughOperator } from './passthrough.js';
@@ -37,6 +38,7 @@ export function createOperator(node: PlanNode, context: OperatorContext, inputs:
     case 'topn': return topN(node, context, inputs[0]);
     case 'over': return new OverOperator(node, context, inputs[0]);
     case 'join': return new JoinOperator(node, context, inputs[0], inputs[1], subplans);
+    case 'lookup': return new LookupOperator(node, context, inputs[0], inputs[1], subplans);
     case 'materialize': return new MaterializeOperator(node, context, inputs[0]);
     case 'sort': return new SortOperator(node, context, inputs[0]);
     case 'limit': return new LimitOperator(node, context, inputs[0]);

@@ -152,7 +152,7 @@ export class JobPart {
       jobId: spec.jobId, attempt: spec.attempt, fragment: outbound, subtask, worker: host.worker, maxParallelism,
       exactlyOnce: spec.settings.checkpoint_mode === 'exactly_once', state, built, inbound, outbound: used,
       restored: spec.restore === null ? null : { checkpointId: spec.restore.checkpointId, operators },
-      freshNodes: new Set(spec.freshNodes), events: host.events, now: () => host.env.now(),
+      freshNodes: new Set(spec.freshNodes), tablesFirst: spec.plan.nodes.some(n => n.op === 'lookup'), events: host.events, now: () => host.env.now(),
     });
     this.tasks.push(task);
     if (!spec.readOnly) await task.open();

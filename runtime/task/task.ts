@@ -23,6 +23,8 @@ import { Alignment } from './alignment.js';
 import { senderId, type BuiltTask } from './builder.js';
 import type { ChannelIn, ChannelOut, Item } from './channel.js';
 import type { Feed } from './feed.js';
+import { RowsFeed } from './rowsfeed.js';
+import { TableFeed } from './tablefeed.js';
 import { firstKeyGroup, taskName, type Edge, type Fragment } from './fragment.js';
 import { taskInfos } from './taskinfos.js';
 
@@ -58,12 +60,16 @@ export interface TaskParts {
   readonly restored: { readonly checkpointId: number; readonly operators: Readonly<Record<string, Json>> } | null;
   /** Fragments' nodes that the checkpoint does not know. */
   readonly freshNodes: ReadonlySet<number>;
+  /** The job looks rows up in tables: its streams wait until all tables have been read. */
+  readonly tablesFirst: boolean;
   readonly events: TaskEvents;
   now(): number;
 }
 
 interface FeedSlot { readonly feed: Feed; ready: { readonly raw: unknown } | null; pending: boolean; idle: boolean; ended: boolean; wakes: number }
 interface Inbound { readonly edge: Edge; readonly channel: ChannelIn; readonly input: number; watermarkUs: number; ended: boolean }
+
+const isTable = (feed: Feed): boolean => feed instanceof TableFeed || feed instanceof RowsFeed;
 
 export class Task {
   readonly name: string;
@@ -84,6 +90,8 @@ export class Task {
   #wakeUp: (() => void) | null = null;
   #failure: { readonly error: unknown } | null = null;
   #dirty = false;
+  /** Feeds of streams give nothing yet. */
+  #streamsWait: boolean;
   #endTold = false;
   #endDone = false;
   rowsIn = 0;
@@ -93,6 +101,7 @@ export class Task {
 
   constructor(parts: TaskParts) {
     this.parts = parts;
+    this.#streamsWait = parts.tablesFirst;
     this.name = taskName(parts.fragment.id, parts.subtask);
     this.#feeds = parts.built.feeds.map(feed => ({ feed, ready: null, pending: false, idle: false, ended: false, wakes: 0 }));
     this.#inbound = parts.inbound.map(({ edge, channel }, input) => ({ edge, channel, input, watermarkUs: -Infinity, ended: false }));
@@ -266,7 +275,7 @@ export class Task {
   }
 
   #fromFeed(slot: FeedSlot): Promise<void> | boolean {
-    if (slot.ended || slot.pending || (this.#coordinated && this.#alignment.blocked(this.#coordinatorInput))) return false;
+    if (slot.ended || slot.pending || (this.#streamsWait && !isTable(slot.feed)) || (this.#coordinated && this.#alignment.blocked(this.#coordinatorInput))) return false;
     let raw: unknown;
     if (slot.ready !== null) {
       raw = slot.ready.raw;
@@ -346,6 +355,7 @@ export class Task {
     const { barrier } = injected;
     const { driver, sinks, session } = this.parts.built;
     const began = performance.now();
+    if (injected.tablesRead) this.#streamsWait = false;
     await this.#finishFeeds(barrier.logPosition);
     if (this.#allEnded() && !this.#endDone) {
       this.#endDone = true;
@@ -369,7 +379,7 @@ export class Task {
     this.#dirty = false;
     this.parts.events.passed({
       ...this.ref, epoch: barrier.epoch, changed, ended: this.#endDone,
-      caughtUp: this.#feeds.every(f => f.feed.backfilled), logPosition: this.#logPosition(),
+      caughtUp: this.#feeds.every(f => f.feed.backfilled), tablesRead: this.#feeds.every(f => !isTable(f.feed) || f.feed.backfilled), logPosition: this.#logPosition(),
       rowsIn: this.rowsIn, rowsOut: this.#rowsOut(),
     });
     const waiting = this.parts.state?.maintain() ?? null;
@@ -380,6 +390,7 @@ export class Task {
   async #finishFeeds(logPosition: number): Promise<void> {
     const { driver } = this.parts.built;
     for (const { feed } of this.#feeds) {
+      if (this.#streamsWait && !isTable(feed)) continue;
       const rest = feed.untilBarrier(logPosition);
       if (rest === null) continue;
       for await (const batch of rest) {
