@@ -54,6 +54,9 @@ export function divisionByZero(): SqlError {
   return new SqlError('22012', 'division by zero');
 }
 
+/** Has fewer digits than any limit. */
+const SHORT_BIG = 1n << 4096n;
+
 const SYNTAX = /^[ \t\n\r\v\f]*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?[ \t\n\r\v\f]*$/;
 
 export class Numeric {
@@ -79,7 +82,8 @@ export class Numeric {
   static of(coef: number | bigint, scale: number): Numeric {
     if (typeof coef === 'bigint') {
       const c = normal(coef);
-      if (typeof c === 'bigint' && c.toString().length - scale > WEIGHT_DIGITS_MAX) throw numericOverflow();
+      // Text only of what may be too long: it is dear.
+      if (typeof c === 'bigint' && (c > SHORT_BIG || c < -SHORT_BIG) && c.toString().length - scale > WEIGHT_DIGITS_MAX) throw numericOverflow();
       return new Numeric('finite', c, scale);
     }
     if (coef > SAFE || coef < -SAFE) return new Numeric('finite', BigInt(coef), scale);
@@ -389,10 +393,19 @@ export function nbaseHead(v: Numeric): { weight: number; first: number; second: 
   return { weight, first: Number(head), second };
 }
 
+/** nbaseHead's weight and first digit; those of a small integer without its text. */
+function nbaseStart(v: Numeric): { weight: number; first: number } {
+  if (v.scale !== 0 || typeof v.coef !== 'number') return nbaseHead(v);
+  let first = Math.abs(v.coef);
+  let weight = 0;
+  for (; first >= 10000; weight++) first = Math.floor(first / 10000);
+  return { weight, first };
+}
+
 /** select_div_scale of numeric.c: at least 16 significant digits, no less scale than either input. */
 export function divScale(a: Numeric, b: Numeric): number {
-  const x = nbaseHead(a);
-  const y = nbaseHead(b);
+  const x = nbaseStart(a);
+  const y = nbaseStart(b);
   let weight = x.weight - y.weight;
   if (x.first <= y.first) weight--;
   return Math.min(Math.max(NUMERIC_SIG_DIGITS_MIN - weight * 4, a.scale, b.scale, 0), NUMERIC_DISPLAY_SCALE_MAX);

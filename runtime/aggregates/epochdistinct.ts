@@ -9,7 +9,7 @@ import type { Batch, F64Vector, Vector } from '../batch.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder } from '../keys.js';
 import type { GroupTable } from '../state/table.js';
 import { isNullAt } from '../vectors.js';
-import type { FixedAccumulator } from './fixed.js';
+import { CountAccumulator, type FixedAccumulator } from './fixed.js';
 import { NumberSet } from './numberset.js';
 import { TypedKeys } from './typedkeys.js';
 
@@ -98,6 +98,17 @@ export class EpochDistinct {
     const values = this.#pairs.column(1);
     const groups = this.#pairs.numbers(0);
     const fresh = this.#masks;
+    const others = this.variants.some((v) => v.fixed.some((a) => !(a instanceof CountAccumulator)));
+    this.variants.forEach((variant, bit) => {
+      for (const a of variant.fixed) if (a instanceof CountAccumulator) countFresh(fresh, 1 << bit, values, groups, n, pages, at, a.first);
+    });
+    if (others) this.#giveValues(fresh, values, groups, n, pages, at);
+    this.#pairs.clear();
+    this.#masks.fill(0, 0, n);
+    if (this.#masks.length > 1 << 17) this.#masks = new Int32Array(1024);
+  }
+
+  #giveValues(fresh: Int32Array, values: Vector, groups: Float64Array, n: number, pages: readonly Float64Array[], at: Int32Array): void {
     const pairPages: Float64Array[] = [];
     const pairAt = new Int32Array(n);
     for (let k = 0; k < n; k++) { pairPages.push(pages[groups[k]]); pairAt[k] = at[groups[k]]; }
@@ -107,11 +118,8 @@ export class EpochDistinct {
     this.variants.forEach((variant, bit) => {
       let count = 0;
       for (let k = 0; k < n; k++) if ((fresh[k] & (1 << bit)) !== 0) rows[count++] = k;
-      for (const a of variant.fixed) a.update(batch, { rows, count, weights: null }, { pages: pairPages, at: pairAt });
+      for (const a of variant.fixed) if (!(a instanceof CountAccumulator)) a.update(batch, { rows, count, weights: null }, { pages: pairPages, at: pairAt });
     });
-    this.#pairs.clear();
-    this.#masks.fill(0, 0, n);
-    if (this.#masks.length > 1 << 17) this.#masks = new Int32Array(1024);
   }
 
   /** Leaves in `masks` the bits that the state had not. */
@@ -164,6 +172,16 @@ export class EpochDistinct {
   clear(keys: KeyBatch, i: number): void {
     this.#numbers?.clear(keys, i);
     this.#others.clear(keys, i);
+  }
+}
+
+/** count(DISTINCT x): new values that are not NULL, by group. */
+function countFresh(fresh: Int32Array, bit: number, values: Vector, groups: Float64Array, n: number, pages: readonly Float64Array[], at: Int32Array, first: number): void {
+  const nullable = values.form === 'datum' || values.nulls !== null;
+  for (let k = 0; k < n; k++) {
+    if ((fresh[k] & bit) === 0 || (nullable && isNullAt(values, k))) continue;
+    const g = groups[k];
+    pages[g][at[g] + first]++;
   }
 }
 
