@@ -46,7 +46,7 @@ export function kvSuite(name: string, opener: KvOpener, directory: () => Promise
 
   withKv('the last operation on a key in a batch wins, and arrays may be reused at once', async (kv) => {
     const batch = kv.batch();
-    const key = bytes('k');
+    const key = Buffer.from(bytes('k'));
     const value = bytes('1');
     batch.put(key, value);
     value[0] = 50;

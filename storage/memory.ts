@@ -67,11 +67,12 @@ class MemoryKv implements Kv {
     let bytes = 0;
     return {
       put(key, value) {
-        operations.push([key.slice(), value.slice()]);
+        // A Buffer's slice would share its bytes.
+        operations.push([Uint8Array.from(key), Uint8Array.from(value)]);
         bytes += key.length + value.length;
       },
       del(key) {
-        operations.push([key.slice(), null]);
+        operations.push([Uint8Array.from(key), null]);
         bytes += key.length;
       },
       get length() { return operations.length; },

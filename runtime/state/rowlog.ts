@@ -44,7 +44,7 @@ const SIZE = ~7;
 /** A piece's rows each follow their offset in the chunk. */
 const PIECE_HEAD = 8;
 /** Chunks freed and kept for the next ones. */
-const SPARE_MAX = 16;
+const SPARE_MAX = 32;
 /** Bookkeeping of a piece in memory, roughly. */
 const PIECE_BYTES = 160;
 const PIECE_CHUNK_MASK = 0xfffff;
@@ -79,14 +79,21 @@ interface Chunk {
 
 /** Where chunks are that are not in memory. */
 export interface RowLogStore {
-  /** Writes the pieces of chunks: key = chunk number, hash. */
-  write(tableId: number, pieces: readonly { readonly chunk: number; readonly hash: number; readonly bytes: Uint8Array }[]): Promise<void>;
+  /** Begins to write pieces. */
+  writer(tableId: number): RowLogWriter;
   getMany(tableId: number, wanted: readonly { readonly chunk: number; readonly hash: number }[]): Promise<(Uint8Array | undefined)[]>;
   getSync(tableId: number, chunk: number, hash: number): Uint8Array | undefined;
   /** All pieces of a chunk. */
   readChunk(tableId: number, chunk: number): Promise<Uint8Array[]>;
   /** Deletes the pieces of chunks in [from, to). */
   drop(tableId: number, from: number, to: number): Promise<void>;
+}
+
+export interface RowLogWriter {
+  /** `bytes` may be used again at once. */
+  put(chunk: number, hash: number, bytes: Uint8Array): void;
+  /** Between chunks: writes what has gathered when it is much, or `all` of it. */
+  flush(all: boolean): Promise<void>;
 }
 
 export interface RowLogOptions {
@@ -502,7 +509,6 @@ export class RowLog {
   async spill(bytes: number): Promise<number> {
     const { store } = this.#o;
     if (store === null) return 0;
-    const pieces: { chunk: number; hash: number; bytes: Uint8Array }[] = [];
     const taken: Chunk[] = [];
     let sum = 0;
     while (this.#firstUnspilled < this.#chunks.length && (this.#chunks[this.#firstUnspilled].cold || this.#chunks[this.#firstUnspilled].filler)) this.#firstUnspilled++;
@@ -511,10 +517,14 @@ export class RowLog {
       if (chunk.cold || chunk.filler || chunk === this.#chunk) continue;
       sum += chunk.bytes.length;
       taken.push(chunk);
-      cut(chunk, pieces);
     }
     if (taken.length === 0) return 0;
-    await store.write(this.tableId, pieces);
+    const writer = store.writer(this.tableId);
+    for (const chunk of taken) {
+      cut(chunk, writer);
+      await writer.flush(false);
+    }
+    await writer.flush(true);
     for (const chunk of taken) {
       chunk.cold = true;
       // Trimmed meanwhile.
@@ -762,32 +772,33 @@ function beforePiece(piece: Piece): number {
   return ref;
 }
 
-/** A chunk's rows by hash, newest first. */
-function cut(chunk: Chunk, out: { chunk: number; hash: number; bytes: Uint8Array }[]): void {
+/** Gives a chunk's rows to the writer: those of one hash in one piece, newest first. */
+function cut(chunk: Chunk, writer: RowLogWriter): void {
   const { i32, rows } = chunk;
   // Sorted as numbers: hash, then offset from the end.
   const order = new Float64Array(rows);
   let n = 0;
   for (let at = chunk.from; at < chunk.to; at += i32[(at >>> 2) + 2] & SIZE) order[n++] = (i32[at >>> 2] >>> 0) * CHUNK_BYTES + (CHUNK_BYTES - 1 - at);
   order.sort();
+  const bytes = chunk.to - chunk.from + rows * PIECE_HEAD;
+  if (pieceBytes.length < bytes) pieceBytes = new Uint8Array(bytes);
+  const words = new Int32Array(pieceBytes.buffer);
   for (let from = 0; from < rows;) {
     const hash = Math.floor(order[from] / CHUNK_BYTES);
-    let to = from;
-    let bytes = 0;
-    for (; to < rows && Math.floor(order[to] / CHUNK_BYTES) === hash; to++) bytes += PIECE_HEAD + (i32[(offsetOf(order[to]) >>> 2) + 2] & SIZE);
-    const piece = new Uint8Array(bytes);
-    const view = new DataView(piece.buffer);
     let p = 0;
-    for (let k = from; k < to; k++) {
-      const at = offsetOf(order[k]);
+    for (; from < rows && Math.floor(order[from] / CHUNK_BYTES) === hash; from++) {
+      const at = offsetOf(order[from]);
       const size = i32[(at >>> 2) + 2] & SIZE;
-      view.setInt32(p, at, true);
-      piece.set(chunk.bytes.subarray(at, at + size), p + PIECE_HEAD);
+      words[p >>> 2] = at;
+      words[(p >>> 2) + 1] = 0;
+      copyBytes(chunk.bytes, at, at + size, pieceBytes, p + PIECE_HEAD);
       p += PIECE_HEAD + size;
     }
-    out.push({ chunk: chunk.number, hash: hash | 0, bytes: piece });
-    from = to;
+    writer.put(chunk.number, hash | 0, pieceBytes.subarray(0, p));
   }
 }
+
+/** The piece being cut. */
+let pieceBytes = new Uint8Array(2 * CHUNK_BYTES);
 
 function offsetOf(order: number): number { return CHUNK_BYTES - 1 - (order % CHUNK_BYTES); }

@@ -5,9 +5,11 @@
  */
 import { clearRange, type Kv } from '../../storage/kv.js';
 import { entryKey, SCRATCH } from './keyspace.js';
-import type { RowLogStore } from './rowlog.js';
+import type { RowLogStore, RowLogWriter } from './rowlog.js';
 
-const KEY_BYTES = 10;
+/** Chunk and hash; their bytes follow table id and key group. */
+const EMPTY = new Uint8Array(10);
+const CHUNK_AT = 6;
 /** Named limits of one batch. */
 const OPERATIONS_MAX = 1000;
 const BYTES_MAX = 512 * 1024;
@@ -23,23 +25,28 @@ export class LevelRowLogStore implements RowLogStore {
   }
 
   #key(tableId: number, chunk: number, hash: number): Uint8Array {
-    const key = new Uint8Array(KEY_BYTES);
-    const view = new DataView(key.buffer);
-    view.setUint16(0, Math.floor(chunk / 0x100000000));
-    view.setUint32(2, chunk % 0x100000000);
-    view.setUint32(6, hash >>> 0);
-    return entryKey(tableId + SCRATCH, this.#keyGroup, key);
+    const key = entryKey(tableId + SCRATCH, this.#keyGroup, EMPTY);
+    setKey(new DataView(key.buffer, key.byteOffset, key.byteLength), chunk, hash);
+    return key;
   }
 
-  async write(tableId: number, pieces: readonly { readonly chunk: number; readonly hash: number; readonly bytes: Uint8Array }[]): Promise<void> {
-    let batch = this.#kv.batch();
-    for (const { chunk, hash, bytes } of pieces) {
-      batch.put(this.#key(tableId, chunk, hash), bytes);
-      if (batch.length < OPERATIONS_MAX && batch.bytes < BYTES_MAX) continue;
-      await batch.write(false);
-      batch = this.#kv.batch();
-    }
-    await batch.write(false);
+  writer(tableId: number): RowLogWriter {
+    const kv = this.#kv;
+    let batch = kv.batch();
+    const key = this.#key(tableId, 0, 0);
+    const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
+    return {
+      put(chunk, hash, bytes) {
+        setKey(view, chunk, hash);
+        batch.put(key, bytes);
+      },
+      async flush(all) {
+        if (batch.length === 0 || (!all && batch.length < OPERATIONS_MAX && batch.bytes < BYTES_MAX)) return;
+        const full = batch;
+        batch = kv.batch();
+        await full.write(false);
+      },
+    };
   }
 
   async getMany(tableId: number, wanted: readonly { readonly chunk: number; readonly hash: number }[]): Promise<(Uint8Array | undefined)[]> {
@@ -66,4 +73,10 @@ export class LevelRowLogStore implements RowLogStore {
   async drop(tableId: number, from: number, to: number): Promise<void> {
     await clearRange(this.#kv, { gte: this.#key(tableId, from, 0), lt: this.#key(tableId, to, 0) }, false);
   }
+}
+
+function setKey(view: DataView, chunk: number, hash: number): void {
+  view.setUint16(CHUNK_AT, Math.floor(chunk / 0x100000000));
+  view.setUint32(CHUNK_AT + 2, chunk % 0x100000000);
+  view.setUint32(CHUNK_AT + 6, hash >>> 0);
 }

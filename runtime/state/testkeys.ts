@@ -1,6 +1,6 @@
 /** For tests and benches of state tables: KeyBatches of keys given as strings or bytes, seeded random numbers, a cold store in memory. */
 import type { KeyBatch } from '../keys.js';
-import type { RowLogStore } from './rowlog.js';
+import type { RowLogStore, RowLogWriter } from './rowlog.js';
 
 /** FNV-1a with a final mix: any hash does, as long as table and batch use the same. */
 export function testHash(data: Uint8Array, start: number, end: number): number {
@@ -40,9 +40,11 @@ export function testRandom(seed: number): (n: number) => number {
 /** Chunks of one row log that left memory. */
 export class MapLogStore implements RowLogStore {
   readonly pieces = new Map<string, { readonly chunk: number; readonly bytes: Uint8Array }>();
-  write(_tableId: number, pieces: readonly { readonly chunk: number; readonly hash: number; readonly bytes: Uint8Array }[]): Promise<void> {
-    for (const { chunk, hash, bytes } of pieces) this.pieces.set(`${chunk} ${hash}`, { chunk, bytes });
-    return Promise.resolve();
+  writer(): RowLogWriter {
+    return {
+      put: (chunk, hash, bytes) => { this.pieces.set(`${chunk} ${hash}`, { chunk, bytes: bytes.slice() }); },
+      flush: () => Promise.resolve(),
+    };
   }
   async getMany(tableId: number, wanted: readonly { readonly chunk: number; readonly hash: number }[]): Promise<(Uint8Array | undefined)[]> {
     await Promise.resolve();
