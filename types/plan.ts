@@ -124,7 +124,7 @@ export interface WindowNode extends NodeBase {
   readonly ranges?: true;
 }
 
-/** What SESSION windows are made of: rows of a partition less than `gapUs` apart are one session, which ends a gap after its last row. */
+/** What SESSION windows are made of: rows of a partition at most `gapUs` apart are one session, which ends a gap after its last row. */
 export interface Sessions {
   readonly timeColumn: number;
   /** No columns: all rows are one partition. */
