@@ -1,5 +1,6 @@
 /**
- * Compares Millrace's results of the Nexmark queries with another system's: `node dist/bench/nexmark/check.js DIR [q1 …]`, where DIR holds
+ * Compares Millrace's results of the Nexmark queries with another system's: `node dist/bench/nexmark/check.js [--source file|kafka]
+ * [--parallelism 1] DIR [q1 …]`, where DIR holds
  * events-100k.ndjson.gz and expected/q<N>.csv.gz (first line: column names; NULL as nothing). Queries without such a file only run. Rows are
  * compared as multisets after normalising, of q9, q18 and q19 the columns that do not depend on ties. Ends with "N passed, N failed".
  */
@@ -7,11 +8,17 @@ import { createReadStream, createWriteStream, existsSync, mkdtempSync, readFileS
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { parseArgs } from 'node:util';
 import { createGunzip, gunzipSync } from 'node:zlib';
 import { open } from '../../server/open.js';
+import { benchKafka, fillTopic } from './kafka.js';
 import { nexmarkQueries } from './queries.js';
 import { determined, difference, fromCsv, inventedBid, NULL_TEXT, type Result } from './results.js';
+import { streams } from './runquery.js';
 import { bidsOf, nexmarkSession, viewResult } from './viewresults.js';
+
+/** In events-100k.ndjson.gz. */
+const EVENTS = 100_000;
 
 /** As a CSV file that does not tell NULL from ''; columns by position. */
 function withoutNulls(query: string, result: Result, columns: readonly string[]): Result {
@@ -19,8 +26,9 @@ function withoutNulls(query: string, result: Result, columns: readonly string[])
 }
 
 async function main(): Promise<void> {
-  const [dir, ...only] = process.argv.slice(2);
-  if (dir === undefined) throw new Error('usage: check.js DIR [QUERY …]');
+  const { values, positionals: [dir, ...only] } = parseArgs({ allowPositionals: true, options: { source: { type: 'string', default: 'file' }, parallelism: { type: 'string', default: '1' } } });
+  if (dir === undefined) throw new Error('usage: check.js [--source file|kafka] [--parallelism 1] DIR [QUERY …]');
+  const kafka = values.source === 'kafka' ? await benchKafka(undefined) : null;
   const work = mkdtempSync(path.join(tmpdir(), 'millrace-nexmark-'));
   let passed = 0;
   let failed = 0;
@@ -29,7 +37,9 @@ async function main(): Promise<void> {
     await pipeline(createReadStream(path.join(dir, 'events-100k.ndjson.gz')), createGunzip(), createWriteStream(file));
     const bids = await bidsOf(file);
     const server = await open({ data: path.join(work, 'data'), port: 0, logLevel: 'error' });
-    const client = await nexmarkSession(server.port, file);
+    const topic = kafka === null ? null : await fillTopic(kafka.servers, file, EVENTS, { partitions: Number(values.parallelism) });
+    const client = await nexmarkSession(server.port, file, streams('', kafka === null || topic === null ? { kind: 'file', file } : { kind: 'kafka', file, servers: kafka.servers, topic }));
+    await client.query(`SET parallelism = ${values.parallelism}`);
     for (const query of only.length > 0 ? only : Object.keys(nexmarkQueries)) {
       const expectedFile = path.join(dir, 'expected', `${query}.csv.gz`);
       const started = Date.now();
@@ -54,6 +64,7 @@ async function main(): Promise<void> {
     await server.close();
   } finally {
     rmSync(work, { recursive: true, force: true });
+    await kafka?.close();
   }
   console.log(`${passed} passed, ${failed} failed`);
   if (failed > 0) process.exitCode = 1;

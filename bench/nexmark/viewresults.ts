@@ -14,11 +14,11 @@ const POLL_MS = 10;
 // Every value as the server's text.
 const asText = { getTypeParser: () => (value: string | Buffer): string => value.toString() };
 
-/** A session with the stream, the views and the side input declared. */
-export async function nexmarkSession(port: number, file: string): Promise<pg.Client> {
+/** A session with the stream, the views and the side input declared; `events` declares stream and views otherwise than over the file. */
+export async function nexmarkSession(port: number, file: string, events = eventFile(file)): Promise<pg.Client> {
   const client = new pg.Client({ host: '127.0.0.1', port, user: 'bench', database: 'bench', types: asText as unknown as pg.CustomTypesConfig });
   await client.connect();
-  await client.query(`SET checkpoint_interval = '1s'; ${eventFile(file)} ${sideInputFile(sideInputBeside(file))}`);
+  await client.query(`SET checkpoint_interval = '1s'; ${events} ${sideInputFile(sideInputBeside(file))}`);
   return client;
 }
 
