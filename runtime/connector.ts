@@ -74,6 +74,8 @@ export interface SourceReader {
   unreadSplits(): readonly string[];
   /** Splits read to their end for good (a file of a folder): they no longer hold the watermark back. Absent = none ends before all do. */
   finishedSplits?(): ReadonlySet<string>;
+  /** It gives nothing now though there may be more, since it waits for other readers of the stream: no split counts as idle for that. Absent = never. */
+  waits?(): boolean;
   /** Rows for millrace.sources: split, position, lag (rows or bytes behind the end; null = unknown). */
   progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[];
   /**

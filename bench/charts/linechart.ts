@@ -84,7 +84,7 @@ function logAxis(values: readonly number[], from: number, to: number, whole: boo
   const min = Math.min(...values);
   const max = Math.max(...values);
   const decades = Math.log10(max / min);
-  const steps = decades > 3.5 ? [1] : decades > 1.2 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
+  const steps = decades > 3.5 ? [1] : decades > 1.2 || !whole ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
   const all: number[] = [];
   for (let e = Math.floor(Math.log10(min)) - 1; e <= Math.ceil(Math.log10(max)) + 1; e++) for (const s of steps) all.push(Number((s * 10 ** e).toPrecision(3)));
   const low = whole ? Math.max(...all.filter(t => t <= min * 1.0001)) : min;

@@ -47,6 +47,9 @@ interface Pending {
   completing: boolean;
 }
 
+/** The golden ratio's fraction: multiples of it lie evenly between 0 and 1, however many there are. */
+const PHASE = 0.618033988749895;
+
 interface Waiter { readonly after: number; resolve(row: CheckpointRow): void; reject(e: SqlError): void }
 
 export class CheckpointCoordinator {
@@ -75,7 +78,8 @@ export class CheckpointCoordinator {
     this.#retained = [...retained];
     this.#lastCompleted = restored;
     this.#nextId = Math.max(restored, history.lastCheckpointId(job.jobId), ...retained.map(r => r.checkpointId)) + 1;
-    this.#lastTriggerMs = env.now();
+    // Jobs that a server starts together do not take their checkpoints together: the first comes a part of the interval early, by the job's id.
+    this.#lastTriggerMs = env.now() - job.settings.checkpoint_interval * (job.jobId * PHASE % 1);
   }
 
   get lastCompleted(): number { return this.#lastCompleted; }

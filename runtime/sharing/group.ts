@@ -40,7 +40,8 @@ export interface GroupHost {
   apart(member: SharedReader): void;
 }
 
-export type Answer = 'batch' | 'idle' | 'end';
+/** `held`: nothing now, though there may be more: the group waits for another, or the member for one behind it. */
+export type Answer = 'batch' | 'idle' | 'held' | 'end';
 
 export class Group {
   readonly members = new Set<SharedReader>();
@@ -112,9 +113,9 @@ export class Group {
     if (this.ended) return 'end';
     if (this.#busy !== null) return this.#busy;
     // It may have been merged into another meanwhile: that one's members were woken.
-    if (this.#host.holds(this) || this.#closed) return 'idle';
+    if (this.#host.holds(this) || this.#closed) return 'held';
     if (this.#stale()) return this.#during(this.#reopen().then(() => this.#read(member)));
-    if (this.members.size > 1 && this.#bytes > this.#host.backlogBytes && this.#waits(member)) return 'idle';
+    if (this.members.size > 1 && this.#bytes > this.#host.backlogBytes && this.#waits(member)) return 'held';
     const answer = this.#read(member);
     return answer instanceof Promise ? this.#during(answer) : answer;
   }

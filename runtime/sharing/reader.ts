@@ -31,6 +31,7 @@ export class SharedReader implements SourceReader {
   #seen: Layout | null = null;
   #columns: readonly number[] | null = null;
   #closed = false;
+  #held = false;
 
   /** `busyMs`: how long the job's task has worked until now. */
   constructor(layout: Layout, context: SourceContext, busyMs: () => number, host: MemberHost) {
@@ -57,8 +58,9 @@ export class SharedReader implements SourceReader {
   #settle(answer: Answer): SplitBatch | 'idle' | 'end' | Promise<SplitBatch | 'idle' | 'end'> {
     const given = this.#step();
     if (given !== null) return given;
+    this.#held = answer === 'held';
     if (answer === 'end') return 'end';
-    if (answer === 'idle') return 'idle';
+    if (answer === 'idle' || answer === 'held') return 'idle';
     // A batch for a group it has left meanwhile.
     return this.next();
   }
@@ -74,6 +76,7 @@ export class SharedReader implements SourceReader {
         return Promise.resolve().then(() => this.next());
       }
       this.cursor = link;
+      this.#held = false;
       this.group?.passed(link);
       this.judged++;
       for (const record of link.bad) this.context.badRecord(record);
@@ -100,6 +103,7 @@ export class SharedReader implements SourceReader {
   positions(): Record<string, Json> { return newest(this.cursor).standing.positions; }
   unreadSplits(): readonly string[] { return newest(this.cursor).standing.unread; }
   finishedSplits(): ReadonlySet<string> { return newest(this.cursor).standing.finished ?? NONE; }
+  waits(): boolean { return this.#held; }
   progress(): ReturnType<SourceReader['progress']> { return this.group?.reader?.progress() ?? []; }
   async committed(positions: Readonly<Record<string, Json>>): Promise<void> { await this.group?.reader?.committed?.(positions); }
 

@@ -155,7 +155,7 @@ export class ConnectorFeed implements Feed {
 
   #raiseWatermark(): void {
     if (this.#node.watermark === null || this.watermarkUs === Infinity) return;
-    const timeout = this.#host.idleTimeoutMs;
+    const timeout = this.#reader.waits?.() === true ? 0 : this.#host.idleTimeoutMs;
     const now = this.#host.env.now();
     let min = Infinity;
     let active = 0;
