@@ -38,6 +38,18 @@ export async function fillTopic(servers: string, file: string, events: number, o
   }
 }
 
+/** A new topic for a sink. */
+export async function newTopic(servers: string, topic: string, partitions: number): Promise<string> {
+  const cluster = newCluster({ bootstrap_servers: servers, topic }, () => undefined);
+  await cluster.connect();
+  try {
+    if (!(await createTopic(cluster, topic, partitions))) throw new Error(`topic ${topic} exists`);
+    return topic;
+  } finally {
+    await cluster.disconnect();
+  }
+}
+
 interface Controller { createTopics(o: { topics: readonly { topic: string; numPartitions: number; replicationFactor: number; replicaAssignment: readonly never[]; configEntries: readonly never[] }[]; timeout: number }): Promise<unknown> }
 
 /** False when it is there. */

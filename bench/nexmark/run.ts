@@ -4,16 +4,17 @@
  *
  *   node dist/bench/nexmark/run.js [--events 2000000] [--queries q0,q1,… | all] [--parallelism 1] [--checkpoint-interval 1s] [--set name=value …]
  *     [--source file|kafka] [--file FILE] [--bootstrap HOST:PORT] [--compression none|gzip] [--batch-bytes 65536]
- *     [--json FILE] [--rounds 1] [--main SERVER_JS …] [--profile DIR] [--node-flags='…']
+ *     [--sink blackhole|kafka] [--sink-options "compression = 'gzip'"] [--json FILE] [--rounds 1] [--main SERVER_JS …] [--profile DIR] [--node-flags='…']
  *
  * --source kafka: from a topic of a real broker with as many partitions as `parallelism`, filled once (kafka.ts); without --bootstrap a broker is
- * started. --json appends each result as a line (QueryResult). --main, several times: builds to compare, run in turn. --rounds: repeat, print the median by CPU.
+ * started. --sink kafka: into a new topic of it with as many
+ * partitions, at least once. --json appends each result as a line (QueryResult). --main, several times: builds to compare, run in turn. --rounds: repeat, print the median by CPU.
  * Events are all lines of the file (persons, auctions and bids), as other systems' figures count them.
  */
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { benchKafka, fillTopic } from './kafka.js';
+import { benchKafka, fillTopic, newTopic } from './kafka.js';
 import { nexmarkQueries } from './queries.js';
 import { eventsFile, runQuery } from './runquery.js';
 import type { EventSource, QueryResult } from './runquery.js';
@@ -30,7 +31,7 @@ async function main(): Promise<void> {
     options: {
       events: { type: 'string', default: '2000000' }, queries: { type: 'string', default: DEFAULT_QUERIES }, parallelism: { type: 'string' }, workers: { type: 'string', default: '1' },
       'checkpoint-interval': { type: 'string', default: '1s' }, set: { type: 'string', multiple: true, default: [] }, source: { type: 'string', default: 'file' }, file: { type: 'string' },
-      bootstrap: { type: 'string' }, compression: { type: 'string', default: 'none' }, 'batch-bytes': { type: 'string', default: '65536' }, json: { type: 'string' },
+      bootstrap: { type: 'string' }, compression: { type: 'string', default: 'none' }, 'batch-bytes': { type: 'string', default: '65536' }, json: { type: 'string' }, sink: { type: 'string', default: 'blackhole' }, 'sink-options': { type: 'string' },
       rounds: { type: 'string', default: '1' }, main: { type: 'string', multiple: true }, profile: { type: 'string' }, 'node-flags': { type: 'string' },
     },
   });
@@ -40,17 +41,19 @@ async function main(): Promise<void> {
   const settings = Object.fromEntries(values.set.map(s => [s.slice(0, s.indexOf('=')).trim(), s.slice(s.indexOf('=') + 1).trim()]));
   const queries = values.queries === 'all' ? Object.keys(nexmarkQueries) : values.queries.split(',');
   const mains: (string | undefined)[] = values.main ?? [undefined];
-  const kafka = values.source === 'kafka' ? await benchKafka(values.bootstrap) : null;
+  const kafka = values.source === 'kafka' || values.sink === 'kafka' ? await benchKafka(values.bootstrap) : null;
   try {
     const compression = values.compression === 'gzip' ? 'gzip' : 'none';
-    const source: EventSource = kafka === null ? { kind: 'file', file }
+    const source: EventSource = kafka === null || values.source === 'file' ? { kind: 'file', file }
       : { kind: 'kafka', file, servers: kafka.servers, topic: await fillTopic(kafka.servers, file, events, { partitions: parallelism, compression, batchBytes: Number(values['batch-bytes']) }) };
     console.log('| query | events/s | events/CPU s | peak RSS MB | checkpoints ok/failed, p50 ms |\n|---|---|---|---|---|');
     for (const query of queries) {
       const results = mains.map((): QueryResult[] => []);
       for (let round = 0; round < Number(values.rounds); round++) {
         for (const [i, m] of mains.entries()) {
-          const result = await runQuery({ query, source, events, parallelism, checkpointInterval: values['checkpoint-interval'], settings, ...(m === undefined ? {} : { main: path.resolve(m) }), ...(values.profile === undefined ? {} : { profileDir: values.profile }), ...(values['node-flags'] === undefined ? {} : { nodeFlags: values['node-flags'].split(' ').filter(f => f !== '') }) });
+          const more = values['sink-options'] === undefined ? '' : `, ${values['sink-options']}`;
+          const sink = kafka === null || values.sink !== 'kafka' ? {} : { sink: `connector = 'kafka', bootstrap_servers = '${kafka.servers}', topic = '${await newTopic(kafka.servers, `sink-${query}-${Date.now()}`, parallelism)}'${more}` };
+          const result = await runQuery({ query, ...sink, source, events, parallelism, checkpointInterval: values['checkpoint-interval'], settings, ...(m === undefined ? {} : { main: path.resolve(m) }), ...(values.profile === undefined ? {} : { profileDir: values.profile }), ...(values['node-flags'] === undefined ? {} : { nodeFlags: values['node-flags'].split(' ').filter(f => f !== '') }) });
           results[i].push(result);
           if (values.json !== undefined) appendFileSync(values.json, `${JSON.stringify({ ...result, ...(m === undefined ? {} : { main: m }) })}\n`);
         }

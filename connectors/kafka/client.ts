@@ -24,6 +24,7 @@ export interface Broker {
   lookupRequest(apiKey: number, versions: unknown): (args: Readonly<Record<string, unknown>>) => WireRequest;
   offsetCommit(r: { groupId: string; groupGenerationId: number; memberId: string; retentionTime?: number; topics: readonly { topic: string; partitions: readonly { partition: number; offset: string }[] }[] }): Promise<unknown>;
   offsetFetch(r: { groupId: string; topics: readonly { topic: string; partitions: readonly { partition: number }[] }[] }): Promise<{ responses: readonly { partitions: readonly { partition: number; offset: string }[] }[] }>;
+  describeConfigs(r: { resources: readonly { type: number; name: string; configNames: readonly string[] }[] }): Promise<{ resources: readonly { configEntries: readonly { configName: string; configValue: string }[] }[] }>;
   disconnect(): Promise<void>;
 }
 export interface PartitionMetadata { readonly partitionId: number; readonly leader: number; readonly partitionErrorCode: number }
@@ -38,16 +39,7 @@ export interface Cluster {
   findGroupCoordinator(o: { groupId: string }): Promise<Broker>;
   fetchTopicsOffset(topics: readonly { topic: string; partitions: readonly { partition: number }[]; fromBeginning?: boolean; fromTimestamp?: number }[]): Promise<readonly { topic: string; partitions: readonly { partition: number; offset: string }[] }[]>;
 }
-interface KafkaJs {
-  Kafka: new (config: Readonly<Record<string, unknown>>) => { producer(o: Readonly<Record<string, unknown>>): Producer };
-  logLevel: { readonly NOTHING: number; readonly ERROR: number; readonly WARN: number; readonly INFO: number; readonly DEBUG: number };
-  Partitioners: { readonly DefaultPartitioner: unknown };
-}
-export interface Producer {
-  connect(): Promise<void>;
-  disconnect(): Promise<void>;
-  send(record: { topic: string; acks: number; timeout?: number; compression?: number; messages: readonly { key: Buffer | string | null; value: Buffer | string | null }[] }): Promise<unknown>;
-}
+interface KafkaJs { logLevel: { readonly INFO: number } }
 
 const kafkajs = require('kafkajs') as KafkaJs;
 const ClusterClass = require('kafkajs/src/cluster') as new (config: Readonly<Record<string, unknown>>) => Cluster;
@@ -134,11 +126,6 @@ export function newCluster(options: Options, log: SourceContext['log']): Cluster
     ...clientConfig(options), brokers: servers(options), logger: createLogger({ level: kafkajs.logLevel.INFO, logCreator: logCreator(log) }), socketFactory: frameSocket, enforceRequestTimeout: true,
     metadataMaxAge: METADATA_MAX_AGE_MS, reauthenticationThreshold: 10_000, allowAutoTopicCreation: false, maxInFlightRequests: null, isolationLevel: READ_COMMITTED, instrumentationEmitter: new InstrumentationEventEmitter(),
   });
-}
-
-export function newProducer(options: Options, log: SourceContext['log']): Producer {
-  return new kafkajs.Kafka({ ...clientConfig(options), brokers: servers(options), logLevel: kafkajs.logLevel.INFO, logCreator: logCreator(log) })
-    .producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner, allowAutoTopicCreation: false, maxInFlightRequests: 1, idempotent: false, retry: RETRY });
 }
 
 interface KafkaJsError { readonly name: string; readonly type: string | undefined; readonly code: unknown; readonly message: string; readonly cause: unknown }

@@ -221,6 +221,37 @@ test('sink: rows, keys, tombstones and op fields arrive in order', { skip, timeo
     ['{"k":1} | {"op":"update_before","k":1,"v":"a"}', '{"k":1} | {"op":"update_after","k":1,"v":"b"}', '{"k":3} | {"op":"delete","k":3,"v":"x"}']);
 });
 
+test('sink: many rows over several partitions: each key in order on its one partition, batches within the topic\'s limit; a longer message is named', { skip, timeout: 120_000 }, async () => {
+  const t = `t${topics++}`;
+  await kafka.createTopic(t, 3, { 'max.message.bytes': '20000' });
+  const columns: readonly Column[] = [{ name: 'k', type: { kind: 'int8' } }, { name: 'n', type: { kind: 'int8' } }, { name: 's', type: { kind: 'text' } }];
+  const types = columns.map((c) => c.type);
+  for (const compression of ['none', 'gzip']) {
+    const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t, { compression }), columns, key: [0], appendOnly: false, subtask: 0, parallelism: 1 }, new TestContext());
+    await w.open(null, 0);
+    for (let b = 0; b < 20; b++) await w.write(batchFromDatums(types, Array.from({ length: 1000 }, (_, i) => [i % 50, b * 1000 + i, 'x'.repeat(i % 200)])));
+    await w.prepare(1);
+    await w.close();
+  }
+  const fields = [sourceField('k', { kind: 'int8' }), sourceField('n', { kind: 'int8' }), sourceField('partition', { kind: 'int4' }, { metadata: 'partition' })];
+  const got = (await rows(options(t, UNTIL), Infinity, {}, fields)).rows.map((r) => r.split(' | ').map(Number));
+  assert.equal(got.length, 40_000);
+  const last = new Map<number, { n: number; partition: number; wraps: number }>();
+  for (const [k, n, partition] of got) {
+    const before = last.get(k);
+    if (before !== undefined) assert.equal(partition, before.partition);
+    last.set(k, { n, partition, wraps: (before?.wraps ?? 0) + (before !== undefined && n <= before.n ? 1 : 0) });
+  }
+  // Two writers, one after the other: the numbers of a key begin anew once.
+  assert.deepEqual([...last.values()].map((l) => l.wraps), Array.from({ length: 50 }, () => 1));
+  assert.equal(new Set([...last.values()].map((l) => l.partition)).size, 3);
+  const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t), columns, key: [0], appendOnly: false, subtask: 0, parallelism: 1 }, new TestContext());
+  await w.open(null, 0);
+  await w.write(batchFromDatums(types, [[1, 1, 'y'.repeat(30_000)]]));
+  await assert.rejects(Promise.resolve(w.prepare(1)), { code: '54000', hint: /max\.message\.bytes/ });
+  await w.close();
+});
+
 test('a broker that goes away and comes back is used again, by source and sink', { skip, timeout: 120_000 }, async () => {
   const t = await topic();
   const c = new TestContext();

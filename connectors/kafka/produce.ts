@@ -1,12 +1,14 @@
 /**
- * Produce requests (version 7) with record batches that are encoded already, over a broker connection of kafkajs. One batch a partition and
- * request, as brokers ask since version 3. Requests of one connection are answered, and written, in the order they were sent.
+ * Produce requests (version 7) with record batches that are encoded already, over a broker's first connection (frames.ts). One batch a partition
+ * and request, as brokers ask since version 3. Requests of one connection are answered, and written, in the order they were sent.
  */
 import { createRequire } from 'node:module';
 import type { Broker } from './client.js';
+import { PAYLOAD_AT, exchange } from './frames.js';
 
 const PRODUCE_API_KEY = 0;
 const PRODUCE_VERSION = 7;
+const PRODUCE_CONNECTION = 0;
 const PRODUCE_TIMEOUT_MS = 30_000;
 const ACKS_ALL = -1;
 
@@ -18,14 +20,10 @@ export interface Produced { readonly partition: number; readonly errorCode: numb
 
 /** Waits for all in-sync replicas. What partitions answer stands in the result: an error code does not throw here. */
 export async function produce(broker: Broker, topic: string, batches: readonly PartitionBatch[]): Promise<Produced[]> {
-  const buffer = encode(topic, batches);
-  const request = {
-    request: { apiKey: PRODUCE_API_KEY, apiVersion: PRODUCE_VERSION, apiName: 'Produce', expectResponse: () => true, encode: () => Promise.resolve({ buf: buffer, buffer }) },
-    response: { decode: (raw: Buffer) => Promise.resolve(raw), parse: (raw: unknown) => Promise.resolve(raw) },
-    requestTimeout: PRODUCE_TIMEOUT_MS,
-  };
-  const raw = await broker.connectionPool.send(request);
-  return Buffer.isBuffer(raw) ? decode(raw) : [];
+  const body = encode(topic, batches);
+  const connection = await broker.connectionPool.getConnection(PRODUCE_CONNECTION);
+  await connection.authenticate();
+  return decode(await exchange(connection.socket, { apiKey: PRODUCE_API_KEY, apiVersion: PRODUCE_VERSION, clientId: connection.clientId, body, timeoutMs: PRODUCE_TIMEOUT_MS * 2 }));
 }
 
 export function produceError(code: number): Error { return createErrorFromCode(code); }
@@ -50,8 +48,8 @@ function encode(topic: string, batches: readonly PartitionBatch[]): Buffer {
 
 function decode(raw: Buffer): Produced[] {
   const out: Produced[] = [];
-  let at = 4;
-  for (let topics = raw.readInt32BE(0); topics > 0; topics--) {
+  let at = PAYLOAD_AT + 4;
+  for (let topics = raw.readInt32BE(PAYLOAD_AT); topics > 0; topics--) {
     at += 2 + raw.readInt16BE(at);
     const partitions = raw.readInt32BE(at);
     at += 4;

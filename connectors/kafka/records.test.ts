@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
 import { newBlock } from '../formats/format.js';
 import { decompress } from './decompress.js';
+import { murmur2 } from './partitioner.js';
 import { NO_PRODUCER, RecordBatchWriter } from './recordbatch.js';
 import { readBatches, readRecords } from './records.js';
 import type { Chunk, FetchedPartition, MessageParts } from './records.js';
@@ -94,4 +95,11 @@ test('snappy and lz4 by their specifications: literals, overlapping matches, bot
   assert.throws(() => decompress(2, Buffer.from([5, 1, 9])), { code: '22P03' });
   assert.throws(() => decompress(1, gzipSync('x').subarray(0, 5)), { code: '22P03' });
   assert.throws(() => decompress(6, raw), { code: '0A000' });
+});
+
+test('keys hash as in Kafka\'s own clients', () => {
+  const hashes: Readonly<Record<string, number>> = {
+    21: -973932308, foobar: -790332482, 'a-little-bit-long-string': -985981536, 'a-little-bit-longer-string': -1486304829, 'lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8': -58897971, abc: 479470107,
+  };
+  for (const [key, hash] of Object.entries(hashes)) assert.equal(murmur2(Buffer.from(`..${key}.`), 2, 2 + key.length), hash, key);
 });

@@ -7,8 +7,8 @@
  *                            so that a compacted topic ends as the query's result, and a repeated message changes nothing
  *   changelog = 'op'         every change with a leading field op: insert, delete, update_before, update_after
  *
- * Keys: key_format json = an object of the key columns; text = the one key column's text. Messages are gathered to SEND_MESSAGES and
- * sent in order, one request at a time.
+ * Keys: key_format json = an object of the key columns; text = the one key column's text. Rows are written as bytes (jsonrows.ts) into record batches,
+ * which are sent in order while the next ones fill (producer.ts).
  */
 import type { Batch } from '../../runtime/batch.js';
 import type { OptionSpec, SinkConnector, SinkSpec, SinkWriter, SourceContext } from '../../runtime/connector.js';
@@ -16,18 +16,14 @@ import { datumAt } from '../../runtime/vectors.js';
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
 import { formatDatum } from '../../types/textio.js';
-import { eachChange, jsonEncoder } from '../formats/encode.js';
-import type { RowEncoder, RowOp } from '../formats/encode.js';
+import { eachChange } from '../formats/encode.js';
+import type { RowOp } from '../formats/encode.js';
+import { JsonRowWriter } from '../formats/jsonrows.js';
 import { textOption } from '../optionvalues.js';
 import type { Options } from '../optionvalues.js';
-import { SERVERS, TOPIC, checkClientOptions, checkTopic, isTransient, newProducer, toSqlError } from './client.js';
-import type { Producer } from './client.js';
+import { SERVERS, TOPIC, checkClientOptions, checkTopic, toSqlError } from './client.js';
+import { BatchProducer } from './producer.js';
 
-const SEND_MESSAGES = 1000;
-const ACKS_ALL = -1;
-const SEND_TRIES = 8;
-const PAUSE_MIN_MS = 200;
-const PAUSE_MAX_MS = 5000;
 const COMPRESSIONS: Readonly<Record<string, number>> = { none: 0, gzip: 1 };
 
 const FORMAT: OptionSpec = { name: 'format', kind: 'text', default: 'json', values: ['json'], description: 'message values: one JSON object each' };
@@ -35,95 +31,70 @@ const KEY_FORMAT: OptionSpec = { name: 'key_format', kind: 'text', default: 'jso
 const CHANGELOG: OptionSpec = { name: 'changelog', kind: 'text', default: 'upsert', values: ['upsert', 'op'], description: 'changes as new rows and tombstones by key, or each with a field op' };
 const COMPRESSION: OptionSpec = { name: 'compression', kind: 'text', default: 'none', values: ['none', 'gzip'], description: 'of the messages' };
 
-interface Message { readonly key: string | null; readonly value: string | null }
-
 class KafkaWriter implements SinkWriter {
   readonly #spec: SinkSpec;
-  readonly #log: SourceContext['log'];
   readonly #topic: string;
-  readonly #compression: number;
   readonly #changelog: 'none' | 'upsert' | 'op';
-  readonly #value: RowEncoder;
-  readonly #keyText: boolean;
-  readonly #producer: Producer;
-  #messages: Message[] = [];
-  #closed = false;
+  readonly #value: JsonRowWriter;
+  /** For keys that are objects. */
+  readonly #keys: JsonRowWriter | null;
+  readonly #producer: BatchProducer;
 
   constructor(spec: SinkSpec, log: SourceContext['log']) {
     this.#spec = spec;
-    this.#log = log;
     this.#topic = textOption(spec.options, TOPIC);
-    this.#compression = COMPRESSIONS[textOption(spec.options, COMPRESSION)];
     this.#changelog = textOption(spec.options, CHANGELOG) === 'op' ? 'op' : spec.appendOnly ? 'none' : 'upsert';
-    this.#value = jsonEncoder(spec.columns);
-    this.#keyText = textOption(spec.options, KEY_FORMAT) === 'text';
-    if (this.#keyText && spec.key !== null && spec.key.length > 1) throw new SqlError('22023', 'key_format = \'text\' needs a key of one column', { hint: `The key is (${spec.key.map((k) => spec.columns[k].name).join(', ')}): use key_format = 'json'.` });
+    this.#value = new JsonRowWriter(spec.columns);
+    const keyText = textOption(spec.options, KEY_FORMAT) === 'text';
+    if (keyText && spec.key !== null && spec.key.length > 1) throw new SqlError('22023', 'key_format = \'text\' needs a key of one column', { hint: `The key is (${spec.key.map((k) => spec.columns[k].name).join(', ')}): use key_format = 'json'.` });
     if (this.#changelog === 'upsert' && spec.key === null) throw new SqlError('0A000', 'a kafka sink of changes without a key is not supported', { hint: 'Give the query a key (GROUP BY, or a table with a PRIMARY KEY), or use changelog = \'op\'.' });
-    this.#producer = newProducer(spec.options, log);
+    this.#keys = keyText || spec.key === null || spec.key.length === 0 ? null : new JsonRowWriter(spec.key.map((k) => spec.columns[k]));
+    this.#producer = new BatchProducer(spec.options, this.#topic, COMPRESSIONS[textOption(spec.options, COMPRESSION)], log);
   }
 
   async open(): Promise<void> {
     try {
-      await this.#producer.connect();
+      await this.#producer.open();
     } catch (e) {
       throw toSqlError(e, this.#spec.options, this.#topic);
     }
   }
 
-  async write(batch: Batch): Promise<void> {
+  write(batch: Batch): void | Promise<void> {
     eachChange(this.#spec.columns, batch, this.#spec.key, (row, op) => this.#change(batch, row, op));
-    while (this.#messages.length >= SEND_MESSAGES) await this.#send(this.#messages.splice(0, SEND_MESSAGES));
+    if (this.#producer.crowded) return this.#producer.room();
+    return undefined;
   }
 
   #change(batch: Batch, row: number, op: RowOp): void {
-    const key = this.#key(batch, row);
-    if (this.#changelog === 'op') this.#messages.push({ key, value: this.#value.encode(batch, row, op) });
-    else if (op === 'delete') this.#messages.push({ key, value: null });
-    else if (op !== 'update_before') this.#messages.push({ key, value: this.#value.encode(batch, row, null) });
-  }
-
-  #key(batch: Batch, row: number): string | null {
-    const { key, columns } = this.#spec;
-    if (key === null || key.length === 0) return null;
-    if (!this.#keyText) return jsonKey(this.#spec, batch, row, key);
-    const c = key[0];
-    const v = datumAt(columns[c].type, batch.columns[c], row);
-    return v === null ? null : formatDatum(columns[c].type, v);
-  }
-
-  async #send(messages: readonly Message[]): Promise<void> {
-    let pauseMs = PAUSE_MIN_MS;
-    for (let tries = 1; messages.length > 0; tries++) {
-      try {
-        await this.#producer.send({ topic: this.#topic, acks: ACKS_ALL, compression: this.#compression, messages });
-        return;
-      } catch (e) {
-        const error = toSqlError(e, this.#spec.options, this.#topic);
-        if (!isTransient(error) || tries >= SEND_TRIES || this.#closed) throw error;
-        this.#log('warn', `${error.message}; retrying`, { topic: this.#topic, tries });
-        await new Promise((resolve) => { setTimeout(resolve, pauseMs); });
-        pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS);
-        await this.#producer.connect().catch(() => undefined);
-      }
+    if (this.#changelog !== 'op' && op === 'update_before') return;
+    const deleted = this.#changelog === 'upsert' && op === 'delete';
+    const end = deleted ? 0 : this.#value.write(batch, row, this.#changelog === 'op' ? op : null);
+    const value = deleted ? null : this.#value.bytes;
+    const { key } = this.#spec;
+    if (this.#keys !== null) {
+      const keyEnd = this.#keys.write(batch, row, null, key);
+      this.#producer.add(this.#keys.bytes, keyEnd, value, end);
+      return;
     }
+    const text = key === null || key.length === 0 ? null : this.#keyText(batch, row, key[0]);
+    this.#producer.add(text, text?.length ?? 0, value, end);
+  }
+
+  #keyText(batch: Batch, row: number, c: number): Buffer | null {
+    const { type } = this.#spec.columns[c];
+    const v = datumAt(type, batch.columns[c], row);
+    return v === null ? null : Buffer.from(formatDatum(type, v));
   }
 
   async prepare(): Promise<Json> {
-    while (this.#messages.length > 0) await this.#send(this.#messages.splice(0, SEND_MESSAGES));
+    await this.#producer.flush();
     return null;
   }
 
   commit(): Promise<void> { return Promise.resolve(); }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#producer.disconnect().catch(() => undefined);
-  }
-}
-
-function jsonKey(spec: SinkSpec, batch: Batch, row: number, key: readonly number[]): string {
-  const keyed = jsonEncoder(key.map((k) => spec.columns[k]));
-  return keyed.encode({ length: batch.length, columns: key.map((k) => batch.columns[k]), weights: null }, row, null);
+  close(): Promise<void> { return this.#producer.close(); }
 }
 
 function validate(options: Options, columns: readonly { readonly name: string }[]): void {
