@@ -20,7 +20,7 @@ export const TASK_HEAP_MB = 1600;
 const FRAMEWORK_HEAP_MB = 128;
 const MANAGED_MB = 1600;
 const NETWORK_MB = 256;
-/** Parts of one job, and the results of one that ends while the next starts. */
+/** One is used; the other makes a job that starts before the last one gave its slot back not wait. */
 const SLOTS = 2;
 const START_TIMEOUT_MS = 90_000;
 const STOP_TIMEOUT_MS = 20_000;

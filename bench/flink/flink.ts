@@ -36,6 +36,7 @@ export interface FlinkMeasured {
   readonly peakMb: number;
   readonly checkpointsCompleted: number;
   readonly checkpointsFailed: number;
+  readonly checkpointP50Ms: number;
   readonly stateMb: number;
 }
 
@@ -74,7 +75,7 @@ export async function measureFlink(cluster: FlinkCluster, query: string, input: 
   const peakMb = Math.round(Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024);
   const checkpoints = await cluster.jobs.checkpoints(job);
   await session.close();
-  return { seconds: (done.endMs - done.startMs) / 1000, cpuSeconds: cpu, peakMb, checkpointsCompleted: checkpoints.completed, checkpointsFailed: checkpoints.failed, stateMb: Math.round(checkpoints.stateBytesMax / 1048576) };
+  return { seconds: (done.endMs - done.startMs) / 1000, cpuSeconds: cpu, peakMb, checkpointsCompleted: checkpoints.completed, checkpointsFailed: checkpoints.failed, checkpointP50Ms: checkpoints.p50Ms, stateMb: Math.round(checkpoints.stateBytesMax / 1048576) };
 }
 
 export interface FlinkResult { readonly columns: readonly string[]; readonly rows: readonly (readonly (string | null)[])[] }

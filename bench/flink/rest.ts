@@ -5,7 +5,7 @@
 const POLL_MS = 20;
 const ERROR_CHARS_MAX = 600;
 
-export interface FlinkJob { readonly state: string; readonly startMs: number; readonly endMs: number; readonly taskManagerVertices: readonly string[] }
+export interface FlinkJob { readonly startMs: number; readonly endMs: number }
 export interface FlinkCheckpoints { readonly completed: number; readonly failed: number; readonly stateBytesMax: number; readonly p50Ms: number }
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => { setTimeout(resolve, ms); });
@@ -61,8 +61,8 @@ export class FlinkJobs {
   async finished(id: string, timeoutMs: number): Promise<FlinkJob> {
     const end = Date.now() + timeoutMs;
     for (;;) {
-      const job = await call<{ state: string; 'start-time': number; 'end-time': number; vertices: { name: string }[] }>(`${this.#url}/jobs/${id}`);
-      if (job.state === 'FINISHED') return { state: job.state, startMs: job['start-time'], endMs: job['end-time'], taskManagerVertices: job.vertices.map(v => v.name) };
+      const job = await call<{ state: string; 'start-time': number; 'end-time': number }>(`${this.#url}/jobs/${id}`);
+      if (job.state === 'FINISHED') return { startMs: job['start-time'], endMs: job['end-time'] };
       if (job.state === 'FAILED' || job.state === 'CANCELED') {
         const { 'root-exception': cause } = await call<{ 'root-exception'?: string }>(`${this.#url}/jobs/${id}/exceptions`);
         throw new Error(`Flink: job ${job.state}: ${(cause ?? '').slice(0, ERROR_CHARS_MAX)}`);
