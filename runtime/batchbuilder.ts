@@ -16,7 +16,7 @@ const START_ROWS = 64;
 const START_BYTES = 1024;
 /** A column starts as large as its last batch was (batches of one edge are alike), up to here: growing copies every value about twice. */
 const START_ROWS_MAX = 4096;
-const START_BYTES_MAX = 1 << 18;
+const START_BYTES_MAX = 1 << 20;
 
 class ColumnBuilder {
   readonly type: SqlType;
@@ -45,7 +45,8 @@ class ColumnBuilder {
   /** `rows`: how many the finished batch had. */
   reset(rows: number): void {
     this.#startRows = Math.min(Math.max(rows, 1), START_ROWS_MAX);
-    this.#startBytes = Math.min(Math.max(this.#used, 16), START_BYTES_MAX);
+    // An eighth more: a batch of slightly longer texts would double it.
+    this.#startBytes = Math.min(Math.max(this.#used + (this.#used >>> 3), 16), START_BYTES_MAX);
     this.#form = firstForm(this.#layout);
     this.#f64 = new Float64Array(0);
     this.#i64 = new BigInt64Array(0);

@@ -82,6 +82,8 @@ const WINDOWS: Readonly<Record<string, string>> = {
   top_of_join: 'SELECT id, uid FROM (SELECT t.id, u.id AS uid, row_number() OVER (PARTITION BY t.id ORDER BY u.w DESC, u.id) AS rn FROM t JOIN u ON t.g = u.g AND t.v < u.w) w WHERE rn = 1',
   average_of_top: `SELECT g, avg(w) AS a FROM (SELECT g, w, row_number() OVER (PARTITION BY g ORDER BY v DESC, id) AS rn
     FROM (SELECT * FROM (SELECT t.id, t.g, t.v, u.w, row_number() OVER (PARTITION BY t.id ORDER BY u.w DESC, u.id) AS rn FROM t JOIN u ON t.g = u.g) q WHERE rn = 1) p) o WHERE rn <= 3 GROUP BY g`,
+  lateral_top: 'SELECT t.id, z.id AS uid, z.w FROM t, LATERAL (SELECT u.id, u.w FROM u WHERE u.g = t.g ORDER BY u.w DESC, u.id LIMIT 2) z',
+  lateral_last: 'SELECT t.id, z.s FROM t LEFT JOIN LATERAL (SELECT u.s, u.w + 1 AS w FROM u WHERE t.g + 1 = u.g AND u.w > 20 ORDER BY 2, u.id LIMIT 1 OFFSET 1) z ON true',
   running_sum: 'SELECT id, g, sum(v) OVER (PARTITION BY g ORDER BY at, id) AS s, count(*) OVER (PARTITION BY g ORDER BY at) AS c FROM t',
   shares: 'SELECT id, v, sum(v) OVER (PARTITION BY g) AS of_group, count(*) OVER () AS rows, v * 100 / nullif(sum(v) OVER (), 0) AS share FROM t',
   moving: 'SELECT id, avg(v) OVER w AS a, sum(n) OVER w AS sn, min(v) OVER w AS mn, max(s) OVER w AS mx, count(v) OVER w AS c FROM t WINDOW w AS (PARTITION BY g ORDER BY id ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING)',

@@ -161,7 +161,7 @@ function lateral(env: Env, s: RangeSubselect, left: FromItem, kind: JoinKind, on
   if (outer.length === 0) return { ...both, rel: { rel: 'join', kind, left: left.rel, right: bound.rel, on: preds } };
   if (kind !== 'inner' && kind !== 'left') throw ctx.error('42P10', 'invalid reference to FROM-clause entry in a LATERAL subquery', undefined, { detail: 'The combining JOIN type must be INNER or LEFT for a LATERAL reference.' });
   const rel = joinLateral(ctx, left.rel, bound, outer, kind, preds);
-  if (rel === null) throw ctx.unsupported('a LATERAL subquery of this form', undefined, 'Its outer columns may stand in WHERE and in the select list; under an aggregate they must be compared with =.');
+  if (rel === null) throw ctx.unsupported('a LATERAL subquery of this form', undefined, 'Its outer columns may stand in WHERE and in the select list; under an aggregate or LIMIT they must be compared with =.');
   return { ...both, rel };
 }
 

@@ -3,13 +3,14 @@
  *
  * `free` takes the outer columns out of the subquery's relation: conditions over them become the join's, values computed from them are computed
  * above the join ("late"). An aggregate is grouped by what its outer columns are compared with (equality only); one without GROUP BY gives a row
- * for no input too ("single"): it is a left join whose defaults (count: 0) and everything over them are late. Other forms stay unsupported.
+ * for no input too ("single"): it is a left join whose defaults (count: 0) and everything over them are late. ORDER BY … LIMIT becomes a Top-N for each
+ * value that the outer columns are compared with (equality only). Other forms stay unsupported.
  */
 import type { Expr } from '../../types/expr.js';
 import { BOOL, INT8 } from '../../types/sqltype.js';
 import type { BindContext } from './context.js';
 import { column, columnsOf, conjuncts, hasSubplan, isVolatile, literal, mapChildren, some, substitute } from './exprs.js';
-import { outputIds, type AggregateRel, type ColId, type Item, type Rel } from './rel.js';
+import { outputIds, type AggregateRel, type ColId, type Item, type LimitRel, type Rel, type TopNRel } from './rel.js';
 import { relExprs } from './relexprs.js';
 import type { BoundQuery } from './select.js';
 
@@ -49,6 +50,8 @@ function free(ctx: BindContext, rel: Rel): Freed | null {
     case 'project': return freeProject(ctx, rel.items, rel.input);
     case 'sort': return free(ctx, rel.input);
     case 'aggregate': return freeAggregate(ctx, rel);
+    case 'topn': return freeTopN(ctx, rel);
+    case 'limit': { const first = firstRows(ctx, rel); return first === null ? null : freeTopN(ctx, first); }
     case 'join': {
       if (rel.kind === 'full' || rel.kind === 'right') return null;
       const left = free(ctx, rel.left);
@@ -89,15 +92,10 @@ function freeAggregate(ctx: BindContext, rel: AggregateRel): Freed | null {
   if (relExprs({ ...rel, keys, calls, input: { rel: 'rows', cols: [], rows: [] } }).some(usesOuter)) return null;
   const preds: Expr[] = [];
   for (const p of f.preds) {
-    const [a, b] = p.node === 'call' && p.fn.startsWith('=(') ? p.args : [];
-    if (p.node !== 'call' || a === undefined || b === undefined) return null;
-    const [inner, turned] = usesOuter(a) ? [b, true] : [a, false];
-    const outside = turned ? a : b;
-    if (usesOuter(inner) || columnsOf(outside).size > 0 || isVolatile(p) || hasSubplan(p)) return null;
-    const id = ctx.newColumn('correlation', inner.type).id;
-    keys.push({ id, expr: inner });
-    const key = column(id, inner.type);
-    preds.push({ ...p, args: turned ? [outside, key] : [key, outside] });
+    const c = correlation(ctx, p);
+    if (c === null) return null;
+    keys.push({ id: c.id, expr: c.inner });
+    preds.push(c.pred);
   }
   if (rel.keys.length > 0) return { rel: { ...rel, input: f.rel, keys, calls }, preds, late: NONE, single: false, after: [] };
   const late = new Map<ColId, Expr>();
@@ -108,6 +106,48 @@ function freeAggregate(ctx: BindContext, rel: AggregateRel): Freed | null {
     return { ...c, id };
   });
   return { rel: { ...rel, input: f.rel, keys, calls: renamed }, preds, late, single: true, after: [] };
+}
+
+/** ORDER BY … LIMIT with constant numbers as a Top-N over everything. */
+function firstRows(ctx: BindContext, rel: LimitRel): TopNRel | null {
+  const number = (e: Expr | null): number | null => (e === null || e.node !== 'literal' || e.text === null ? null : Number(e.text));
+  const limit = number(rel.limit);
+  const offset = rel.offset === null ? 0 : number(rel.offset);
+  if (limit === null || limit === 0 || offset === null || rel.input.rel !== 'sort') return null;
+  const order = rel.input.keys.map((k) => ({ item: { id: k.col, expr: column(k.col, ctx.info(k.col).type) }, descending: k.descending, nullsFirst: k.nullsFirst }));
+  return { rel: 'topn', input: rel.input.input, fn: 'row_number', partition: [], order, from: offset + 1, to: offset + limit, rank: null };
+}
+
+/** The first rows of each outer row are the first rows of each value that its columns are compared with. */
+function freeTopN(ctx: BindContext, rel: TopNRel): Freed | null {
+  const f = free(ctx, rel.input);
+  if (f === null || f.single) return null;
+  const item = (i: Item): Item => ({ id: i.id, expr: substitute(i.expr, (id) => f.late.get(id)) });
+  const partition = rel.partition.map(item);
+  const order = rel.order.map((o) => ({ ...o, item: item(o.item) }));
+  if ([...partition, ...order.map((o) => o.item)].some((i) => usesOuter(i.expr))) return null;
+  const items: Item[] = [...new Set(outputIds(f.rel))].map((id) => ({ id, expr: column(id, ctx.info(id).type) }));
+  const preds: Expr[] = [];
+  for (const p of f.preds) {
+    const c = correlation(ctx, p);
+    if (c === null) return null;
+    items.push({ id: c.id, expr: c.inner });
+    partition.push({ id: c.id, expr: column(c.id, c.inner.type) });
+    preds.push(c.pred);
+  }
+  return { rel: { ...rel, input: { rel: 'project', input: f.rel, items }, partition, order }, preds, late: f.late, single: false, after: [] };
+}
+
+/** inner = outer: a column for the inner value, and the condition over it. */
+function correlation(ctx: BindContext, p: Expr): { readonly id: ColId; readonly inner: Expr; readonly pred: Expr } | null {
+  const [a, b] = p.node === 'call' && p.fn.startsWith('=(') ? p.args : [];
+  if (p.node !== 'call' || a === undefined || b === undefined) return null;
+  const [inner, turned] = usesOuter(a) ? [b, true] : [a, false];
+  const outside = turned ? a : b;
+  if (usesOuter(inner) || columnsOf(outside).size > 0 || isVolatile(p) || hasSubplan(p)) return null;
+  const id = ctx.newColumn('correlation', inner.type).id;
+  const key = column(id, inner.type);
+  return { id, inner, pred: { ...p, args: turned ? [outside, key] : [key, outside] } };
 }
 
 /** `left` joined with a subquery over its columns (`outer`); `on` is null for the comma and CROSS JOIN. null: not of a form that is a join. */

@@ -7,8 +7,9 @@
 import type { BatchBuilder } from '../batchbuilder.js';
 import { copyBytes } from '../state/statetable.js';
 
-/** Kept between epochs up to this size. */
-const KEPT_BYTES_MAX = 1 << 22;
+/** Up to these sizes buffers are kept in any case. */
+const KEPT_BYTES = 1 << 20;
+const KEPT_ROWS = 1 << 14;
 
 export class RowLists {
   length = 0;
@@ -53,17 +54,22 @@ export class RowLists {
     this.data = data;
   }
 
+  /** Buffers stay as large as epochs need them: growing anew in each would cost a full collection an epoch. A burst's are given back by and by. */
   clear(): void {
+    const rows = this.length;
+    const bytes = this.#used;
     this.length = 0;
     this.#used = 0;
-    if (this.data.length > KEPT_BYTES_MAX) this.data = new Uint8Array(4096);
-    if (this.start.length * 24 > KEPT_BYTES_MAX) {
-      this.start = new Int32Array(64);
-      this.row = new Int32Array(64);
-      this.end = new Int32Array(64);
-      this.weight = new Int32Array(64);
-      this.rank = new Float64Array(64);
-    }
+    if (this.data.length > KEPT_BYTES && bytes < this.data.length >>> 3) this.data = new Uint8Array(this.data.length >>> 1);
+    if (this.start.length > KEPT_ROWS && rows < this.start.length >>> 3) this.#makeRows(this.start.length >>> 1);
+  }
+
+  #makeRows(n: number): void {
+    this.start = new Int32Array(n);
+    this.row = new Int32Array(n);
+    this.end = new Int32Array(n);
+    this.weight = new Int32Array(n);
+    this.rank = new Float64Array(n);
   }
 
   /** Order of row i here and row j there: by order key and row. */
