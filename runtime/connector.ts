@@ -101,8 +101,9 @@ export interface SourceConnector {
   readonly name: string;
   readonly description: string;
   readonly options: readonly OptionSpec[];
-  /** Option name prefixes that pass through ('kafka.'). */
+  /** Option name prefixes that pass through ('kafka.'), and the options that exist with them, for the documentation. */
   readonly prefixes?: readonly string[];
+  readonly prefixed?: readonly OptionSpec[];
   /** True when the source ends by itself with these options. */
   bounded(options: Readonly<Record<string, string>>): boolean;
   /** Columns the connector itself gives (nexmark), when the statement declares none; null = the statement must declare them. */
@@ -147,6 +148,7 @@ export interface SinkConnector {
   readonly description: string;
   readonly options: readonly OptionSpec[];
   readonly prefixes?: readonly string[];
+  readonly prefixed?: readonly OptionSpec[];
   /** What CREATE SINK says in its NOTICE. */
   readonly guarantee: 'exactly_once' | 'at_least_once' | 'none';
   /** Whether updates can be written; else an append-only edge is required (0A000 with a hint). */

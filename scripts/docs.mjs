@@ -51,8 +51,8 @@ ${t.columns.map(c => `| ${c.name} | ${formatType(c.type)} |`).join('\n')}
 const options = c => c.options.length === 0 ? '' : `
 | option | default | what it is |
 |---|---|---|
-${c.options.map(o => `| \`${o.name}\`${o.required ? ' (required)' : ''} | ${o.default === undefined ? '' : `\`${cell(o.default)}\``} | ${cell(o.description)}${o.values ? ` (${o.values.join(', ')})` : ''} |`).join('\n')}
-${(c.prefixes ?? []).map(p => `\nOptions beginning with \`${p}\` are passed to the client.\n`).join('')}`;
+${[...c.options, ...(c.prefixed ?? [])].map(o => `| \`${o.name}\`${o.required ? ' (required)' : ''} | ${o.default === undefined ? '' : `\`${cell(o.default)}\``} | ${cell(o.description)}${o.values ? ` (${o.values.join(', ')})` : ''} |`).join('\n')}
+`;
 page('docs/connectors.md', `${generated}# Connectors
 
 Sources, in \`CREATE STREAM … WITH (connector = …)\`. A stream without \`connector\` takes INSERTs.

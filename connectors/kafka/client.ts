@@ -70,7 +70,7 @@ const RETRY = { retries: 3, initialRetryTime: 100, factor: 0.2, multiplier: 2, m
 export const TOPIC: OptionSpec = { name: 'topic', kind: 'text', required: true, description: 'name of the topic' };
 export const SERVERS: OptionSpec = { name: 'bootstrap_servers', kind: 'text', required: true, description: 'host:port of one or more brokers, separated by commas' };
 /** Client properties, by Kafka's own names. */
-const PROPERTIES: readonly OptionSpec[] = [
+export const CLIENT_PROPERTIES: readonly OptionSpec[] = [
   { name: 'kafka.client.id', kind: 'text', default: 'millrace', description: 'name shown in the broker\'s logs' },
   { name: 'kafka.security.protocol', kind: 'text', default: 'PLAINTEXT', values: ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'], description: 'TLS and authentication' },
   { name: 'kafka.sasl.mechanism', kind: 'text', default: 'PLAIN', values: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'how to authenticate' },
@@ -81,7 +81,7 @@ const PROPERTIES: readonly OptionSpec[] = [
 ];
 
 export function property(options: Options, name: string): string {
-  const spec = PROPERTIES.find((p) => p.name === name);
+  const spec = CLIENT_PROPERTIES.find((p) => p.name === name);
   return spec === undefined ? '' : textOption(options, spec);
 }
 
@@ -89,10 +89,10 @@ export function property(options: Options, name: string): string {
 export function checkClientOptions(options: Options): void {
   for (const key of Object.keys(options)) {
     if (!key.startsWith('kafka.')) continue;
-    if (PROPERTIES.some((p) => p.name === key)) property(options, key);
+    if (CLIENT_PROPERTIES.some((p) => p.name === key)) property(options, key);
     else {
-      const near = nearest(key, PROPERTIES.map((p) => p.name));
-      throw new SqlError('42704', `option "${key}" does not exist for Kafka`, { hint: near === null ? `Options: ${PROPERTIES.map((p) => p.name).join(', ')}.` : `Did you mean "${near}"?` });
+      const near = nearest(key, CLIENT_PROPERTIES.map((p) => p.name));
+      throw new SqlError('42704', `option "${key}" does not exist for Kafka`, { hint: near === null ? `Options: ${CLIENT_PROPERTIES.map((p) => p.name).join(', ')}.` : `Did you mean "${near}"?` });
     }
   }
   for (const b of servers(options)) {

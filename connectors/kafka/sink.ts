@@ -21,7 +21,7 @@ import type { RowOp } from '../formats/encode.js';
 import { JsonRowWriter } from '../formats/jsonrows.js';
 import { textOption } from '../optionvalues.js';
 import type { Options } from '../optionvalues.js';
-import { SERVERS, TOPIC, checkClientOptions, checkTopic, toSqlError } from './client.js';
+import { CLIENT_PROPERTIES, SERVERS, TOPIC, checkClientOptions, checkTopic, toSqlError } from './client.js';
 import { BatchProducer } from './producer.js';
 
 const COMPRESSIONS: Readonly<Record<string, number>> = { none: 0, gzip: 1 };
@@ -107,6 +107,7 @@ export const kafkaSink: SinkConnector = {
   description: 'messages to a Kafka topic',
   options: [TOPIC, SERVERS, FORMAT, KEY_FORMAT, CHANGELOG, COMPRESSION],
   prefixes: ['kafka.'],
+  prefixed: CLIENT_PROPERTIES.filter((p) => p.name !== 'kafka.check.crcs'),
   guarantee: 'at_least_once',
   acceptsUpdates: (options) => (textOption(options, CHANGELOG) === 'op' ? 'yes' : 'with_key'),
   validate,

@@ -27,7 +27,7 @@ import { checkMetadata, numbers } from '../metadata.js';
 import { ON_ERROR, TIMESTAMP_FORMAT, numberOption, textOption } from '../optionvalues.js';
 import type { Options } from '../optionvalues.js';
 import { ownsIndex } from '../splits.js';
-import { SERVERS, TOPIC, checkClientOptions, checkTopic, commitOffsets, groupOffsets, isTransient, newCluster, property, toSqlError } from './client.js';
+import { CLIENT_PROPERTIES, SERVERS, TOPIC, checkClientOptions, checkTopic, commitOffsets, groupOffsets, isTransient, newCluster, property, toSqlError } from './client.js';
 import type { Cluster, PartitionMetadata } from './client.js';
 import { FetchConnection } from './fetch.js';
 import type { FetchLimits } from './fetch.js';
@@ -555,9 +555,10 @@ function validate(options: Options): void {
 
 export const kafkaSource: SourceConnector = {
   name: 'kafka',
-  description: 'a Kafka topic, all its partitions',
+  description: 'a Kafka topic, all its partitions; record batches as they are or compressed by gzip, snappy, lz4, and by zstd with Node.js 22.15 or later',
   options: [TOPIC, SERVERS, FORMAT, STARTUP, TIMESTAMP, UNTIL, GROUP, ON_ERROR, TIMESTAMP_FORMAT],
   prefixes: ['kafka.'],
+  prefixed: CLIENT_PROPERTIES,
   bounded: (options) => textOption(options, UNTIL) === 'latest',
   validate,
   check: checkTopic,
