@@ -5,7 +5,8 @@
  *   node dist/bench/latency/run.js [--queries filter,count] [--loads 10,50,90] [--seconds 20] [--backlog 3] [--linger 5] [--parallelism 1]
  *     [--set name=value …] [--max-rate N] [--json FILE] [--svg FILE] [--profile DIR]
  *
- * The maximum rate of a query is that of a backlog (--backlog million events) through the same view, nothing else running. Then for each load the
+ * Two rates are measured first, with --backlog million events through the same view: from a backlog, nothing else running; and while the producer writes
+ * them as fast as it can. The lesser is the maximum: on few cores producer and broker are the limit, not the server. Then for each load the
  * producer (its own process, producer.ts) sends for WARM_SECONDS + --seconds; every 500th event is a probe whose row tells its time. Broker,
  * producer, server and subscriber share the machine: their CPU seconds a second are in the table.
  */
@@ -38,6 +39,7 @@ export interface LatencyPoint extends Summary {
   readonly load: number;
   readonly rate: number;
   readonly maxRate: number;
+  readonly backlogRate: number;
   readonly seconds: number;
   readonly missing: number;
   readonly parallelism: number;
@@ -61,7 +63,7 @@ function produce(servers: string, topic: string, rate: number, seconds: number, 
   return { pid: child.pid ?? -1, report };
 }
 
-async function begin(server: ServerProcess, settings: Settings): Promise<pg.Client> {
+async function session(server: ServerProcess, settings: Settings): Promise<pg.Client> {
   const client = await server.connect();
   const set = { checkpoint_interval: '1s', parallelism: String(settings.parallelism), ...settings.set };
   for (const [name, value] of Object.entries(set)) await client.query(`SET ${name} = '${value.replaceAll("'", "''")}'`);
@@ -69,21 +71,33 @@ async function begin(server: ServerProcess, settings: Settings): Promise<pg.Clie
   return client;
 }
 
-/** Events a second of a backlog through the view. */
-async function maximum(kafka: TestKafka, query: LatencyQuery, millions: number, settings: Settings): Promise<number> {
-  const topic = `max-${query.name}`;
+/** Events a second of a backlog through the view, nothing else running. */
+async function backlogRate(kafka: TestKafka, query: LatencyQuery, millions: number, settings: Settings): Promise<number> {
+  const topic = `backlog-${query.name}`;
   await kafka.createTopic(topic);
   const { sent } = await produce(kafka.servers, topic, 0, millions, 0).report;
+  return through(kafka, topic, query, settings, () => Promise.resolve(sent));
+}
+
+/** Events a second that go through the machine while producer, broker and server share it: what a constant rate may approach. */
+async function chainRate(kafka: TestKafka, query: LatencyQuery, millions: number, settings: Settings): Promise<number> {
+  const topic = `chain-${query.name}`;
+  await kafka.createTopic(topic);
+  return through(kafka, topic, query, settings, async () => (await produce(kafka.servers, topic, 0, millions, 0).report).sent);
+}
+
+/** Events a second until the last probe of those that `begin` sends was seen. */
+async function through(kafka: TestKafka, topic: string, query: LatencyQuery, settings: Settings, begin: () => Promise<number>): Promise<number> {
   const server = await ServerProcess.start();
   try {
-    const client = await begin(server, settings);
-    await client.query(eventStream(kafka.servers, topic, ", scan_until = 'latest'"));
+    const client = await session(server, settings);
+    await client.query(eventStream(kafka.servers, topic));
     const began = performance.now();
     await client.query(`CREATE MATERIALIZED VIEW v AS ${query.sql}`);
+    const sent = await begin();
     for (;;) {
-      const { rows } = await client.query<{ status: string; failure: string | null }>("SELECT status, failure FROM millrace.jobs WHERE job_name = 'v'");
-      if (rows[0]?.status === 'finished') break;
-      if (rows[0]?.status === 'failed') throw new Error(rows[0].failure ?? 'failed');
+      const { rows } = await client.query<{ rows: string }>('SELECT sum(rows) AS rows FROM millrace.sources');
+      if (Number(rows[0]?.rows ?? 0) >= sent) break;
       await new Promise(resolve => { setTimeout(resolve, 20); });
     }
     await client.end();
@@ -93,13 +107,13 @@ async function maximum(kafka: TestKafka, query: LatencyQuery, millions: number, 
   }
 }
 
-async function measure(kafka: TestKafka, query: LatencyQuery, load: number, maxRate: number, settings: Settings): Promise<LatencyPoint> {
+async function measure(kafka: TestKafka, query: LatencyQuery, load: number, maxRate: number, settings: Settings): Promise<Omit<LatencyPoint, 'backlogRate'>> {
   const topic = `load-${query.name}-${load}`;
   const rate = Math.round((maxRate * load) / 100);
   await kafka.createTopic(topic);
   const server = await ServerProcess.start(settings.profileDir === undefined ? {} : { profileDir: path.join(settings.profileDir, `${query.name}-${load}`) });
   try {
-    const client = await begin(server, settings);
+    const client = await session(server, settings);
     await client.query(eventStream(kafka.servers, topic));
     await client.query(`CREATE MATERIALIZED VIEW v AS ${query.sql}`);
     const subscriber = await Subscriber.open(server, row => query.probe(row));
@@ -164,16 +178,19 @@ async function main(): Promise<void> {
     parallelism: Number(values.parallelism), seconds: Number(values.seconds), lingerMs: Number(values.linger), profileDir: values.profile,
     set: Object.fromEntries(values.set.map(s => [s.slice(0, s.indexOf('=')).trim(), s.slice(s.indexOf('=') + 1).trim()])),
   };
-  const kafka = await startKafka();
+  const kafka = await startKafka({ forSpeed: true });
   const points: LatencyPoint[] = [];
   try {
     console.log('| query | load | events/s | p50 ms | p99 | p99.9 | max | probes (missing) | CPU: server, broker, producer, subscriber | checkpoints, p50 ms |\n|---|---|---|---|---|---|---|---|---|---|');
     for (const name of values.queries.split(',')) {
       const query = QUERIES.find(q => q.name === name);
       if (query === undefined) throw new Error(`unknown query ${name}`);
-      const maxRate = values['max-rate'] === undefined ? await maximum(kafka, query, Number(values.backlog), settings) : Number(values['max-rate']);
+      const millions = Number(values.backlog);
+      const backlog = await backlogRate(kafka, query, millions, settings);
+      const maxRate = values['max-rate'] === undefined ? Math.min(backlog, await chainRate(kafka, query, millions, settings)) : Number(values['max-rate']);
+      console.error(`${name}: ${backlog.toLocaleString('en')} events/s from a backlog, ${maxRate.toLocaleString('en')} taken as the maximum`);
       for (const load of values.loads.split(',').map(Number)) {
-        const p = await measure(kafka, query, load, maxRate, settings);
+        const p: LatencyPoint = { ...(await measure(kafka, query, load, maxRate, settings)), backlogRate: backlog };
         points.push(p);
         if (values.json !== undefined) appendFileSync(values.json, `${JSON.stringify(p)}\n`);
         const { cpu } = p;

@@ -150,6 +150,6 @@ export interface BenchKafka { readonly servers: string; readonly pid: number; cl
 /** The broker at `bootstrap`, or one of our own that `close` ends. */
 export async function benchKafka(bootstrap: string | undefined): Promise<BenchKafka> {
   if (bootstrap !== undefined) return { servers: bootstrap, pid: -1, close: () => Promise.resolve() };
-  const broker = await startKafka();
+  const broker = await startKafka({ forSpeed: true });
   return { servers: broker.servers, pid: broker.pid, close: () => broker.remove() };
 }

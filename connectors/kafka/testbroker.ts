@@ -123,19 +123,23 @@ function canConnect(port: number): Promise<boolean> {
 }
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
-const JVM = [`-Xmx${HEAP}`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dorg.slf4j.simpleLogger.defaultLogLevel=info'];
+const JVM = [`-Xmx${HEAP}`, '-XX:+UseSerialGC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=info'];
+/** Starts a second sooner and stays slow: for tests. */
+const QUICK_START = '-XX:TieredStopAtLevel=1';
 
 class Broker implements TestKafka {
   readonly #dir: string;
   readonly #lib: string;
   readonly #port: number;
+  readonly #forSpeed: boolean;
   #process: ChildProcess | null = null;
   #producer: TestProducer | null = null;
 
-  constructor(dir: string, lib: string, port: number) {
+  constructor(dir: string, lib: string, port: number, forSpeed: boolean) {
     this.#dir = dir;
     this.#lib = lib;
     this.#port = port;
+    this.#forSpeed = forSpeed;
   }
 
   get servers(): string { return `127.0.0.1:${this.#port}`; }
@@ -151,7 +155,7 @@ class Broker implements TestKafka {
       'transaction.state.log.num.partitions=1', 'share.coordinator.state.topic.replication.factor=1', 'share.coordinator.state.topic.min.isr=1', '',
     ].join('\n'));
     const log = openSync(path.join(this.#dir, 'format.log'), 'a');
-    const p = spawn('java', [...JVM, '-cp', `${this.#lib}/*`, 'kafka.tools.StorageTool', 'format', '-t', randomBytes(16).toString('base64url').replace(/^-/, 'x'), '-c', path.join(this.#dir, 'server.properties')], { stdio: ['ignore', log, log] });
+    const p = spawn('java', [...JVM, QUICK_START, '-cp', `${this.#lib}/*`, 'kafka.tools.StorageTool', 'format', '-t', randomBytes(16).toString('base64url').replace(/^-/, 'x'), '-c', path.join(this.#dir, 'server.properties')], { stdio: ['ignore', log, log] });
     closeSync(log);
     return finished(p, 'formatting the broker\'s storage');
   }
@@ -160,7 +164,7 @@ class Broker implements TestKafka {
     const logFile = path.join(this.#dir, 'broker.log');
     writeFileSync(logFile, '');
     const log = openSync(logFile, 'a');
-    const p = spawn('java', [...JVM, '-cp', `${this.#lib}/*`, 'kafka.Kafka', path.join(this.#dir, 'server.properties')], { stdio: ['ignore', log, log] });
+    const p = spawn('java', [...JVM, ...(this.#forSpeed ? [] : [QUICK_START]), '-cp', `${this.#lib}/*`, 'kafka.Kafka', path.join(this.#dir, 'server.properties')], { stdio: ['ignore', log, log] });
     closeSync(log);
     this.#process = p;
     const until = Date.now() + START_TIMEOUT_MS;
@@ -213,12 +217,12 @@ class Broker implements TestKafka {
   }
 }
 
-/** A started broker; `dir` (kept data) and `port` are chosen freely when not given. */
-export async function startKafka(options: { readonly dir?: string; readonly port?: number } = {}): Promise<TestKafka> {
+/** A started broker; `dir` (kept data) and `port` are chosen freely when not given. `forSpeed`: with all of the JVM's compilers, for benches. */
+export async function startKafka(options: { readonly dir?: string; readonly port?: number; readonly forSpeed?: boolean } = {}): Promise<TestKafka> {
   const lib = await jars();
   const dir = options.dir ?? mkdtempSync(path.join(tmpdir(), 'millrace-kafka-'));
   mkdirSync(dir, { recursive: true });
-  const broker = new Broker(dir, lib, options.port ?? (await freePort()));
+  const broker = new Broker(dir, lib, options.port ?? (await freePort()), options.forSpeed ?? false);
   if (!existsSync(path.join(dir, 'data', 'meta.properties'))) await broker.format(await freePort());
   await broker.start();
   process.once('exit', () => {
