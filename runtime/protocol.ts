@@ -97,6 +97,8 @@ export interface QuerySpec {
   readonly nowUs: number;
   /** Pinned reads of the view nodes, in the order of `viewNodesOf`; one part a task that keeps rows of the view. */
   readonly pins: readonly (readonly Pin[])[];
+  /** Open these pins here and now, when nothing has gone through the job since its last barrier; else the query ends as `busy`. */
+  readonly quiet: { readonly jobId: number; readonly attempt: number; readonly pins: readonly PinSpec[] } | null;
   /** The table log's end when the query began. */
   readonly logPosition: number;
 }
@@ -160,8 +162,8 @@ export type MainMethods = {
   /** The dirty state is over its share: a checkpoint would let it go. */
   wantCheckpoint(arg: { jobId: number; attempt: number }): void;
   queryBatch(arg: { queryId: number; batch: WireBatch }): void;
-  /** `last`: the batch before the end, unless it went ahead. */
-  queryEnd(arg: { queryId: number; error: ErrorData | null; last: WireBatch | null }): void;
+  /** `last`: the batch before the end, unless it went ahead. `busy`: it did not begin, its job was not quiet. */
+  queryEnd(arg: { queryId: number; error: ErrorData | null; last: WireBatch | null; busy: boolean }): void;
   /** Chunk of a read pinned in another worker. */
   remoteChunk(arg: Pin): WireBatch | null;
   /** `snapshot` with a null batch: this task's part of the snapshot is complete. */

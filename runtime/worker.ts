@@ -67,6 +67,10 @@ const rpc = new Rpc<WorkerMethods, MainMethods>({ post: (message, transfer) => {
   },
   unpin({ pinId }) { unpin(pinId); },
   query(spec) {
+    if (spec.quiet !== null && part(spec.quiet.jobId, spec.quiet.attempt)?.pinQuiet(spec.quiet.pins, events) !== true) {
+      rpc.notify('queryEnd', { queryId: spec.queryId, error: null, last: null, busy: true });
+      return;
+    }
     const types = rootTypes(spec.plan);
     const query = new Query(spec, {
       tables, connectors: module.connectors, env: systemEnv,
@@ -91,7 +95,7 @@ const rpc = new Rpc<WorkerMethods, MainMethods>({ post: (message, transfer) => {
       for (const pin of spec.pins.flat()) if (pin.worker === data.index) unpin(pin.pinId);
       const end = last === null ? null : toTransferable(types, last);
       last = null;
-      rpc.notify('queryEnd', { queryId: spec.queryId, error, last: end?.wire ?? null }, end?.transfer ?? []);
+      rpc.notify('queryEnd', { queryId: spec.queryId, error, last: end?.wire ?? null, busy: false }, end?.transfer ?? []);
     }).catch((e: unknown) => { console.error(e); });
   },
   queryMore({ queryId }) { queries.get(queryId)?.more(); },

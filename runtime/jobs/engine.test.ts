@@ -338,3 +338,29 @@ test('a view added to a running job is filled from the view it reads, and follow
   assert.deepEqual(await f.rows(1, COUNTS), ['1 1 10', '2 1 20', '3 1 30']);
   await f.close();
 });
+
+for (const parallelism of [1, 2]) {
+  test(`a read holds all that was committed before it and whole transactions only, with a barrier or without, parallelism ${parallelism}`, async () => {
+    const f = await Fixture.open(await directory());
+    await put(f, [[1, null, 500], [2, null, 500]]);
+    await f.start(1, tablePlan(), { parallelism });
+    await f.engine.caughtUp(1, f.tables.lastSeq, never);
+    for (let n = 1; n <= 40; n++) {
+      await put(f, [[1, 500 - n + 1, 500 - n], [2, 500 + n - 1, 500 + n]]);
+      const expected = [`1 1 ${500 - n}`, `2 1 ${500 + n}`];
+      // The first has its barrier; nothing comes after it, so that the others need none.
+      for (let k = 0; k < 3; k++) assert.deepEqual(await f.rows(1, COUNTS), expected);
+    }
+    let writing = true;
+    const writes = (async () => {
+      for (let n = 41; n <= 120; n++) await put(f, [[1, 500 - n + 1, 500 - n], [2, 500 + n - 1, 500 + n]]);
+      writing = false;
+    })();
+    while (writing) {
+      const all = await Promise.all(Array.from({ length: 4 }, () => f.rows(1, COUNTS)));
+      for (const rows of all) assert.equal(rows.reduce((sum, row) => sum + Number(row.split(' ')[2]), 0), 1000, rows.join('; '));
+    }
+    await writes;
+    await f.close();
+  });
+}

@@ -19,7 +19,7 @@ import { viewNodesOf } from '../task/query.js';
 import { fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
 import { onAbort } from './abort.js';
 import { History } from './history.js';
-import { Job, type JobDeps } from './job.js';
+import { Job, type JobDeps, type ViewRead } from './job.js';
 import { pointOf } from './pointread.js';
 import { Queue } from './subscriptions.js';
 
@@ -53,7 +53,14 @@ const FAIR_SHARES_MIN = 4;
 /** How long closing waits for the last checkpoints. */
 const CLOSE_CHECKPOINT_MS = 30_000;
 
-interface RunningQuery { readonly worker: number; readonly types: readonly SqlType[]; readonly queue: Queue<Batch>; readonly pins: readonly Pin[] }
+interface RunningQuery {
+  readonly worker: number;
+  readonly types: readonly SqlType[];
+  readonly queue: Queue<Batch>;
+  readonly pins: readonly Pin[];
+  /** Begins anew, its readers opened at a barrier: the job was not quiet after all. */
+  again(): void;
+}
 
 export async function createEngine(options: EngineOptions): Promise<Engine & { readonly pool: WorkerPool }> {
   const history = await History.open(options.history, e => { options.log.error({ reason: toErrorData(e).message }, 'history not written'); });
@@ -96,8 +103,9 @@ class LocalEngine implements Engine {
       active: a => { job(a)?.active(a.attempt); },
       wantCheckpoint: w => { job(w)?.wantCheckpoint(w.attempt); },
       queryBatch: ({ queryId, batch }) => { const q = this.#queries.get(queryId); q?.queue.push(fromTransferable(q.types, batch)); },
-      queryEnd: ({ queryId, error, last }) => {
+      queryEnd: ({ queryId, error, last, busy }) => {
         const q = this.#queries.get(queryId);
+        if (busy) { q?.again(); return; }
         if (q !== undefined && last !== null) q.queue.push(fromTransferable(q.types, last));
         this.#endQuery(queryId, error === null ? null : fromErrorData(error), true);
       },
@@ -192,14 +200,47 @@ class LocalEngine implements Engine {
 
   async #startQuery(plan: Plan, options: QueryOptions, types: readonly SqlType[]): Promise<Queue<Batch>> {
     const queryId = this.#ids++;
-    const views = viewNodesOf(plan);
-    const pins = await this.#pinViews(plan, views, options.signal);
-    const worker = this.#nextWorker++ % this.pool.size;
-    const queue = new Queue<Batch>(() => { if (this.#queries.has(queryId)) this.pool.rpc(worker).notify('queryMore', { queryId }); }, () => {
-      if (this.#queries.has(queryId)) { this.pool.rpc(worker).notify('queryCancel', { queryId }); this.#endQuery(queryId, null); }
+    const tell = (method: 'queryMore' | 'queryCancel'): void => {
+      const q = this.#queries.get(queryId);
+      if (q !== undefined) this.pool.rpc(q.worker).notify(method, { queryId });
+    };
+    const queue = new Queue<Batch>(() => { tell('queryMore'); }, () => {
+      tell('queryCancel');
+      this.#endQuery(queryId, null);
     });
-    this.#queries.set(queryId, { worker, types, queue, pins: pins.flat() });
+    const views = viewNodesOf(plan);
+    const atBarrier = async (): Promise<void> => {
+      const pins = await this.#pinViews(plan, views, options.signal);
+      const worker = this.#nextWorker++ % this.pool.size;
+      this.#queries.set(queryId, { worker, types, queue, pins: pins.flat(), again: () => undefined });
+      this.#send(queryId, plan, options, worker, pins, null);
+    };
+    const quiet = this.#quietPins(plan, views);
+    if (quiet === null) await atBarrier();
+    else {
+      const { worker, jobId, attempt, pins } = quiet;
+      const again = (): void => {
+        atBarrier().then(() => {
+          // Cancelled while it waited for the barrier.
+          if (queue.ended) { tell('queryCancel'); this.#endQuery(queryId, null); }
+        }, (e: unknown) => { this.#endQuery(queryId, fromErrorData(toErrorData(e))); });
+      };
+      this.#queries.set(queryId, { worker, types, queue, pins: pins.map(p => ({ worker, pinId: p.pinId })), again });
+      this.#send(queryId, plan, options, worker, pins.map(p => [{ worker, pinId: p.pinId }]), { jobId, attempt, pins });
+    }
     onAbort(options.signal, reason => { queue.fail(reason); });
+    return queue;
+  }
+
+  /** All views are of one job that nothing goes through: read without a barrier, in the worker that has them. */
+  #quietPins(plan: Plan, views: readonly ViewNode[]): (NonNullable<ReturnType<Job['quietPin']>> & { readonly jobId: number }) | null {
+    const [first] = views;
+    if (first === undefined || views.some(v => v.jobId !== first.jobId)) return null;
+    const pins = this.#job(first.jobId).quietPin(views.map(v => viewRead(plan, v)));
+    return pins === null ? null : { ...pins, jobId: first.jobId };
+  }
+
+  #send(queryId: number, plan: Plan, options: QueryOptions, worker: number, pins: readonly (readonly Pin[])[], quiet: QuerySpec['quiet']): void {
     const transfer: ArrayBuffer[] = [];
     const system: { name: string; batches: WireBatch[]; types: SqlType[] }[] = [];
     const named = entriesOf(plan).filter((n): n is RowsNode => n.op === 'rows' && n.system !== null);
@@ -209,10 +250,8 @@ class LocalEngine implements Engine {
       const nodeTypes = node.columns.map(c => c.type);
       system.push({ name, types: nodeTypes, batches: batches.map(b => { const t = toTransferable(nodeTypes, b); transfer.push(...t.transfer); return t.wire; }) });
     }
-    const spec: QuerySpec = { queryId, plan, system, catalog: options.catalog, user: options.user, timeZone: options.timeZone, nowUs: options.nowUs, logPosition: this.#options.lastSeq(), pins };
-    const rpc = this.pool.rpc(worker);
-    rpc.notify('query', spec, transfer);
-    return queue;
+    const spec: QuerySpec = { queryId, plan, system, catalog: options.catalog, user: options.user, timeZone: options.timeZone, nowUs: options.nowUs, logPosition: this.#options.lastSeq(), pins, quiet };
+    this.pool.rpc(worker).notify('query', spec, transfer);
   }
 
   /** One read of each job, so that its views are seen at one epoch. */
@@ -220,7 +259,7 @@ class LocalEngine implements Engine {
     const pins: (readonly Pin[])[] = views.map(() => []);
     await Promise.all([...new Set(views.map(v => v.jobId))].map(async jobId => {
       const own = views.flatMap((v, i) => (v.jobId === jobId ? [{ v, i }] : []));
-      const parts = await this.#job(jobId).pin(own.map(({ v }) => ({ nodeId: v.nodeId, fields: v.fields, point: plan.nodes.includes(v) ? pointOf(plan, v) : null })), signal);
+      const parts = await this.#job(jobId).pin(own.map(({ v }) => viewRead(plan, v)), signal);
       own.forEach(({ i }, k) => { pins[i] = parts[k]; });
     }));
     return pins;
@@ -290,6 +329,10 @@ class LocalEngine implements Engine {
 
 /** Entry nodes of a plan and of the subplans in its expressions. */
 function entriesOf(plan: Plan): PlanNode[] { return [plan, ...subplansOf(plan)].flatMap(p => p.nodes); }
+
+function viewRead(plan: Plan, view: ViewNode): ViewRead {
+  return { nodeId: view.nodeId, fields: view.fields, point: plan.nodes.includes(view) ? pointOf(plan, view) : null };
+}
 
 function buffersOf(wire: WireBatch): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();

@@ -74,6 +74,9 @@ export class Job {
   #inFlight: InFlight | null = null;
   #barrierTimer: Timer | null = null;
   #urgent = false;
+  /** Since the barrier with log position #quietTo no task said that something goes through. */
+  #quiet = false;
+  #quietTo = 0;
   #lastBarrierMs = -Infinity;
   #reads: ReadWaiter[] = [];
   #taps: Tap[] = [];
@@ -265,6 +268,7 @@ export class Job {
   }
 
   async #undeploy(): Promise<void> {
+    this.#quiet = false;
     this.#barrierTimer?.cancel();
     this.#barrierTimer = null;
     this.#coordinator?.stop('its tasks were stopped');
@@ -317,6 +321,7 @@ export class Job {
 
   active(attempt: number): void {
     if (!this.#current({ attempt })) return;
+    this.#quiet = false;
     this.#coordinator?.changed();
     this.requestBarrier(false);
   }
@@ -339,6 +344,8 @@ export class Job {
     this.#published = flight.epoch;
     const all = [...flight.passed.values()];
     const caughtUp = all.every(p => p.caughtUp);
+    this.#quiet = caughtUp;
+    this.#quietTo = flight.logPosition;
     this.#needed.set(flight.epoch, Math.min(...all.map(p => p.logPosition)));
     for (const e of this.#needed.keys()) if (e < flight.epoch - 64) this.#needed.delete(e);
     if (all.some(p => p.changed)) { this.#coordinator?.changed(); }
@@ -514,6 +521,18 @@ export class Job {
       if (this.live) this.requestBarrier(true);
       else this.#serveReadOnly();
     });
+  }
+
+  /**
+   * A read that needs no barrier: everything is in one worker, and nothing is known to have gone through since the last barrier, which held the
+   * table log to its end. The worker knows for sure, and refuses otherwise.
+   */
+  quietPin(views: readonly ViewRead[]): { readonly worker: number; readonly attempt: number; readonly pins: readonly PinSpec[] } | null {
+    if (this.status !== 'running' || !this.#quiet || this.#inFlight !== null || this.#coordinator === null || this.#workers.length !== 1) return null;
+    // With an idle timeout a barrier may bring results though nothing came.
+    if (this.settings.idle_source_timeout > 0) return null;
+    if (this.#urgent || this.#reads.length > 0 || (this.readsLog && this.#quietTo < this.#deps.lastSeq())) return null;
+    return { worker: this.#workers[0], attempt: this.#attempt, pins: views.map(v => ({ pinId: this.#deps.nextId(), nodeId: v.nodeId, fields: v.fields, point: v.point })) };
   }
 
   /** Finished and failed jobs have no barriers: readers are opened where the job stopped. */

@@ -28,6 +28,7 @@ export class Queue<T> implements AsyncIterableIterator<T> {
   }
 
   get length(): number { return this.#items.length - this.#head; }
+  get ended(): boolean { return this.#ended; }
 
   push(item: T): void {
     if (this.#ended) return;

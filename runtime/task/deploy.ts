@@ -65,6 +65,13 @@ export class JobPart {
   start(): void { for (const task of this.tasks) task.start(); }
   inject(injected: Injected): void { for (const task of this.tasks) task.inject(injected); }
 
+  /** As `pin`, for a running job whose tasks are all here: false when something went through since its last barrier. */
+  pinQuiet(pins: readonly PinSpec[], events: Pick<TaskEvents, 'pinned'>): boolean {
+    if (this.spec.readOnly || !this.tasks.every(task => task.quiet)) return false;
+    this.pin(pins, events);
+    return true;
+  }
+
   /** Opens readers at what the tasks hold now: for jobs that only are read. */
   pin(pins: readonly PinSpec[], events: Pick<TaskEvents, 'pinned'>): void {
     for (const task of this.tasks) {

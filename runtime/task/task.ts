@@ -114,6 +114,8 @@ export class Task {
   get ref(): TaskRef { return { jobId: this.parts.jobId, attempt: this.parts.attempt, task: this.name }; }
   get coordinated(): boolean { return this.#coordinated; }
   get status(): string { return this.#failure !== null ? 'failed' : this.#stopped ? 'stopped' : this.#endDone ? 'finished' : 'running'; }
+  /** Nothing went through since the last barrier, and none is under way: its tables show that barrier's epoch. */
+  get quiet(): boolean { return !this.#dirty && this.#passing === null && this.#barriers.length === 0 && this.#injectedByEpoch.size === 0 && this.#failure === null && !this.#stopped; }
   /** The barrier that is passing through the operators. */
   passing(): Injected {
     assert(this.#passing !== null, 'no barrier is passing');
