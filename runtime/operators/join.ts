@@ -18,25 +18,24 @@ import type { Column } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
-import { compileFilter, type FilterFunction } from '../codegen/compile.js';
+import { compileFilter } from '../codegen/compile.js';
 import { interpret, type RowFunction } from '../codegen/interpret.js';
 import type { SubplanRunner } from '../codegen/subplan.js';
 import type { KeyBatch, RowBytes } from '../keys.js';
 import type { Operator, OperatorContext } from '../operator.js';
-import { datumRow, gather, gatherVector } from '../vectors.js';
+import { datumRow } from '../vectors.js';
 import { consolidate } from '../zset.js';
+import { JoinPairs } from './joinpairs.js';
 import { JoinSide } from './joinside.js';
 
 export class JoinOperator implements Operator {
   readonly node: JoinNode;
   readonly #context: OperatorContext;
   readonly #sides: readonly [JoinSide, JoinSide];
-  /** Stored rows of the pairs found so far; the batch's rows beside them are #pairRows. */
-  readonly #stored: readonly [BatchBuilder, BatchBuilder];
-  #pairRows = new Int32Array(BATCH_ROWS_MAX);
+  /** By the side whose stored rows are met. */
+  readonly #pairs: readonly [JoinPairs, JoinPairs];
   /** Rows that do not depend on the residual any more: padded rows, semi and anti results. */
   readonly #single: BatchBuilder;
-  readonly #filter: FilterFunction | null;
   readonly #residual: RowFunction | null;
   readonly #emitsPairs: boolean;
   readonly #presence: 'none' | 'semi' | 'anti';
@@ -59,9 +58,9 @@ export class JoinOperator implements Operator {
     this.#presence = node.kind === 'semi' || node.kind === 'anti' ? node.kind : 'none';
     this.#emitsPairs = this.#presence === 'none';
     this.#dependent = node.kind !== 'inner';
-    this.#stored = [new BatchBuilder(this.#sides[0].types), new BatchBuilder(this.#sides[1].types)];
     this.#single = new BatchBuilder(this.#emitsPairs ? both : left.map(c => c.type));
-    this.#filter = node.residual === null ? null : compileFilter(node.residual, both, subplans);
+    const filter = node.residual === null ? null : compileFilter(node.residual, both, subplans);
+    this.#pairs = [new JoinPairs(this.#sides[0].types, true, node.residual, filter), new JoinPairs(this.#sides[1].types, false, node.residual, filter)];
     this.#residual = node.residual === null ? null : interpret(node.residual, subplans);
   }
 
@@ -103,49 +102,29 @@ export class JoinOperator implements Operator {
     if (this.#emitsPairs && !own.preserved && !other.preserved) this.#inner(batch, keys, rows, own, other);
     else if (this.#residual === null) this.#withPresence(batch, keys, rows, own, other);
     else this.#withResidual(batch, keys, rows, own, other, this.#residual);
-    this.#flushPairs(batch, own, other);
+    this.#flushPairs(batch, other);
     if (this.#single.length > 0) this.#emit(this.#single.finish());
   }
 
   #inner(batch: Batch, keys: KeyBatch, rows: RowBytes, own: JoinSide, other: JoinSide): void {
     const { weights, length } = batch;
     const { anyNull } = keys;
-    for (let i = 0; i < length; i++) if (anyNull === null || anyNull[i] === 0) this.#pair(batch, i, keys, own, other, weights === null ? 1 : weights[i]);
+    for (let i = 0; i < length; i++) if (anyNull === null || anyNull[i] === 0) this.#pair(batch, i, keys, other, weights === null ? 1 : weights[i]);
     for (let i = 0; i < length; i++) if (anyNull === null || anyNull[i] === 0) own.add(keys, i, rows, weights === null ? 1 : weights[i]);
   }
 
   /** The pairs of row i with the other side's rows. */
-  #pair(batch: Batch, i: number, keys: KeyBatch, own: JoinSide, other: JoinSide, weight: number): void {
-    const stored = this.#stored[other === this.#sides[0] ? 0 : 1];
+  #pair(batch: Batch, i: number, keys: KeyBatch, other: JoinSide, weight: number): void {
+    const pairs = this.#pairs[other === this.#sides[0] ? 0 : 1];
     const { log } = other;
-    const from = stored.length;
-    if (log !== null) for (let more = log.first(keys, i); more; more = log.next()) stored.appendStored(log.data, log.rowAt, weight * log.count);
-    else other.visit(keys, i, (data, rowAt, _rowEnd, count) => { stored.appendStored(data, rowAt, weight * count); });
-    const to = stored.length;
-    if (to > this.#pairRows.length) {
-      const grown = new Int32Array(to * 2);
-      grown.set(this.#pairRows);
-      this.#pairRows = grown;
-    }
-    for (let n = from; n < to; n++) this.#pairRows[n] = i;
-    if (to >= BATCH_ROWS_MAX) this.#flushPairs(batch, own, other);
+    if (log !== null) for (let more = log.first(keys, i); more; more = log.next()) pairs.add(i, log.data, log.rowAt, weight * log.count);
+    else other.visit(keys, i, (data, rowAt, _rowEnd, count) => { pairs.add(i, data, rowAt, weight * count); });
+    if (pairs.length >= BATCH_ROWS_MAX) this.#flushPairs(batch, other);
   }
 
-  #flushPairs(batch: Batch, own: JoinSide, other: JoinSide): void {
-    const stored = this.#stored[other === this.#sides[0] ? 0 : 1];
-    const n = stored.length;
-    if (n === 0) return;
-    const rows = this.#pairRows;
-    let same = n === batch.length;
-    for (let k = 0; same && k < n; k++) same = rows[k] === k;
-    // Every row met one other: its columns are used as they are.
-    const beside = same ? batch.columns : batch.columns.map(v => gatherVector(v, rows, n));
-    const { columns, weights } = stored.finish();
-    const pairs: Batch = { length: n, columns: own.first === 0 ? [...beside, ...columns] : [...columns, ...beside], weights };
-    if (this.#filter === null) { this.#emit(pairs); return; }
-    const kept = this.#filter(pairs, this.#context.session);
-    if (kept.count === n) this.#emit(pairs);
-    else if (kept.count > 0) this.#emit(gather(pairs, kept.rows, kept.count));
+  #flushPairs(batch: Batch, other: JoinSide): void {
+    const pairs = this.#pairs[other === this.#sides[0] ? 0 : 1].take(batch, this.#context.session);
+    if (pairs !== null) this.#emit(pairs);
   }
 
   /** A row of one side alone: beside NULLs (outer), or as it is (semi, anti: left rows only). */
@@ -183,7 +162,7 @@ export class JoinOperator implements Operator {
         continue;
       }
       const empty = other.isEmpty(keys, i);
-      if (this.#emitsPairs && !empty) this.#pair(batch, i, keys, own, other, weight);
+      if (this.#emitsPairs && !empty) this.#pair(batch, i, keys, other, weight);
       if (this.#shows(own, empty)) this.#addOwn(own, batch, i, weight);
       const before = this.#depends(other) && !empty ? own.isEmpty(keys, i) : false;
       own.add(keys, i, rows, weight);
