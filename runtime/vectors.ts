@@ -9,7 +9,7 @@ import { ByteWriter, utf8Text } from '../types/encoding/bytes.js';
 import { Json } from '../types/json.js';
 import { Numeric } from '../types/numeric.js';
 import { unreachable } from '../types/error.js';
-import type { Batch, NullMap, Vector } from './batch.js';
+import type { Batch, BytesVector, NullMap, Vector } from './batch.js';
 import { BatchBuilder } from './batchbuilder.js';
 
 export function isNullAt(v: Vector, i: number): boolean {
@@ -160,30 +160,78 @@ type WireVector = Exclude<Vector, { form: 'datum' }> | { readonly form: 'identit
 
 export interface WireBatch { readonly length: number; readonly columns: readonly WireVector[]; readonly weights: Int32Array | null }
 
+/** Larger buffers come from the operating system and go back to it: every page of them is a fault. */
+const CHUNK_BYTES = 64 * 1024;
+
+/** Arrays cut from few buffers: a message costs by the buffers that move with it. */
+class Chunks {
+  readonly buffers: ArrayBuffer[] = [];
+  #left: number;
+  #at = 0;
+
+  /** `bytes` in all. */
+  constructor(bytes: number) { this.#left = bytes; }
+
+  /** Begins an array of `bytes` in the last buffer, at a multiple of eight: give that to the array before the next call. */
+  #take(bytes: number): ArrayBuffer {
+    const room = (bytes + 7) & ~7;
+    let last = this.buffers.at(-1);
+    if (last === undefined || this.#at + room > last.byteLength) {
+      last = Buffer.allocUnsafeSlow(Math.max(room, Math.min(CHUNK_BYTES, this.#left))).buffer as ArrayBuffer;
+      this.buffers.push(last);
+      this.#at = 0;
+    }
+    this.#left -= room;
+    this.#at += room;
+    return last;
+  }
+  #from(bytes: number): number { return this.#at - ((bytes + 7) & ~7); }
+
+  newI32(n: number): Int32Array { const b = this.#take(4 * n); return new Int32Array(b, this.#from(4 * n), n); }
+  newU8(n: number): Uint8Array { const b = this.#take(n); return new Uint8Array(b, this.#from(n), n); }
+  f64(from: Float64Array, n: number): Float64Array { const b = this.#take(8 * n); const to = new Float64Array(b, this.#from(8 * n), n); to.set(from.length === n ? from : from.subarray(0, n)); return to; }
+  i64(from: BigInt64Array, n: number): BigInt64Array { const b = this.#take(8 * n); const to = new BigInt64Array(b, this.#from(8 * n), n); to.set(from.subarray(0, n)); return to; }
+  i32(from: Int32Array, n: number): Int32Array { const to = this.newI32(n); to.set(from.subarray(0, n)); return to; }
+  u8(from: Uint8Array, n: number): Uint8Array { const to = this.newU8(n); to.set(from.length === n ? from : from.subarray(0, n)); return to; }
+}
+
+/** Bytes of a vector's first n rows in Chunks. */
+function packedBytes(v: Vector, n: number): number {
+  const nulls = v.nulls === null ? 0 : n + 8;
+  switch (v.form) {
+    case 'f64': case 'i64': case 'dec': return 8 * n + nulls;
+    case 'bool': return n + 8 + nulls;
+    case 'bytes': return textBytes(v, n) + 8 * n + 24 + nulls;
+    case 'datum': return 0;
+  }
+}
+
+function textBytes(v: BytesVector, n: number): number {
+  const { start, end, nulls } = v;
+  let total = 0;
+  if (nulls === null) for (let i = 0; i < n; i++) total += end[i] - start[i];
+  else for (let i = 0; i < n; i++) if (nulls[i] === 0) total += end[i] - start[i];
+  return total;
+}
+
 /**
- * The batch compacted into arrays of its own, with their buffers for postMessage's transfer list. The batch itself stays usable: column
- * bytes are copied once, so that buffers shared with other batches are not torn away.
+ * The batch compacted into buffers of its own (and one for each column of datums), for postMessage's transfer list. The batch itself stays
+ * usable: column bytes are copied once, so that buffers shared with other batches are not torn away.
  */
 export function toTransferable(types: readonly SqlType[], batch: Batch): { readonly wire: WireBatch; readonly transfer: ArrayBuffer[]; readonly bytes: number } {
-  const transfer: ArrayBuffer[] = [];
-  let bytes = 0;
-  const own = <T extends Float64Array | BigInt64Array | Uint8Array | Int32Array>(copy: T): T => {
-    transfer.push(copy.buffer as ArrayBuffer);
-    bytes += copy.byteLength;
-    return copy;
-  };
   const n = batch.length;
-  const nulls = (map: NullMap): NullMap => (map === null ? null : own(map.slice(0, n)));
+  let bytes = batch.weights === null ? 0 : 4 * n + 8;
+  for (const v of batch.columns) bytes += packedBytes(v, n);
+  const to = new Chunks(bytes);
+  const transfer: ArrayBuffer[] = [];
+  const nulls = (map: NullMap): NullMap => (map === null ? null : to.u8(map, n));
   const columns = batch.columns.map((v, c): WireVector => {
     switch (v.form) {
-      case 'f64': return { form: 'f64', values: own(v.values.slice(0, n)), nulls: nulls(v.nulls) };
-      case 'i64': return { form: 'i64', values: own(v.values.slice(0, n)), nulls: nulls(v.nulls) };
-      case 'bool': return { form: 'bool', values: own(v.values.slice(0, n)), nulls: nulls(v.nulls) };
-      case 'dec': return { form: 'dec', scale: v.scale, values: own(v.values.slice(0, n)), nulls: nulls(v.nulls) };
-      case 'bytes': {
-        const compact = compactBytes(v.data, v.start, v.end, v.nulls, n);
-        return { form: 'bytes', data: own(compact.data), start: own(compact.start), end: own(compact.end), nulls: nulls(v.nulls) };
-      }
+      case 'f64': return { form: 'f64', values: to.f64(v.values, n), nulls: nulls(v.nulls) };
+      case 'i64': return { form: 'i64', values: to.i64(v.values, n), nulls: nulls(v.nulls) };
+      case 'bool': return { form: 'bool', values: to.u8(v.values, n), nulls: nulls(v.nulls) };
+      case 'dec': return { form: 'dec', scale: v.scale, values: to.f64(v.values, n), nulls: nulls(v.nulls) };
+      case 'bytes': return compactBytes(v, n, to, nulls(v.nulls));
       case 'datum': {
         const w = new ByteWriter(16 * n + 16);
         for (let i = 0; i < n; i++) {
@@ -191,34 +239,40 @@ export function toTransferable(types: readonly SqlType[], batch: Batch): { reado
           if (d === null) w.u8(0);
           else { w.u8(1); writeIdentity(w, types[c], d); }
         }
-        return { form: 'identity', data: own(w.take()) };
+        const data = w.take();
+        transfer.push(data.buffer as ArrayBuffer);
+        bytes += data.length;
+        return { form: 'identity', data };
       }
       default: return unreachable(v);
     }
   });
-  const weights = batch.weights === null ? null : own(batch.weights.slice(0, n));
-  return { wire: { length: n, columns, weights }, transfer, bytes };
+  const weights = batch.weights === null ? null : to.i32(batch.weights, n);
+  return { wire: { length: n, columns, weights }, transfer: [...transfer, ...to.buffers], bytes };
 }
 
-function compactBytes(data: Uint8Array, start: Int32Array, end: Int32Array, nulls: NullMap, n: number): { data: Uint8Array; start: Int32Array; end: Int32Array } {
-  let total = 0;
-  for (let i = 0; i < n; i++) if (nulls === null || nulls[i] === 0) total += end[i] - start[i];
-  const out = new Uint8Array(total);
-  const s = new Int32Array(n);
-  const e = new Int32Array(n);
+/** Calls into the engine's copy cost about as much as 32 stores. */
+const COPY_LOOP_MAX = 32;
+
+function compactBytes(v: BytesVector, n: number, to: Chunks, nulls: NullMap): BytesVector {
+  const { data, start, end } = v;
+  const total = textBytes(v, n);
+  const out = to.newU8(total);
+  const s = to.newI32(n);
+  const e = to.newI32(n);
   let p = 0;
   for (let i = 0; i < n; i++) {
     s[i] = p;
     if (nulls === null || nulls[i] === 0) {
       const from = start[i];
       const length = end[i] - from;
-      if (length < 32) for (let k = 0; k < length; k++) out[p + k] = data[from + k];
+      if (length < COPY_LOOP_MAX) for (let k = 0; k < length; k++) out[p + k] = data[from + k];
       else out.set(data.subarray(from, from + length), p);
       p += length;
     }
     e[i] = p;
   }
-  return { data: out, start: s, end: e };
+  return v.ascii === true ? { form: 'bytes', data: out, start: s, end: e, nulls, ascii: true } : { form: 'bytes', data: out, start: s, end: e, nulls };
 }
 
 export function fromTransferable(types: readonly SqlType[], wire: WireBatch): Batch {

@@ -1,7 +1,8 @@
 /**
  * Channels: bounded queues of items from one task to another, in order. Credit in bytes: the sender counts what the receiver has not
  * taken yet and waits past CHANNEL_BYTES_MAX (`drained`); the receiver gives credit back as it takes items. Between workers the items go
- * over a MessagePort, column bytes moved, not cloned, and credit comes back over the same port; in one worker they are handed over.
+ * over a MessagePort, column bytes moved, not cloned, several batches a message, and credit comes back over the same port in larger sums;
+ * in one worker they are handed over.
  * Barriers, watermarks and ends need no credit: a barrier never waits behind a full channel.
  */
 import type { MessagePort } from 'node:worker_threads';
@@ -12,6 +13,10 @@ import type { Injected } from '../protocol.js';
 
 /** Named limit: bytes sent and not taken yet; one batch may go over it. */
 export const CHANNEL_BYTES_MAX = 4 * 1024 * 1024;
+/** Batches wait for others until so many bytes are together, the sender's turn ends, or something comes that they go before. */
+const MESSAGE_BYTES = 128 * 1024;
+/** Credit goes back in such sums: what is held back is far from filling the channel. */
+const CREDIT_BYTES = CHANNEL_BYTES_MAX / 8;
 
 export type Item =
   | { readonly k: 'batch'; readonly batch: Batch; readonly bytes: number }
@@ -22,6 +27,8 @@ export type Item =
 type Wire =
   | { readonly k: 'batch'; readonly wire: WireBatch; readonly bytes: number }
   | Exclude<Item, { k: 'batch' }>;
+/** What one message carries, in order. */
+type Message = readonly Wire[];
 
 export interface ChannelOut {
   readonly key: string;
@@ -112,26 +119,58 @@ export function localChannel(key: string): { out: ChannelOut; in: ChannelIn } {
 
 export function portOut(key: string, port: MessagePort, types: readonly SqlType[]): ChannelOut {
   const credit = new Credit();
+  let items: Wire[] = [];
+  let transfer: ArrayBuffer[] = [];
+  let waiting = 0;
+  let scheduled = false;
+  const flush = (): void => {
+    if (items.length === 0) return;
+    const message: Message = items;
+    const buffers = transfer;
+    items = [];
+    transfer = [];
+    waiting = 0;
+    port.postMessage(message, buffers);
+  };
   port.on('message', (bytes: number) => { credit.back(bytes); });
   return {
     key,
     send(batch) {
-      const { wire, transfer, bytes } = toTransferable(types, batch);
-      credit.outstanding += bytes;
-      port.postMessage({ k: 'batch', wire, bytes } satisfies Wire, transfer);
+      const made = toTransferable(types, batch);
+      credit.outstanding += made.bytes;
+      items.push({ k: 'batch', wire: made.wire, bytes: made.bytes });
+      for (const buffer of made.transfer) transfer.push(buffer);
+      waiting += made.bytes;
+      if (waiting >= MESSAGE_BYTES || credit.full) { flush(); return; }
+      if (scheduled) return;
+      scheduled = true;
+      setImmediate(() => { scheduled = false; flush(); });
     },
-    signal: item => { port.postMessage(item); },
+    signal: item => {
+      items.push(item);
+      flush();
+    },
     get full() { return credit.full; },
     get queuedBytes() { return credit.outstanding; },
     onDrain: run => { credit.onDrain(run); },
-    close: () => { port.close(); },
+    close: () => {
+      items = [];
+      transfer = [];
+      port.close();
+    },
   };
 }
 
 export function portIn(key: string, port: MessagePort, types: readonly SqlType[]): { in: ChannelIn; close: () => void } {
-  const receiver = new ChannelIn(key, bytes => { port.postMessage(bytes); });
-  port.on('message', (item: Wire) => {
-    receiver.put(item.k === 'batch' ? { k: 'batch', batch: fromTransferable(types, item.wire), bytes: item.bytes } : item);
+  let owed = 0;
+  const receiver = new ChannelIn(key, bytes => {
+    owed += bytes;
+    if (owed < CREDIT_BYTES) return;
+    port.postMessage(owed);
+    owed = 0;
+  });
+  port.on('message', (message: Message) => {
+    for (const item of message) receiver.put(item.k === 'batch' ? { k: 'batch', batch: fromTransferable(types, item.wire), bytes: item.bytes } : item);
   });
   return { in: receiver, close: () => { port.close(); } };
 }
