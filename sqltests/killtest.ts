@@ -1,5 +1,5 @@
 /**
- * The kill test: a windowed aggregation and a join over a file of Nexmark events, read slowly; the server process gets kill −9 at random
+ * The kill test: windowed aggregations, sets of distinct values and a join over a file of Nexmark events, read slowly; the server process gets kill −9 at random
  * moments while its jobs run; the final views must equal those of one uninterrupted run, row for row.
  */
 import assert from 'node:assert/strict';
@@ -16,11 +16,25 @@ CREATE MATERIALIZED VIEW bids_per_window AS
 CREATE MATERIALIZED VIEW highest AS
   SELECT a.id, a.category, a.seller, max(b.price) AS price, count(*) AS bids
   FROM auction a JOIN bid b ON b.auction = a.id AND b.date_time BETWEEN a.date_time AND a.expires GROUP BY a.id, a.category, a.seller;
+CREATE MATERIALIZED VIEW by_twentieth AS
+  SELECT auction % 20 AS twentieth, to_char(date_time, 'HH24:MI') AS minute, count(DISTINCT bidder) AS bidders, count(DISTINCT bidder) FILTER (WHERE price > 10000) AS rich, count(DISTINCT url) AS urls,
+    max(to_char(date_time, 'SS')) AS second
+  FROM bid GROUP BY 1, 2;
+CREATE MATERIALIZED VIEW hottest AS
+  WITH counts AS (SELECT window_start, auction, count(*) AS num FROM HOP(bid, date_time, INTERVAL '2 seconds', INTERVAL '10 seconds') GROUP BY window_start, auction)
+  SELECT c.window_start, c.auction, c.num FROM counts c JOIN (SELECT window_start, max(num) AS most FROM counts GROUP BY window_start) m ON c.window_start = m.window_start AND c.num >= m.most;
+CREATE MATERIALIZED VIEW top_bids AS
+  SELECT b.auction, b.bidder, b.price, b.date_time, m.window_end
+  FROM bid b JOIN (SELECT window_end, max(price) AS most FROM TUMBLE(bid, date_time, INTERVAL '1 second') GROUP BY window_end) m
+    ON b.price = m.most AND b.date_time >= m.window_end - INTERVAL '1 second' AND b.date_time < m.window_end;
 CREATE MATERIALIZED VIEW by_category AS SELECT category, count(*) AS auctions, avg(price) AS average FROM highest GROUP BY category;
 `;
 export const RESULTS = [
   'SELECT * FROM bids_per_window ORDER BY 1, 2',
   'SELECT * FROM highest ORDER BY 1',
+  'SELECT * FROM by_twentieth ORDER BY 1, 2',
+  'SELECT * FROM hottest ORDER BY 1, 2',
+  'SELECT * FROM top_bids ORDER BY 5, 4, 1, 2',
   'SELECT * FROM by_category ORDER BY 1',
 ];
 const FINISH_TIMEOUT_MS = 600_000;
