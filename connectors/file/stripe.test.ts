@@ -61,7 +61,7 @@ test('the stripes of a file hold each line once, in order, whatever the lengths 
 });
 
 const FIELDS = [sourceField('a', { kind: 'int4' }), sourceField('s', { kind: 'text' }, { ordinal: 1 }), sourceField('o', { kind: 'int8' }, { metadata: 'offset', ordinal: 2 })];
-const COUNT = 12_000;
+const COUNT = 24_000;
 const big = path.join(dir, 'big.ndjson');
 const lines = Array.from({ length: COUNT }, (_, i) => JSON.stringify({ a: i, s: `${'é'.repeat((i * 7) % 100)}${i % 5 === 0 ? '\n' : ''}` }));
 writeFileSync(big, lines.join('\n'));
@@ -90,7 +90,7 @@ test('subtasks share one bounded file out by stripes; each continues at its own 
     assert.deepEqual(parts.flat().sort(byNumber), one);
     assert.ok(parts.every(p => p.length > 0));
     for (let s = 0; s < parallelism; s++) {
-      for (const stop of [1, 3000, 4097]) {
+      for (const stop of [1, 3000, 9000]) {
         const c = new TestContext();
         const r = reader(s, parallelism, c);
         await r.open({});
@@ -105,7 +105,7 @@ test('subtasks share one bounded file out by stripes; each continues at its own 
 test('a stripe is read up to the position of another reader of it, and on from there', async () => {
   for (let s = 0; s < 2; s++) {
     const borders: Record<string, Json>[] = [];
-    for (const stop of [2000, 4500]) {
+    for (const stop of [2000, 9500]) {
       const c = new TestContext();
       const r = reader(s, 2, c);
       await r.open({});

@@ -14,7 +14,7 @@ import { newBlock } from '../formats/format.js';
 import { OpenFile, RECORD_BYTES_MAX } from './tail.js';
 import type { FileBlock, FileTail } from './tail.js';
 
-export const STRIPE_BYTES = 1 << 19;
+export const STRIPE_BYTES = 1 << 20;
 /** Bytes read after a block for its last line. */
 const OVERLAP_BYTES = 4096;
 const LINE_END = 10;
