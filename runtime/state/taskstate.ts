@@ -60,6 +60,8 @@ export interface TaskStateOptions extends StoredStateOptions {
   readonly onBackgroundError?: (error: unknown) => void;
   /** Wall clock, ms. */
   readonly now?: () => number;
+  /** Only views are read (a finished job): row logs stay in their files. */
+  readonly readOnly?: boolean;
 }
 
 /** What a barrier froze. */
@@ -536,7 +538,8 @@ export class TaskState {
     const state = new TaskState(options);
     const { kv } = options;
     const stored = state.#stored;
-    if (kv !== null) await wipe(kv, options.nodeIds, options.keyGroupFirst, options.keyGroupLast, true);
+    // What a finished job left there is not looked at.
+    if (kv !== null && options.readOnly !== true) await wipe(kv, options.nodeIds, options.keyGroupFirst, options.keyGroupLast, true);
     if (restored === null) {
       await stored?.wipe();
       return state;
@@ -554,7 +557,7 @@ export class TaskState {
       if (own === null || !(await stored.catchUp(files))) await stored.rebuild(files);
       await state.#loadTables(kv, own !== null);
     }
-    await state.#logFiles.restore(restored.checkpointId, logs, own !== null, (id) => state.rowLog(id), () => state.maintain() ?? Promise.resolve());
+    if (options.readOnly !== true) await state.#logFiles.restore(restored.checkpointId, logs, own !== null, (id) => state.rowLog(id), () => state.maintain() ?? Promise.resolve());
     // Files of other tasks (rescaled): from now on this task has a base of its own.
     if (own === null && files.length > 0) await state.#ownBase(restored.checkpointId);
     return state;

@@ -131,7 +131,7 @@ export class JobPart {
       kv: this.#kv, storage: new CheckpointStorage(realFiles, spec.checkpointRoot, spec.jobId), memoryBytes: Math.floor(spec.stateMemory / spec.tasks.length),
       onDirtyLimit: () => { host.wantCheckpoint({ jobId: spec.jobId, attempt: spec.attempt }); },
       onBackgroundError: e => { host.log('error', 'state could not be applied', { job: spec.name, task: name, error: String(e) }); },
-      now: () => host.env.now(),
+      now: () => host.env.now(), readOnly: spec.readOnly,
     }, spec.restore);
     let task: Task | null = null;
     const taskHost: TaskHost = {
