@@ -9,8 +9,8 @@ import { serve, type CancelTarget, type SessionRegistry } from './session/sessio
 import type { CancelRequest } from './session/startup.js';
 import { Connection } from './wire/connection.js';
 
-/** Named limits: sessions at once (53300 beyond), and sockets at once, which are more since cancel requests need one, too. */
-export const SESSIONS_MAX = 500;
+/** Named limits: sessions at once (53300 beyond; an idle one holds 4 to 16 KB), and sockets at once, which are more since cancel requests need one, too. */
+export const SESSIONS_MAX = 2000;
 const SOCKETS_MAX = 2 * SESSIONS_MAX;
 /** Time for sessions to end by themselves at shutdown. */
 const CLOSE_MS = 2_000;
