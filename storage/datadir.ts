@@ -8,6 +8,7 @@
  *   <data>/jobs/<job id>      LevelDB of a job's state
  *   <data>/checkpoints/…      checkpoint files, unless checkpoint_storage says otherwise
  */
+import nodePath from 'node:path';
 import { environmentCode, SqlError } from '../types/error.js';
 import { CatalogStore } from './catalogstore.js';
 import { replaceFile, type FileSystem } from './filesystem.js';
@@ -28,6 +29,9 @@ export interface DataDirectory {
   close(): Promise<void>;
 }
 
+/** LevelDB of a job's state. All threads must open it by the same text. */
+export function jobStatePath(dataDir: string, jobId: number): string { return nodePath.join(dataDir, 'jobs', String(jobId)); }
+
 export async function openDataDirectory(path: string, files: FileSystem, kvs: KvOpener): Promise<DataDirectory> {
   try {
     await files.makeDirectory(path);
@@ -44,8 +48,8 @@ export async function openDataDirectory(path: string, files: FileSystem, kvs: Kv
   }
   return {
     path, catalog, tablesPath: `${path}/tables`, checkpointsPath: `${path}/checkpoints`,
-    jobPath: (jobId) => `${path}/jobs/${jobId}`,
-    removeJob: (jobId) => files.removeDirectory(`${path}/jobs/${jobId}`),
+    jobPath: (jobId) => jobStatePath(path, jobId),
+    removeJob: (jobId) => files.removeDirectory(jobStatePath(path, jobId)),
     jobIds: async () => (await files.list(`${path}/jobs`)).filter((name) => /^\d+$/.test(name)).map(Number),
     close: () => catalog.close(),
   };

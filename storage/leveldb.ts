@@ -12,6 +12,11 @@ const CACHE_BYTES = 16 * 1024 * 1024;
 /** Named limit: memory of one iterator's read-ahead. */
 const READ_AHEAD_BYTES = 256 * 1024;
 
+/**
+ * Opens a directory. Among the threads that have it open, the first to open it must be the last to close it: they share one
+ * database, whose block cache belongs to the first (classic-level 3.0.0 deletes it at that one's close, and the others crash). So the main
+ * thread opens what workers open, before them, and closes it when they have closed it or are gone.
+ */
 export async function openLevelDb(directory: string, options: KvOptions = {}): Promise<Kv> {
   const level: Level = new ClassicLevel(directory, {
     keyEncoding: 'buffer', valueEncoding: 'buffer', multithreading: options.exclusive !== true,

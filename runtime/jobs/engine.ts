@@ -2,6 +2,7 @@
  * The engine: jobs by id, batch queries, and the pool under them. Messages from workers come in here and go to the job or query they name.
  */
 import type { CatalogStore } from '../../storage/catalogstore.js';
+import { jobStatePath } from '../../storage/datadir.js';
 import { realFiles, type FileSystem } from '../../storage/filesystem.js';
 import type { Env } from '../../types/env.js';
 import { systemEnv } from '../../types/env.js';
@@ -163,7 +164,7 @@ class LocalEngine implements Engine {
     if (job === undefined) return;
     await job.drop();
     this.#jobs.delete(jobId);
-    await this.#files.removeDirectory(`${this.#options.dataDir}/jobs/${jobId}`);
+    await this.#files.removeDirectory(jobStatePath(this.#options.dataDir, jobId));
     await this.#history.drop(jobId);
   }
   async cancelJob(jobId: number): Promise<void> { await this.#job(jobId).cancel(); }

@@ -9,7 +9,10 @@ import { MessageChannel } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import { CheckpointStorage, type StoredCheckpoint } from '../../storage/checkpoint/storage.js';
 import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
+import { jobStatePath } from '../../storage/datadir.js';
 import type { FileSystem } from '../../storage/filesystem.js';
+import type { Kv } from '../../storage/kv.js';
+import { levelDb } from '../../storage/leveldb.js';
 import type { Env, Timer } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
 import type { MaterializeNode, Plan } from '../../types/plan.js';
@@ -93,6 +96,8 @@ export class Job {
   #dropped = false;
   /** Local state may be torn: rebuilt from the checkpoint's files at the next attempt. */
   #localSuspect = false;
+  /** Held open while workers have the job's LevelDB open: see openLevelDb. */
+  #stateStore: Kv | null = null;
 
   constructor(spec: JobSpec, deps: JobDeps) {
     this.jobId = spec.jobId;
@@ -194,7 +199,7 @@ export class Job {
     await this.#undeploy();
     if (this.#localSuspect) {
       // A write to LevelDB failed: what followed it may be lost in silence. The checkpoint's files are whole.
-      await this.#deps.files.removeDirectory(`${this.#deps.dataDir}/jobs/${this.jobId}`);
+      await this.#deps.files.removeDirectory(jobStatePath(this.#deps.dataDir, this.jobId));
       this.#localSuspect = false;
     }
     const attempt = ++this.#attempt;
@@ -230,6 +235,7 @@ export class Job {
     const stateMemory = (this.settings.state_memory === 0 ? this.#deps.fairShare() : this.settings.state_memory) / this.#workers.length;
     const known = new Set(chosen?.plan.nodes.map(n => n.id) ?? []);
     this.#deployed = true;
+    if (this.settings.state_backend !== 'memory') this.#stateStore = await levelDb.open(jobStatePath(this.#deps.dataDir, this.jobId));
     await Promise.all([...byWorker].map(async ([worker, { tasks, ports }]) => {
       const spec: DeploySpec = {
         jobId: this.jobId, attempt, name: this.name, plan: this.plan, settings: this.settings, stateMemory, checkpointRoot: this.#checkpointRoot(),
@@ -282,6 +288,8 @@ export class Job {
     const attempt = this.#attempt;
     // A worker that died has nothing to stop.
     await Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('stop', { jobId: this.jobId, attempt }).catch(() => undefined)));
+    await this.#stateStore?.close();
+    this.#stateStore = null;
   }
 
   // ---- barriers and epochs ----

@@ -1,12 +1,12 @@
 /**
  * The part of one job that runs in this worker: its tasks, the channels between them and to other workers, and the job's LevelDB.
  */
-import path from 'node:path';
 import type { Json } from '../../types/connect.js';
 import type { Env } from '../../types/env.js';
 import { assert } from '../../types/error.js';
 import type { Column } from '../../types/sqltype.js';
 import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { jobStatePath } from '../../storage/datadir.js';
 import { realFiles } from '../../storage/filesystem.js';
 import type { Kv } from '../../storage/kv.js';
 import { levelDb } from '../../storage/leveldb.js';
@@ -49,7 +49,7 @@ export class JobPart {
   }
 
   static async deploy(spec: DeploySpec, host: DeployHost): Promise<JobPart> {
-    const kv = spec.settings.state_backend === 'memory' ? null : await levelDb.open(path.join(host.dataDir, 'jobs', String(spec.jobId)));
+    const kv = spec.settings.state_backend === 'memory' ? null : await levelDb.open(jobStatePath(host.dataDir, spec.jobId));
     const part = new JobPart(spec, kv);
     try {
       const fragments = cutPlan(spec.plan, spec.settings.parallelism);
