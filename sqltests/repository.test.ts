@@ -122,3 +122,12 @@ test('no unfinished marks, focused tests or escapes from the type checker', () =
   }
   assert.deepEqual(wrong, []);
 });
+
+test('no test file awaits at its top level after its first test: the runner would exit before it knows the rest', () => {
+  const late = sources().filter(({ file, text }) => {
+    if (!file.endsWith('.test.ts')) return false;
+    const first = text.search(/^\s*(?:test|describe)\(/m);
+    return /^(?:const .*= )?await /m.test(text.slice(Math.max(0, first)));
+  });
+  assert.deepEqual(late.map(s => s.file), []);
+});

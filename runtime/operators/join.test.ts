@@ -26,6 +26,11 @@ function plan(kind: JoinNode['kind'], residual: Expr | null, appendOnly: boolean
   }];
 }
 
+// Awaited before the first test: a runner that exits after the last test known would leave out those that come after.
+const db = await PGlite.create();
+after(() => db.close());
+await db.exec('CREATE TABLE l (k int4, t text, v int4); CREATE TABLE r (k int4, w int4)');
+
 test('a left row shows with NULLs until a right row matches, and again when the last one goes', async () => {
   const run = new TestRun(plan('left', null, false));
   await run.push(1, parseDrawn(LEFT, '+ 1 a 5\n+ . b 6'));
@@ -53,9 +58,6 @@ test('an early retraction inside an epoch leaves no trace', async () => {
   }
 });
 
-const db = await PGlite.create();
-after(() => db.close());
-await db.exec('CREATE TABLE l (k int4, t text, v int4); CREATE TABLE r (k int4, w int4)');
 const SQL: Readonly<Record<JoinNode['kind'], (on: string) => string>> = {
   inner: (on) => `SELECT l.*, r.* FROM l JOIN r ON ${on}`, left: (on) => `SELECT l.*, r.* FROM l LEFT JOIN r ON ${on}`, right: (on) => `SELECT l.*, r.* FROM l RIGHT JOIN r ON ${on}`,
   full: (on) => `SELECT l.k, t, v, r.k, w FROM l FULL JOIN r ON ${on}`,
