@@ -1,7 +1,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { PageAllocator } from './pages.js';
-import { CHUNK_BYTES, RowLog, type LogRange } from './rowlog.js';
+import { CHUNK_BYTES } from './rowchunks.js';
+import { RowLog, type LogRange } from './rowlog.js';
 import { MapLogStore, testKeys, testRandom } from './testkeys.js';
 
 const encoder = new TextEncoder();

@@ -5,7 +5,7 @@
  */
 import { clearRange, type Kv } from '../../storage/kv.js';
 import { entryKey, SCRATCH } from './keyspace.js';
-import type { RowLogStore, RowLogWriter } from './rowlog.js';
+import type { RowLogStore, RowLogWriter } from './rowchunks.js';
 
 /** Chunk and hash; their bytes follow table id and key group. */
 const EMPTY = new Uint8Array(10);

@@ -1,6 +1,6 @@
 /** For tests and benches of state tables: KeyBatches of keys given as strings or bytes, seeded random numbers, a cold store in memory. */
 import type { KeyBatch } from '../keys.js';
-import type { RowLogStore, RowLogWriter } from './rowlog.js';
+import type { RowLogStore, RowLogWriter } from './rowchunks.js';
 
 /** FNV-1a with a final mix: any hash does, as long as table and batch use the same. */
 export function testHash(data: Uint8Array, start: number, end: number): number {

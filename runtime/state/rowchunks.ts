@@ -1,0 +1,130 @@
+/**
+ * Chunks of a RowLog, their records, and the pieces that stand for them in the cold store. What every record holds: see rowlog.ts.
+ */
+import { SqlError } from '../../types/error.js';
+import { copyBytes } from './statetable.js';
+
+export const CHUNK_BITS = 16;
+/** Bytes of positions in a chunk; a larger row has a chunk over several numbers. */
+export const CHUNK_BYTES = 1 << CHUNK_BITS;
+/** The first row's offset: a ref is never 0. */
+export const CHUNK_HEAD = 8;
+export const REF_CHUNK_SHIFT = CHUNK_BITS - 3;
+export const REF_CHUNK_MASK = 0x7ffff;
+export const REF_OFFSET_MASK = (1 << REF_CHUNK_SHIFT) - 1;
+export const HEAD = 16;
+// Flags in a record's size, a multiple of 8.
+export const COUNTED = 1;
+export const TIMED = 2;
+export const SIZE = ~7;
+/** A piece's rows each follow their offset in the chunk. */
+export const PIECE_HEAD = 8;
+export const PIECE_CHUNK_MASK = 0xfffff;
+export const NO_BYTES = new Uint8Array(0);
+
+/** A piece: the rows of one chunk that have one hash, newest first. */
+export interface Piece { readonly bytes: Uint8Array; readonly i32: Int32Array; readonly f64: Float64Array }
+
+export interface Chunk {
+  readonly number: number;
+  /** Empty: in the cold store only. */
+  bytes: Uint8Array;
+  i32: Int32Array;
+  f64: Float64Array;
+  /** Offsets of its first row and behind its last one. */
+  readonly from: number;
+  to: number;
+  rows: number;
+  /** Latest time of its rows. */
+  maxUs: number;
+  /** Asked for since the eviction's hand last passed. */
+  used: boolean;
+  /** In the cold store, whole. */
+  cold: boolean;
+  /** A number that the large row before it takes. */
+  readonly filler: boolean;
+}
+
+/** Where chunks are that are not in memory. */
+export interface RowLogStore {
+  /** Begins to write pieces. */
+  writer(tableId: number): RowLogWriter;
+  getMany(tableId: number, wanted: readonly { readonly chunk: number; readonly hash: number }[]): Promise<(Uint8Array | undefined)[]>;
+  getSync(tableId: number, chunk: number, hash: number): Uint8Array | undefined;
+  /** All pieces of a chunk. */
+  readChunk(tableId: number, chunk: number): Promise<Uint8Array[]>;
+  /** Deletes the pieces of chunks in [from, to). */
+  drop(tableId: number, from: number, to: number): Promise<void>;
+}
+
+export interface RowLogWriter {
+  /** `bytes` may be used again at once. */
+  put(chunk: number, hash: number, bytes: Uint8Array): void;
+  /** Between chunks: writes what has gathered when it is much, or `all` of it. */
+  flush(all: boolean): Promise<void>;
+}
+
+/** Not in memory, for good or until a piece is asked for. */
+export function isOut(chunk: Chunk): boolean { return chunk.filler || (chunk.cold && chunk.bytes.length === 0); }
+
+export function makeChunk(number: number, bytes: Uint8Array, from: number, filler: boolean): Chunk {
+  const chunk: Chunk = { number, bytes, i32: new Int32Array(0), f64: new Float64Array(0), from, to: from, rows: 0, maxUs: -Infinity, used: false, cold: false, filler };
+  attach(chunk, bytes);
+  return chunk;
+}
+
+export function attach(chunk: Chunk, bytes: Uint8Array): void {
+  chunk.bytes = bytes;
+  chunk.i32 = new Int32Array(bytes.buffer, 0, bytes.length >>> 2);
+  chunk.f64 = new Float64Array(bytes.buffer, 0, bytes.length >>> 3);
+}
+
+/** Key of a piece in memory: chunk numbers of one log differ in their low 20 bits. */
+export function pieceKey(chunk: number, hash: number): number { return (chunk & PIECE_CHUNK_MASK) * 0x100000000 + (hash >>> 0); }
+
+/** Where in a piece the row is that stood at `at` in its chunk. */
+export function offsetIn(piece: Piece, at: number): number {
+  for (let p = 0; p < piece.bytes.length;) {
+    if (piece.i32[p >>> 2] === at) return p + PIECE_HEAD;
+    p += PIECE_HEAD + (piece.i32[((p + PIECE_HEAD) >>> 2) + 2] & SIZE);
+  }
+  throw new SqlError('XX000', 'a row of a join side is missing in its piece');
+}
+
+/** The row before a piece's oldest one. */
+export function beforePiece(piece: Piece): number {
+  let ref = 0;
+  for (let p = 0; p < piece.bytes.length; p += PIECE_HEAD + (piece.i32[((p + PIECE_HEAD) >>> 2) + 2] & SIZE)) ref = piece.i32[((p + PIECE_HEAD) >>> 2) + 1];
+  return ref;
+}
+
+/** Gives a chunk's rows to the writer: those of one hash in one piece, newest first. */
+export function cut(chunk: Chunk, writer: RowLogWriter): void {
+  const { i32, rows } = chunk;
+  // Sorted as numbers: hash, then offset from the end.
+  const order = new Float64Array(rows);
+  let n = 0;
+  for (let at = chunk.from; at < chunk.to; at += i32[(at >>> 2) + 2] & SIZE) order[n++] = (i32[at >>> 2] >>> 0) * CHUNK_BYTES + (CHUNK_BYTES - 1 - at);
+  order.sort();
+  const bytes = chunk.to - chunk.from + rows * PIECE_HEAD;
+  if (pieceBytes.length < bytes) pieceBytes = new Uint8Array(bytes);
+  const words = new Int32Array(pieceBytes.buffer);
+  for (let from = 0; from < rows;) {
+    const hash = Math.floor(order[from] / CHUNK_BYTES);
+    let p = 0;
+    for (; from < rows && Math.floor(order[from] / CHUNK_BYTES) === hash; from++) {
+      const at = offsetOf(order[from]);
+      const size = i32[(at >>> 2) + 2] & SIZE;
+      words[p >>> 2] = at;
+      words[(p >>> 2) + 1] = 0;
+      copyBytes(chunk.bytes, at, at + size, pieceBytes, p + PIECE_HEAD);
+      p += PIECE_HEAD + size;
+    }
+    writer.put(chunk.number, hash | 0, pieceBytes.subarray(0, p));
+  }
+}
+
+/** The piece being cut. */
+let pieceBytes = new Uint8Array(2 * CHUNK_BYTES);
+
+function offsetOf(order: number): number { return CHUNK_BYTES - 1 - (order % CHUNK_BYTES); }
