@@ -156,7 +156,7 @@ export class JsonDecoder implements RecordDecoder {
     if (this.#exact.layoutVersion !== this.#compiledVersion && this.#compiles < LAYOUT_COMPILES_MAX) {
       this.#compiledVersion = this.#exact.layoutVersion;
       this.#compiles++;
-      this.#compiled = compileLayout(this.#exact, this.#fields, this.#state, this.#apart);
+      this.#compiled = compileLayout(this.#exact, this.#fields, this.#state, this.#apart, this.#compiles < LAYOUT_COMPILES_MAX);
     }
   }
 

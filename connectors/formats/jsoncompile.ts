@@ -8,7 +8,7 @@
  * Spellings are compared as little-endian 32-bit words; numbers and words only are spliced into the code, never text of the user.
  * Values: integers of at most 15 digits, floats and numerics of at most 15 digits without exponent, true/false/null, text without
  * escapes (a span of the block), 'YYYY-MM-DD[ T]HH:MM:SS[.ffffff][Z]'. Any other value of a wanted column goes to exact.value.
- * Unwanted strings: memchr to the next '"' (Buffer.indexOf, 15–20 ns), and a look at the byte before it.
+ * Unwanted objects: along their layout, else X.pass. Unwanted strings: memchr to the next '"' (Buffer.indexOf, 15–20 ns), and a look at the byte before it.
  */
 import type { SourceField } from '../../types/plan.js';
 import type { BlockBatchBuilder } from './builder.js';
@@ -113,25 +113,36 @@ class Compiler {
   readonly #fields: readonly SourceField[];
   readonly #columnOf: readonly number[];
   readonly #columns: BlockBatchBuilder['columns'];
+  readonly #learning: boolean;
   #labels = 0;
   /** Columns that the code stores to itself. */
   readonly stored = new Set<number>();
 
-  constructor(exact: JsonExact, fields: readonly SourceField[], state: LayoutState) {
+  constructor(exact: JsonExact, fields: readonly SourceField[], state: LayoutState, learning: boolean) {
     this.#exact = exact;
+    this.#learning = learning;
     this.#fields = fields;
     this.#columnOf = state.columnOf;
     this.#columns = state.builder.columns;
   }
 
-  object(layout: Layout): string {
+  /** `fail`: the label of the block to leave when the object is not as the layout says. */
+  object(layout: Layout, fail = 'ok'): string {
     const label = `o${this.#labels++}`;
-    const keys = layout.keys.map((k) => `if (${match(k.spelling)}) { p += ${k.spelling.length}; ${this.#value(k)} c = d[p++]; if (c === 125) break ${label}; if (c !== 44) break ok; }`);
-    return `if (d[p] !== 123) break ok; p++; ${label}: { ${keys.join('\n')} break ok; }`;
+    const keys = layout.keys.map((k) => `if (${match(k.spelling)}) { p += ${k.spelling.length}; ${this.#value(k, fail)} c = d[p++]; if (c === 125) break ${label}; if (c !== 44) break ${fail}; }`);
+    return `if (d[p] !== 123) break ${fail}; p++; ${label}: { ${keys.join('\n')} break ${fail}; }`;
   }
 
-  #value(k: LayoutKey): string {
-    if (k.node === null) return PASS;
+  /** Steps over an unwanted object: by its layout, else by the exact reader. */
+  #unwanted(layout: Layout, fail: string): string {
+    if (fail !== 'ok') return `if (d[p] === 123) { ${this.object(layout, fail)} } else { ${PASS} }`;
+    const n = this.#labels++;
+    return `if (d[p] === 123) { const u${n} = p; w${n}: { f${n}: { ${this.object(layout, `f${n}`)} break w${n}; } p = X.pass(u${n}, e); if (p < 0) break ok; } } else { ${PASS} }`;
+  }
+
+  #value(k: LayoutKey, fail: string): string {
+    // The first object that stands under a key nobody reads goes to the exact reader, which notes its layout.
+    if (k.node === null) return k.object !== null ? this.#unwanted(k.object, fail) : k.opened || !this.#learning ? PASS : `if (d[p] === 123) break ok; ${PASS}`;
     if (k.object !== null) return `if (${NULL}) p += 4; else { ${this.object(k.object)} }`;
     const index = this.#exact.nodes.indexOf(k.node);
     const exact = `p = X.value(N[${index}], row, p, e); if (p < 0) break ok;`;
@@ -250,9 +261,9 @@ function match(spelling: string): string {
   return tests.join(' && ');
 }
 
-/** `apart`: for records of state.starts and state.ends, not lines. */
-export function compileLayout(exact: JsonExact, fields: readonly SourceField[], state: LayoutState, apart = false): LayoutDecoder {
-  const compiler = new Compiler(exact, fields, state);
+/** `apart`: for records of state.starts and state.ends, not lines. `learning`: what the exact reader would note is left to it. */
+export function compileLayout(exact: JsonExact, fields: readonly SourceField[], state: LayoutState, apart: boolean, learning: boolean): LayoutDecoder {
+  const compiler = new Compiler(exact, fields, state, learning);
   const body = compiler.object(exact.layout);
   const required = compiler.required();
   const code = `'use strict';

@@ -28,11 +28,14 @@ export interface LayoutKey {
   readonly node: PathNode | null;
   /** What is below, once seen. */
   object: Layout | null;
+  /** An object was seen here. */
+  opened: boolean;
 }
 export interface Layout { readonly keys: LayoutKey[] }
 
 /** Limits of what is compiled; a record beyond them is read here. */
 const LAYOUT_KEYS_MAX = 256;
+const UNWANTED_DEPTH_MAX = 4;
 const SPELLING_BYTES_MAX = 128;
 
 interface Member { key: string; spelling: string; plain: boolean; at: number; end: number }
@@ -197,8 +200,9 @@ export class JsonExact {
       const known = layout.keys.findIndex((k) => k.spelling === m.spelling && k.node === (target?.node ?? null));
       if (known >= 0) {
         const k = layout.keys[known];
-        if (k.object === null && target !== null && target.layout !== null) {
-          k.object = target.layout;
+        if (!k.opened && this.#d[m.at] === 123 && (target === null || target.layout !== null)) {
+          k.object = target === null ? this.#unwanted(m, 1) : target.layout;
+          k.opened = true;
           this.layoutVersion++;
         }
         at = known + 1;
@@ -207,10 +211,19 @@ export class JsonExact {
       // A column's key stands once in a layout: its second spelling is left to this reader.
       if (target !== null && layout.keys.some((k) => k.node === target.node)) return;
       if (layout.keys.length >= LAYOUT_KEYS_MAX) return;
-      layout.keys.splice(at, 0, { spelling: m.spelling, node: target?.node ?? null, object: target?.layout ?? null });
+      layout.keys.splice(at, 0, { spelling: m.spelling, node: target?.node ?? null, object: target === null ? this.#unwanted(m, 1) : target.layout, opened: this.#d[m.at] === 123 && (target === null || target.layout !== null) });
       this.layoutVersion++;
       at++;
     }
+  }
+
+  /** Layout of an object that no column reads, for passing it quickly: as it is the first time, for good. */
+  #unwanted(member: Member, depth: number): Layout | null {
+    if (this.#d[member.at] !== 123 || depth > UNWANTED_DEPTH_MAX) return null;
+    const members: Member[] = [];
+    this.#members(member.at, depth, members);
+    if (members.length === 0 || members.length > LAYOUT_KEYS_MAX || members.some((m) => m.spelling.length > SPELLING_BYTES_MAX)) return null;
+    return { keys: members.map((m) => ({ spelling: m.spelling, node: null, object: this.#unwanted(m, depth + 1), opened: true })) };
   }
 
   #members(at: number, depth: number, out: Member[]): number {
