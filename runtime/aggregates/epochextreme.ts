@@ -38,14 +38,16 @@ export class EpochExtreme {
     const { data, start, end, nulls } = v;
     let lastGroup = -1;
     let last = -1;
+    let lastEnd = -1;
     for (let k = 0; k < selection.count; k++) {
       const i = rows[k];
       if (nulls !== null && nulls[i] === 1) continue;
-      // Neighbours of one group often have one text, on one span.
-      if (groups[i] === lastGroup && start[i] === last) continue;
+      // Neighbours of one group often have one text, on one span. An empty text begins where the next one does.
+      if (groups[i] === lastGroup && start[i] === last && end[i] === lastEnd) continue;
       lastGroup = groups[i];
       last = start[i];
-      this.#offer(lastGroup, data, last, end[i]);
+      lastEnd = end[i];
+      this.#offer(lastGroup, data, last, lastEnd);
     }
   }
 

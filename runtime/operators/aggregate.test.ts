@@ -9,7 +9,7 @@ import type { Datum } from '../../types/value.js';
 import { canPreaggregate } from '../aggregates/epochgroups.js';
 import { parseDrawn } from '../drawn.js';
 import { testRandom } from '../state/testkeys.js';
-import { batchFromDatums } from '../vectors.js';
+import { batchFromDatums, datumRow } from '../vectors.js';
 import { Content, TestRun } from './testrun.js';
 
 const columns = (types: readonly SqlType[]): Column[] => types.map((type, i) => ({ name: `c${i}`, type }));
@@ -43,6 +43,14 @@ test('an epoch gives one −old and one +new per changed group, nothing when not
   assert.equal(run.draw(2), '- a 2 3');
   await run.barrier();
   assert.equal(run.draw(2), '');
+});
+
+test('an empty text does not hide the one that begins where it ends', async () => {
+  const run = new TestRun(plan([TEXT], [], [call('max(text)', [0], TEXT), call('min(text)', [0], TEXT)], { inputAppendOnly: true }));
+  const data = Buffer.from('bazz');
+  await run.push(1, { length: 4, columns: [{ form: 'bytes', data, start: Int32Array.of(0, 1, 2, 2), end: Int32Array.of(1, 2, 2, 4), nulls: null }], weights: null });
+  await run.barrier();
+  assert.deepEqual(run.take(2).map((b) => datumRow([TEXT, TEXT], b, 0)), [['zz', '']]);
 });
 
 test('without group keys there is one row, also over no input', async () => {
@@ -209,7 +217,7 @@ function randomRow(random: (n: number) => number): Datum[] {
     random(20) === 0 ? '9007199254740993' : String(random(1000) - 500),
     `${random(100)}.${random(10)}${random(10)}`,
     ['0.1', '1e10', '-2.5', 'NaN', '7'][random(5)],
-    ['a', 'B', 'é', 'zz', 'a b'][random(5)],
+    ['a', 'B', 'é', 'zz', 'a b', ''][random(6)],
     ['t', 'f'][random(2)],
     ['1 mon', '2 days', '03:04:05', '-1 day 10:00'][random(4)],
     `2024-01-0${1 + random(9)} 00:00:00`,
