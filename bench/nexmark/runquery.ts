@@ -69,7 +69,7 @@ export async function runQuery(run: QueryRun): Promise<QueryResult> {
   const sql = run.sql ?? nexmarkQueries[run.query];
   if (sql === undefined) throw new Error(`unknown query ${run.query}`);
   const { parallelism = 1, checkpointInterval = '1s', settings = {}, events } = run;
-  const server = await ServerProcess.start(run);
+  const server = await ServerProcess.start({ workers: parallelism, ...run });
   try {
     const client = await server.connect();
     const set = { checkpoint_interval: checkpointInterval, parallelism: String(parallelism), ...settings };

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly nodeFlags?: readonly string[];
   /** The server's entry: another build's, to compare two; default: this build's. */
   readonly main?: string;
+  /** Worker threads; default: the server's own, as many as cores. */
+  readonly workers?: number;
   /** Folder for V8's CPU profiles, one a thread, written when the server ends. */
   readonly profileDir?: string;
   /** A folder that is there already, and stays: to start again on what another process left. Default: a new one, removed at the end. */
@@ -52,7 +54,9 @@ export class ServerProcess {
     const dir = options.dir ?? mkdtempSync(path.join(tmpdir(), 'millrace-bench-'));
     const main = options.main ?? fileURLToPath(new URL('../../server/main.js', import.meta.url));
     const profile = options.profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
-    const child = spawn(process.execPath, [...(options.nodeFlags ?? nodeFlags(main)), ...profile, main, '--port', '0', '--data', path.join(dir, 'data')], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const config = path.join(dir, 'millrace.conf');
+    writeFileSync(config, options.workers === undefined ? '' : `workers = ${options.workers}\n`);
+    const child = spawn(process.execPath, [...(options.nodeFlags ?? nodeFlags(main)), ...profile, main, '--port', '0', '--data', path.join(dir, 'data'), '--config', config], { stdio: ['ignore', 'ignore', 'pipe'] });
     try {
       return new ServerProcess(child, await readyPort(child), dir, options);
     } catch (e) {
