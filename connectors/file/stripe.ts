@@ -11,7 +11,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { SqlError } from '../../types/error.js';
 import { newBlock } from '../formats/format.js';
-import { OpenFile, RECORD_BYTES_MAX } from './tail.js';
+import { BlockReader, OpenFile, RECORD_BYTES_MAX } from './tail.js';
 import type { FileBlock, FileTail } from './tail.js';
 
 export const STRIPE_BYTES = 1 << 20;
@@ -24,14 +24,12 @@ export interface Stripe { readonly index: number; readonly count: number }
 /** Name of a stripe as a split. */
 export const stripeName = (file: string, stripe: Stripe): string => `${file}#${stripe.index}/${stripe.count}`;
 
-export class StripeTail extends OpenFile implements Pick<FileTail, 'next' | 'head' | 'close' | 'size'> {
+export class StripeTail extends BlockReader implements Pick<FileTail, 'next' | 'head' | 'close' | 'size'> {
   readonly #stripe: Stripe;
   readonly #blockBytes: number;
   /** The block to read next, and the record in it to begin with (−1 = its first). */
   #block: number;
   #from: number;
-  #pending: Promise<FileBlock | null> | null = null;
-  #ended = false;
   /** End of what was read. */
   #known = 0;
 
@@ -51,25 +49,14 @@ export class StripeTail extends OpenFile implements Pick<FileTail, 'next' | 'hea
   }
 
   /** The next block with a record; null at the file's end. */
-  async next(): Promise<FileBlock | null> {
-    const block = await (this.#pending ?? this.#read());
-    this.#pending = null;
-    if (block !== null && !this.#ended) {
-      this.#pending = this.#read();
-      // Awaited by the next call; a failure meanwhile must not count as unhandled.
-      this.#pending.catch(() => undefined);
-    }
-    return block;
-  }
-
-  async #read(): Promise<FileBlock | null> {
+  protected override async read(): Promise<FileBlock | null> {
     for (;;) {
       const start = this.#block * this.#blockBytes;
       const end = start + this.#blockBytes;
       const from = this.#from >= 0 ? this.#from : Math.max(start - 1, 0);
       if (this.size < end + OVERLAP_BYTES) await this.look(this.#known);
       if (from >= this.size) {
-        this.#ended = true;
+        this.ended = true;
         return null;
       }
       const found = await this.#records(from, end);
@@ -99,11 +86,6 @@ export class StripeTail extends OpenFile implements Pick<FileTail, 'next' | 'hea
       if (whole) return first < filled ? { block, from: first, to: filled, base: from } : null;
       if (filled > RECORD_BYTES_MAX + this.#blockBytes) throw new SqlError('54000', `a record of file "${this.path}" is longer than ${RECORD_BYTES_MAX} bytes`, { detail: `It ends after byte ${from + filled}.` });
     }
-  }
-
-  override async close(): Promise<void> {
-    await this.#pending?.catch(() => undefined);
-    await super.close();
   }
 }
 

@@ -76,13 +76,38 @@ export class OpenFile {
   async close(): Promise<void> { await this.handle.close(); }
 }
 
-export class FileTail extends OpenFile {
+/** Blocks of a file one after another; the next one is read while the caller decodes the last. */
+export abstract class BlockReader extends OpenFile {
+  #pending: Promise<FileBlock | null> | null = null;
+
+  /** The next block; null when there is none now. */
+  protected abstract read(): Promise<FileBlock | null>;
+  /** `read` gave the last block that there is now. */
+  protected ended = false;
+
+  /** The next block of records; null at the end of what is there now. */
+  async next(): Promise<FileBlock | null> {
+    const block = await (this.#pending ?? this.read());
+    this.#pending = null;
+    if (block !== null && !this.ended) {
+      this.#pending = this.read();
+      // Awaited by the next call; a failure meanwhile must not count as unhandled.
+      this.#pending.catch(() => undefined);
+    }
+    return block;
+  }
+
+  override async close(): Promise<void> {
+    await this.#pending?.catch(() => undefined);
+    await super.close();
+  }
+}
+
+export class FileTail extends BlockReader {
   readonly #bounded: boolean;
   readonly #decoder: BlockDecoder;
   #at: number;
   #carry: Buffer = Buffer.alloc(0);
-  #pending: Promise<FileBlock | null> | null = null;
-  #ended = false;
 
   private constructor(file: OpenFile, at: number, bounded: boolean, decoder: BlockDecoder) {
     super(file.path, file.handle);
@@ -112,19 +137,7 @@ export class FileTail extends OpenFile {
     this.#at = at;
   }
 
-  /** The next block of records; null at the end of what is there now. */
-  async next(): Promise<FileBlock | null> {
-    const block = await (this.#pending ?? this.#read());
-    this.#pending = null;
-    if (block !== null && !this.#ended) {
-      this.#pending = this.#read();
-      // Awaited by the next call; a failure meanwhile must not count as unhandled.
-      this.#pending.catch(() => undefined);
-    }
-    return block;
-  }
-
-  async #read(): Promise<FileBlock | null> {
+  protected override async read(): Promise<FileBlock | null> {
     for (;;) {
       const carried = this.#carry.length;
       // A bounded file is looked at anew only where its known size ends: the read is then under way before the caller decodes the last block.
@@ -132,7 +145,7 @@ export class FileTail extends OpenFile {
       const want = Math.min(Math.max(BLOCK_BYTES, carried), this.size - this.#at);
       const base = this.#at - carried;
       if (want === 0) {
-        this.#ended = true;
+        this.ended = true;
         if (!this.#bounded || carried === 0) return null;
         const last = newBlock(carried);
         this.#carry.copy(last);
@@ -160,10 +173,5 @@ export class FileTail extends OpenFile {
 
   #tooLong(at: number): SqlError {
     return new SqlError('54000', `a record of file "${this.path}" is longer than ${RECORD_BYTES_MAX} bytes`, { detail: `It begins at byte ${at}.` });
-  }
-
-  override async close(): Promise<void> {
-    await this.#pending?.catch(() => undefined);
-    await super.close();
   }
 }
