@@ -7,7 +7,7 @@
  */
 import type { WindowNode } from '../../types/plan.js';
 import type { Batch, F64Vector } from '../batch.js';
-import { SqlError } from '../../types/error.js';
+import { assert } from '../../types/error.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { gather, slice } from '../vectors.js';
 
@@ -106,9 +106,17 @@ export class WindowOperator implements Operator {
   }
 }
 
-/** A column of event times. */
+/** A column of event times. What is beyond exact doubles (the years 1685 to 2255) reads as infinite: a row without event time. */
 export function doubles(batch: Batch, column: number): F64Vector {
   const v = batch.columns[column];
   if (v.form === 'f64') return v;
-  throw new SqlError('22008', 'an event time is beyond the range of time windows', { detail: 'Windows take timestamps from the year 1685 to 2255.' });
+  assert(v.form === 'i64' || v.form === 'datum', 'event times are numbers');
+  const values = new Float64Array(batch.length);
+  const nulls = v.form === 'i64' ? v.nulls : new Uint8Array(batch.length);
+  for (let i = 0; i < batch.length; i++) {
+    const us = v.values[i];
+    if (us === null && nulls !== null) nulls[i] = 1;
+    else values[i] = Math.abs(Number(us)) <= Number.MAX_SAFE_INTEGER ? Number(us) : Infinity;
+  }
+  return { form: 'f64', values, nulls };
 }

@@ -1,5 +1,5 @@
 /**
- * Event time at a source: rows without event time are dropped and counted, and each row learns its split's watermark before it, so that what
+ * Event time at a source: rows without one that windows can take (NULL, infinite, outside the years 1685 to 2255) are dropped and counted, and each row learns its split's watermark before it, so that what
  * is late depends on the split's own order only, and is the same after a recovery.
  *
  *   watermark of a split before row i = max over its rows < i of watermarkExpr, or what the split began with
@@ -31,12 +31,12 @@ export class EventTime {
     if (this.#project === null) return this.#split ? withColumn(batch, constant(batch.length, splitWatermarkUs)) : batch;
     let [time, mark] = this.#project(batch, null, this.#session);
     let rows = batch;
-    const nulls = countNulls(time, batch.length);
-    if (nulls > 0) {
-      this.nullEventTimes += nulls;
-      const keep = new Int32Array(batch.length - nulls);
+    const timeless = countTimeless(time, batch.length);
+    if (timeless > 0) {
+      this.nullEventTimes += timeless;
+      const keep = new Int32Array(batch.length - timeless);
       let k = 0;
-      for (let i = 0; i < batch.length; i++) if (!nullAt(time, i)) keep[k++] = i;
+      for (let i = 0; i < batch.length; i++) if (hasTime(time, i)) keep[k++] = i;
       rows = gather(batch, keep, k);
       [time, mark] = this.#project(rows, null, this.#session);
     }
@@ -76,12 +76,16 @@ function microseconds(v: Vector, i: number): number {
   }
 }
 
-function nullAt(v: Vector, i: number): boolean { return v.form === 'datum' ? v.values[i] === null : v.nulls !== null && v.nulls[i] === 1; }
+function hasTime(v: Vector, i: number): boolean { return Math.abs(microseconds(v, i)) <= Number.MAX_SAFE_INTEGER; }
 
-function countNulls(v: Vector, length: number): number {
-  if (v.form !== 'datum' && v.nulls === null) return 0;
+function countTimeless(v: Vector, length: number): number {
   let n = 0;
-  for (let i = 0; i < length; i++) if (nullAt(v, i)) n++;
+  if (v.form === 'f64' && v.nulls === null) {
+    const { values } = v;
+    for (let i = 0; i < length; i++) if (!(Math.abs(values[i]) <= Number.MAX_SAFE_INTEGER)) n++;
+    return n;
+  }
+  for (let i = 0; i < length; i++) if (!hasTime(v, i)) n++;
   return n;
 }
 
