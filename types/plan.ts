@@ -199,6 +199,8 @@ export interface AggregateNode extends NodeBase {
    */
   readonly closes: { readonly keyIndex: number; readonly addUs: number; readonly emitOnClose: boolean } | null;
   readonly hop?: HopRanges;
+  /** Set when a parallel plan is cut, never in a stored one: the input has partial results (runtime/aggregates/partials.ts) in place of rows. */
+  readonly partialInput?: true;
 }
 
 /**

@@ -2,6 +2,7 @@
  * EXPLAIN: a plan as lines of text, roots first, inputs indented below. A node that several read is printed once and named after that.
  * The text depends on the plan alone, so that golden tests hold it. Marks: `append-only`, `key (…)`, `nondeterministic`.
  */
+import { takesPartials } from '../../runtime/aggregates/partials.js';
 import { unreachable } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
 import type { AggregateNode, FrameBound, JoinNode, LookupNode, OverCall, OverNode, Plan, PlanNode, SessionAggregateNode, SessionNode, SortKey, SourceNode, TopNNode } from '../../types/plan.js';
@@ -23,7 +24,9 @@ export function explain(plan: Plan): string[] {
     if (printed.has(id)) { lines.push(`${pad}(node ${id}, see above)`); return; }
     printed.add(id);
     const inputs = node.inputs.map((i) => byId.get(i)).filter((n) => n !== undefined);
-    lines.push(`${pad}${title(node, inputs)}${marks(node)}${shared ? ` [node ${id}]` : ''}`);
+    const [input] = inputs;
+    const partials = input?.op === 'exchange' && readers.get(input.id) === 1 && takesPartials(input, node) ? ' · added up before the exchange' : '';
+    lines.push(`${pad}${title(node, inputs)}${partials}${marks(node)}${shared ? ` [node ${id}]` : ''}`);
     for (const d of details(node, inputs)) lines.push(`${pad}    ${d}`);
     for (const e of draftExprs(node)) subplans(e, depth + 2, lines);
     for (const i of node.inputs) visit(i, depth + 1);

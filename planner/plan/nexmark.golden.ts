@@ -32,7 +32,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
   q4: `Materialize v (category, final) · key (category)
   Calc
       project: category, trunc(avg)::bigint AS final
-    Aggregate by (category) · key (category)
+    Aggregate by (category) · added up before the exchange · key (category)
         calls: avg(final)
       Exchange hash (category)
         Calc
@@ -60,7 +60,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
         project: window_start, auction, num, window_start, num AS maxn
       Rows with the largest num by (window_start)
         Exchange hash (window_start)
-          Aggregate by (window_start, auction) · frees closed windows · adds ranges to windows · key (window_start, auction)
+          Aggregate by (window_start, auction) · frees closed windows · adds ranges to windows · added up before the exchange · key (window_start, auction)
               calls: count(*)
             Exchange hash (auction)
               Calc
@@ -83,7 +83,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
           Source event (file): event_type, person_time, auction_time, auction, bidder, price, bid_time, bid_extra, split_watermark [node 1]
               watermark: coalesce(bid_time, auction_time, person_time) - '00:00:04'::interval
       Exchange hash (max)
-        Aggregate by (window_end) · frees closed windows · key (window_end)
+        Aggregate by (window_end) · frees closed windows · added up before the exchange · key (window_end)
             calls: max(price)
           Exchange hash (window_end)
             Calc
@@ -98,7 +98,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
       project: id, name, window_start
     Hash inner join on id = seller AND window_start = window_start · frees left rows 10 s after window_start · frees right rows 10 s after window_start · key (id, name, window_start) · append-only
       Exchange hash (id, window_start)
-        Distinct by (id, name, window_start) · frees closed windows · key (id, name, window_start) · append-only
+        Distinct by (id, name, window_start) · frees closed windows · added up before the exchange · key (id, name, window_start) · append-only
           Exchange hash (id, name, window_start)
             Calc
                 project: id, name, window_start
@@ -108,7 +108,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
                     project: person_id AS id, name, coalesce(bid_time, auction_time, person_time) AS date_time, split_watermark
                   Source event (file): event_type, person_id, name, person_time, auction_time, seller, bid_time, split_watermark [node 1]
                       watermark: coalesce(bid_time, auction_time, person_time) - '00:00:04'::interval
-      Distinct by (seller, window_start) · frees closed windows · key (seller, window_start) · append-only
+      Distinct by (seller, window_start) · frees closed windows · added up before the exchange · key (seller, window_start) · append-only
         Exchange hash (seller, window_start)
           Calc
               project: seller, window_start
@@ -136,7 +136,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
   q17: `Materialize v (auction, day, total_bids, rank1_bids, rank2_bids, rank3_bids, min_price, max_price, avg_price, sum_price) · key (auction, day)
   Calc
       project: auction, key AS day, count AS total_bids, count AS rank1_bids, count AS rank2_bids, count AS rank3_bids, min AS min_price, max AS max_price, trunc(avg)::bigint AS avg_price, sum::bigint AS sum_price
-    Aggregate by (auction, key) · key (auction, key)
+    Aggregate by (auction, key) · added up before the exchange · key (auction, key)
         calls: count(*), count(*) filter (filter), count(*) filter (filter), count(*) filter (filter), min(price), max(price), avg(price), sum(price)
       Exchange hash (auction, key)
         Calc

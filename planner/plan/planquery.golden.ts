@@ -6,7 +6,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
         project: t, a
       Table k: a, t`,
   [`job: SELECT count(*) FROM k`]: `Materialize v (count) · key ()
-  Aggregate · key ()
+  Aggregate · added up before the exchange · key ()
       calls: count(*)
     Exchange single
       Table k: no columns`,
@@ -74,7 +74,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
         Exchange hash (x)
           Table h: x`,
   [`job: SELECT window_start, sum(v) FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start EMIT ON WINDOW CLOSE`]: `Materialize v (window_start, sum) · key (window_start) · append-only
-  Aggregate by (window_start) · emits on window close · key (window_start) · append-only
+  Aggregate by (window_start) · emits on window close · added up before the exchange · key (window_start) · append-only
       calls: sum(v)
     Exchange hash (window_start)
       Calc
@@ -97,7 +97,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
                 Source s (file): id, v, ts, split_watermark
                     watermark: ts - '00:00:01'::interval`,
   [`job: SELECT window_start, count(*) FROM TUMBLE(s, ts, INTERVAL '1 minute') w JOIN f ON w.id = f.id GROUP BY window_start`]: `Materialize v (window_start, count) · key (window_start)
-  Aggregate by (window_start) · key (window_start)
+  Aggregate by (window_start) · added up before the exchange · key (window_start)
       calls: count(*)
     Exchange hash (window_start)
       Calc
@@ -112,7 +112,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
           Exchange hash (id)
             Source f (file): id`,
   [`job: SELECT window_start, count(*) FROM TUMBLE(f, ts, INTERVAL '1 minute') GROUP BY window_start`]: `Materialize v (window_start, count) · key (window_start)
-  Aggregate by (window_start) · key (window_start)
+  Aggregate by (window_start) · added up before the exchange · key (window_start)
       calls: count(*)
     Exchange hash (window_start)
       Calc
@@ -120,11 +120,11 @@ export const GOLDEN: Readonly<Record<string, string>> = {
         Tumble ts size 1min
           Source f (file): ts`,
   [`job: SELECT DISTINCT id FROM s`]: `Materialize v (id) · key (id) · append-only
-  Distinct by (id) · key (id) · append-only
+  Distinct by (id) · added up before the exchange · key (id) · append-only
     Exchange hash (id)
       Source s (file): id`,
   [`job: SELECT id FROM s UNION SELECT a FROM k`]: `Materialize v (id) · key (id)
-  Distinct by (id) · key (id)
+  Distinct by (id) · added up before the exchange · key (id)
     Exchange hash (id)
       Union all
         Source s (file): id
@@ -135,7 +135,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
   Calc
       filter: rows > 0 AND rows = 0
       project: b
-    Aggregate by (b) · key (b)
+    Aggregate by (b) · added up before the exchange · key (b)
         calls: count(*) filter (side), count(*) filter (filter)
       Exchange hash (b)
         Calc
@@ -182,7 +182,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
   Calc
       filter: count > 1
       project: b, count AS c
-    Aggregate by (b) · key (b)
+    Aggregate by (b) · added up before the exchange · key (b)
         calls: count(*)
       Exchange hash (b)
         Calc
@@ -197,7 +197,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
         Exchange hash (key)
           Calc
               project: b, b::bigint AS key
-            Aggregate by (b) · key (b) [node 3]
+            Aggregate by (b) · added up before the exchange · key (b) [node 3]
                 calls: count(*)
               Exchange hash (b)
                 Table k: b
@@ -365,7 +365,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
     Over order by b · key (b)
         calls: sum(count)
       Exchange single
-        Aggregate by (b) · key (b)
+        Aggregate by (b) · added up before the exchange · key (b)
             calls: count(*)
           Exchange hash (b)
             Table k: b`,

@@ -72,7 +72,7 @@ test('without a watermark no row is late and nothing closes', () => {
 test('on window close, sessions and what is grouped by their end come once', () => {
   assert.equal(plan(`SELECT * FROM ${S} EMIT ON WINDOW CLOSE`).split('\n')[1], '  Session at gap 10s by (who) · drops late rows · emits on window close · append-only');
   assert.equal(plan(`SELECT window_end, count(*) FROM ${S} GROUP BY window_end EMIT ON WINDOW CLOSE`), `Materialize v (window_end, count) · key (window_end) · append-only
-  Aggregate by (window_end) · emits on window close · key (window_end) · append-only
+  Aggregate by (window_end) · emits on window close · added up before the exchange · key (window_end) · append-only
       calls: count(*)
     Exchange hash (window_end)
       Calc
@@ -90,7 +90,7 @@ test('on window close, sessions and what is grouped by their end come once', () 
 
 test('CUMULATE is one window function among others', () => {
   assert.equal(plan("SELECT window_start, window_end, count(*) FROM CUMULATE(click, at, INTERVAL '1 hour', INTERVAL '1 day') GROUP BY 1, 2"), `Materialize v (window_start, window_end, count) · key (window_start, window_end)
-  Aggregate by (window_start, window_end) · frees closed windows · key (window_start, window_end)
+  Aggregate by (window_start, window_end) · frees closed windows · added up before the exchange · key (window_start, window_end)
       calls: count(*)
     Exchange hash (window_start, window_end)
       Calc

@@ -6,12 +6,15 @@
  *
  * `hop`: the input has ranges of windows. A group of the epoch is then (the other keys, range) and goes into the state's row of every window.
  *
+ * Groups also leave as partial results, for an aggregate behind an exchange, and come in as such (partials.ts).
+ *
  * For aggregations whose keys are readable from their encoding and whose accumulators can be merged: fixed ones; DISTINCT of one such
  * argument, and min/max of texts, over append-only input. Others work on the state row by row.
  */
 import type { AggregateCall, AggregateNode, HopRanges } from '../../types/plan.js';
 import type { SqlType } from '../../types/sqltype.js';
 import { equalityIsIdentity } from '../../types/encoding/equality.js';
+import { assert } from '../../types/error.js';
 import { layoutOf } from '../../types/encoding/kinds.js';
 import type { Batch, Vector } from '../batch.js';
 import { gatherVector } from '../vectors.js';
@@ -20,7 +23,7 @@ import { DISTINCT_FILTERS_MAX, type EpochDistinct } from './epochdistinct.js';
 import type { EpochExtreme } from './epochextreme.js';
 import type { Cells, FixedAccumulator, Selection } from './fixed.js';
 import { emptyKey, keysReadable } from './groupkeys.js';
-import { ROWS } from './groupstate.js';
+import { HEAD, ROWS } from './groupstate.js';
 import { isMergeable } from './make.js';
 import { KEY_COLUMNS_MAX, TypedKeys } from './typedkeys.js';
 
@@ -28,6 +31,9 @@ import { KEY_COLUMNS_MAX, TypedKeys } from './typedkeys.js';
 const GROUPS_MAX = 1 << 16;
 const CELL_BYTES_MAX = 1 << 23;
 const PAIRS_MAX = 1 << 17;
+
+/** Cells of a group that partial results leave out: those of the head but the rows. */
+const SKIPPED = HEAD - 1;
 
 /** Aggregates that see the same rows. */
 export interface FixedInputs { readonly filter: number | null; readonly fixed: readonly FixedAccumulator[] }
@@ -38,7 +44,7 @@ export interface Leaving { readonly count: number; readonly columns: readonly Ve
 /** DISTINCT means something for this call. */
 export const isDistinct = (call: AggregateCall): boolean => call.distinct && !/^(min|max|bool_|every|bit_and|bit_or)/.test(call.fn);
 
-const isTextExtreme = (call: AggregateCall, types: readonly SqlType[]): boolean => /^(min|max)\(/.test(call.fn) && layoutOf(types[call.args[0]]) === 'bytes' && types[call.args[0]].kind !== 'bpchar';
+export const isTextExtreme = (call: AggregateCall, types: readonly SqlType[]): boolean => /^(min|max)\(/.test(call.fn) && layoutOf(types[call.args[0]]) === 'bytes' && types[call.args[0]].kind !== 'bpchar';
 
 /** Whether the aggregation can be pre-aggregated. */
 export function canPreaggregate(node: Pick<AggregateNode, 'groupKeys' | 'calls' | 'inputAppendOnly'>, types: readonly SqlType[]): boolean {
@@ -56,8 +62,12 @@ export function canPreaggregate(node: Pick<AggregateNode, 'groupKeys' | 'calls' 
   return [...filters.values()].every((n) => n <= DISTINCT_FILTERS_MAX);
 }
 
+/** Input columns of the epoch's keys: the group keys, with `hop` those that are no window, then the range's two. */
+export function epochKeyColumns({ groupKeys, hop }: Pick<AggregateNode, 'groupKeys' | 'hop'>): readonly number[] {
+  return hop === undefined ? groupKeys : [...groupKeys.filter((_, c) => c !== hop.start && c !== hop.end), hop.first, hop.last];
+}
+
 export class EpochGroups {
-  /** Input columns of the epoch's keys: the group keys, with `hop` those that are no window, then the range's two. */
   readonly #keyColumns: readonly number[];
   readonly #groupKeys: readonly number[];
   readonly #hop: HopRanges | null;
@@ -82,7 +92,7 @@ export class EpochGroups {
     const hop = node.hop ?? null;
     this.#hop = hop;
     this.#groupKeys = node.groupKeys;
-    this.#keyColumns = hop === null ? node.groupKeys : [...node.groupKeys.filter((_, c) => c !== hop.start && c !== hop.end), hop.first, hop.last];
+    this.#keyColumns = epochKeyColumns(node);
     this.#inputs = inputs;
     this.#distincts = distincts;
     this.#extremes = extremes;
@@ -105,12 +115,7 @@ export class EpochGroups {
     if (n === 0) return;
     this.#room(n);
     const groups = this.#groups;
-    if (this.#keyColumns.length === 0) this.#count = 1;
-    else {
-      this.#typed.assign(this.#keyColumns.map((k) => batch.columns[k]), n, groups);
-      this.#count = this.#typed.count;
-    }
-    this.#growPage();
+    this.#assign(this.#keyColumns.map((k) => batch.columns[k]), n);
     const at = this.#at;
     const stride = this.#stride;
     const page = this.#page;
@@ -120,19 +125,32 @@ export class EpochGroups {
       at[i] = p;
       page[p + ROWS] += weights === null ? 1 : weights[i];
     }
-    const cells: Cells = { pages: this.#pages, at };
     const everything: Selection = { rows: this.#all, count: n, weights };
-    for (let k = 0; k < this.#inputs.length; k++) {
-      const { filter, fixed } = this.#inputs[k];
-      if (fixed.length === 0) continue;
-      const selection = filter === null ? everything : filterRows(batch, filter, this.#filtered[k], n);
-      for (const a of fixed) a.update(batch, selection, cells);
-    }
+    this.#updateFixed(batch, everything, { pages: this.#pages, at });
     for (const e of this.#extremes) {
       const selection = e.filter === null ? everything : filterRows(batch, e.filter, this.#filtered[this.#inputs.length], n);
       e.add(batch, selection, groups, this.#count);
     }
     for (const d of this.#distincts) d.add(batch, groups);
+  }
+
+  /** The rows' groups, with room for them. */
+  #assign(keys: readonly Vector[], n: number): void {
+    if (keys.length === 0) this.#count = 1;
+    else {
+      this.#typed.assign(keys, n, this.#groups);
+      this.#count = this.#typed.count;
+    }
+    this.#growPage();
+  }
+
+  #updateFixed(batch: Batch, everything: Selection, cells: Cells): void {
+    for (let k = 0; k < this.#inputs.length; k++) {
+      const { filter, fixed } = this.#inputs[k];
+      if (fixed.length === 0) continue;
+      const selection = filter === null ? everything : filterRows(batch, filter, this.#filtered[k], batch.length);
+      for (const a of fixed) a.update(batch, selection, cells);
+    }
   }
 
   #room(n: number): void {
@@ -151,6 +169,68 @@ export class EpochGroups {
     grown.set(this.#page);
     this.#page = grown;
     for (let i = 0; i < this.#pages.length; i++) this.#pages[i] = grown;
+  }
+
+  // ---- partial results (partials.ts) ----
+
+  /** Doubles of a partial result: the rows, then the accumulators. */
+  get #width(): number { return this.#stride - SKIPPED; }
+
+  /** The groups as partial results, for aggregations of fixed accumulators only. Stays valid. */
+  partials(): Batch {
+    const n = this.#count;
+    const width = this.#width;
+    const stride = this.#stride;
+    const page = this.#page;
+    const cells = new Float64Array(n * width);
+    for (let g = 0, p = 0; g < n; g++) {
+      const from = g * stride;
+      cells[p++] = page[from + ROWS];
+      for (let k = HEAD; k < stride; k++) cells[p++] = page[from + k];
+    }
+    return { length: n, columns: [...this.#keyColumns.map((_, c) => this.#typed.column(c)), cellsVector(cells, width)], weights: null };
+  }
+
+  /** Each row as the partial result over itself. */
+  rowPartials(batch: Batch): Batch {
+    const n = batch.length;
+    this.#room(n);
+    const width = this.#width;
+    const { weights } = batch;
+    const cells = new Float64Array(n * width);
+    const pages = Array.from({ length: n }, () => cells);
+    const at = new Int32Array(n);
+    for (let i = 0; i < n; i++) {
+      cells[i * width] = weights === null ? 1 : weights[i];
+      at[i] = i * width - SKIPPED;
+    }
+    this.#updateFixed(batch, { rows: this.#all, count: n, weights }, { pages, at });
+    return { length: n, columns: [...this.#keyColumns.map((k) => batch.columns[k]), cellsVector(cells, width)], weights: null };
+  }
+
+  addPartials(batch: Batch): void {
+    const n = batch.length;
+    if (n === 0) return;
+    this.#room(n);
+    this.#assign(batch.columns.slice(0, -1), n);
+    const v = batch.columns[this.#keyColumns.length];
+    assert(v.form === 'bytes' && (v.data.byteOffset & 7) === 0, 'partial results are no doubles');
+    const from = new Float64Array(v.data.buffer as ArrayBuffer, v.data.byteOffset, v.data.length >>> 3);
+    const { start } = v;
+    const groups = this.#groups;
+    const at = this.#at;
+    const stride = this.#stride;
+    const page = this.#page;
+    for (let i = 0; i < n; i++) {
+      at[i] = groups[i] * stride;
+      page[at[i] + ROWS] += from[start[i] >>> 3];
+    }
+    for (const { fixed } of this.#inputs) {
+      for (const a of fixed) {
+        const { first } = a;
+        for (let i = 0; i < n; i++) a.merge(page, at[i] + first, from, (start[i] >>> 3) + first - SKIPPED);
+      }
+    }
   }
 
   // ---- into the state ----
@@ -225,6 +305,15 @@ export class EpochGroups {
       for (let i = 0; i < this.#pages.length; i++) this.#pages[i] = this.#page;
     }
   }
+}
+
+/** `width` doubles a row as bytes. */
+function cellsVector(cells: Float64Array<ArrayBuffer>, width: number): Vector {
+  const n = cells.length / width;
+  const start = new Int32Array(n);
+  const end = new Int32Array(n);
+  for (let i = 0; i < n; i++) { start[i] = i * width * 8; end[i] = start[i] + width * 8; }
+  return { form: 'bytes', data: new Uint8Array(cells.buffer), start, end, nulls: null };
 }
 
 /** Rows where the filter is true, into `rows`. */

@@ -3,7 +3,7 @@
  *
  * Two ways from a batch to the state:
  *   by epoch   where keys and accumulators allow it (aggregates/epochgroups.ts): a batch goes into the epoch's own groups, and these are merged
- *              into the state at the barrier, once a group, whatever its rows
+ *              into the state at the barrier, once a group, whatever its rows. Behind an exchange rows come as partial results (preaggregate.ts)
  *   by row     (1) find or insert each row's group, but for rows whose key the batch had shortly before (RecentKeys); (2) one loop per
  *              aggregate over the rows' cells
  *
@@ -77,6 +77,7 @@ export class AggregateOperator implements Operator {
     this.#types = input.map((c) => c.type);
     this.#encode = keyEncoder(this.#types, node.groupKeys);
     const byEpoch = canPreaggregate(node, this.#types);
+    assert(byEpoch || node.partialInput !== true, 'partial results for an aggregate that cannot add them up');
     assert(byEpoch || node.hop === undefined, 'ranges of windows under an aggregate that cannot add them up');
     const distincts: EpochDistinct[] = [];
     const extremes: EpochExtreme[] = [];
@@ -168,7 +169,8 @@ export class AggregateOperator implements Operator {
     if (this.#epoch !== null) {
       if (this.#epoch.full) this.#flush();
       this.#leaving = null;
-      this.#epoch.add(batch);
+      if (this.node.partialInput === true) this.#epoch.addPartials(batch);
+      else this.#epoch.add(batch);
       return;
     }
     const keys = this.#prepared?.batch === batch ? this.#prepared.keys : this.#encode(batch);

@@ -14,6 +14,7 @@ import type { Connectors } from '../connector.js';
 import { Driver, type DriverNode } from '../driver.js';
 import type { DeadLetterInfo } from '../engine.js';
 import type { OperatorContext } from '../operator.js';
+import { PreaggregateOperator } from '../operators/preaggregate.js';
 import { createOperator } from '../operators/registry.js';
 import type { SharedStreams } from '../sharing/streams.js';
 import { MaterializeOperator } from '../operators/materialize.js';
@@ -23,7 +24,7 @@ import type { ChannelOut } from './channel.js';
 import { ConnectorFeed } from './connectorfeed.js';
 import { ExchangeSender } from './exchange.js';
 import type { Feed } from './feed.js';
-import type { Edge, Fragment } from './fragment.js';
+import { edgeColumns, type Edge, type Fragment } from './fragment.js';
 import { SinkOperator } from './sinkoperator.js';
 import { RowsFeed } from './rowsfeed.js';
 import { StreamLogFeed, TableFeed } from './tablefeed.js';
@@ -54,9 +55,14 @@ export interface BuiltTask {
 /** Id of an exchange's sender in the task that sends: beside the plan's ids (>= 0) and forward edges' (far below 0). */
 export const senderId = (edge: Edge): number => -1 - 2_000_000_000 - edge.entry * 64 - edge.toFragment % 64;
 
+/** Where an edge's rows go in: the pre-aggregation before the sender, or the sender. */
+export const headId = (edge: Edge): number => (edge.partials === null ? senderId(edge) : senderId(edge) - HEAD_BASE);
+const HEAD_BASE = 2 ** 48;
+
 export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, readonly Column[]>, host: TaskHost, state: TaskState | null,
   outs: (edge: Edge) => readonly ChannelOut[], injected: () => Injected, readOnly: boolean, nowUs: number): BuiltTask {
-  const senders = fragment.outbound.map((edge): DriverNode => ({ id: senderId(edge), inputs: [edge.from] }));
+  const senders = fragment.outbound.flatMap((edge): DriverNode[] =>
+    (edge.partials === null ? [{ id: senderId(edge), inputs: [edge.from] }] : [{ id: headId(edge), inputs: [edge.from] }, { id: senderId(edge), inputs: [headId(edge)] }]));
   const entries = fragment.inbound.map((edge): DriverNode => ({ id: edge.entry, inputs: [] }));
   const driver = new Driver([...entries, ...fragment.nodes, ...senders], () => performance.now());
   const session: EvalContext = { nowUs, timeZone: 'UTC', user: '', database: '', outer: [], catalog: null, random: () => host.env.random() };
@@ -64,8 +70,8 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
   const sinks: SinkOperator[] = [];
   const views = new Map<number, MaterializeOperator>();
   const counters = new Map<number, Map<string, number>>();
-  const edgeColumns = new Map<number, readonly Column[]>(columns);
-  for (const edge of fragment.inbound) edgeColumns.set(edge.entry, columns.get(edge.from) ?? []);
+  const inputColumns = new Map<number, readonly Column[]>(columns);
+  for (const edge of fragment.inbound) inputColumns.set(edge.entry, columns.get(edge.from) ?? []);
   for (const node of fragment.nodes) {
     const counts = new Map<string, number>();
     counters.set(node.id, counts);
@@ -89,7 +95,7 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
       rowLog: k => stateOf(state).rowLog(node.id * 16 + k),
       count: (name, by) => { counts.set(name, (counts.get(name) ?? 0) + by); },
     };
-    const operator = createOperator(node, context, node.inputs.map(i => edgeColumns.get(i) ?? []));
+    const operator = createOperator(node, context, node.inputs.map(i => inputColumns.get(i) ?? []));
     if (operator === null) continue;
     driver.attach(node.id, operator);
     if (operator instanceof MaterializeOperator) views.set(node.id, operator);
@@ -97,7 +103,8 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
   for (const edge of fragment.outbound) {
     const from = fragment.nodes.find(n => n.id === edge.from);
     assert(from !== undefined, `no node ${edge.from} to send from`);
-    const types = from.columns.map(c => c.type);
+    const types = edgeColumns(edge, columns).map(c => c.type);
+    if (edge.partials !== null) driver.attach(headId(edge), new PreaggregateOperator(edge.partials, from.columns, driver.emitter(headId(edge))));
     driver.attach(senderId(edge), new ExchangeSender(from, types, edge.kind === 'hash' ? edge.keys : null, host.settings.max_parallelism, outs(edge), injected));
   }
   return { driver, feeds, sinks, views, session, counters };

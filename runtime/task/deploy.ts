@@ -18,7 +18,7 @@ import type { SharedStreams } from '../sharing/streams.js';
 import { TaskState } from '../state/taskstate.js';
 import { buildTask, type TaskHost } from './builder.js';
 import { localChannel, portIn, portOut, type ChannelIn, type ChannelOut } from './channel.js';
-import { channelKey, channelPairs, cutPlan, firstKeyGroup, normalisePlan, taskName, workerOf, type Edge, type Fragment } from './fragment.js';
+import { channelKey, channelPairs, cutPlan, edgeColumns, firstKeyGroup, normalisePlan, taskName, workerOf, type Edge, type Fragment } from './fragment.js';
 import { Task, type TaskEvents } from './task.js';
 
 export interface DeployHost {
@@ -96,7 +96,7 @@ export class JobPart {
     const columns = columnsOf(this.spec);
     for (const fragment of fragments) {
       for (const edge of fragment.outbound) {
-        const types = (columns.get(edge.from) ?? []).map(c => c.type);
+        const types = edgeColumns(edge, columns).map(c => c.type);
         for (const { from, to } of channelPairs(edge, fragments)) {
           const sends = workerOf(this.spec.jobId, from, host.workers) === host.worker;
           const receives = workerOf(this.spec.jobId, to, host.workers) === host.worker;

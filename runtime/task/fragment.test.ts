@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Plan, PlanNode } from '../../types/plan.js';
 import { INT8, type Column } from '../../types/sqltype.js';
-import { channelPairs, cutPlan, firstKeyGroup, subtaskOfKeyGroup, type Fragment } from './fragment.js';
+import { channelPairs, cutPlan, edgeColumns, firstKeyGroup, subtaskOfKeyGroup, type Fragment } from './fragment.js';
 
 const columns: Column[] = [{ name: 'a', type: INT8 }];
 const common = (id: number, inputs: number[]): { id: number; inputs: number[]; columns: Column[]; appendOnly: boolean; key: null } => ({ id, inputs, columns, appendOnly: false, key: null });
@@ -39,6 +39,23 @@ test('two readers of one exchange share a fragment and its channels', () => {
     '0 x2: 1',
     '1 x2: 3 4 <- 1 hash',
   ]);
+});
+
+test('an aggregate that alone reads an exchange gets partial results, spread by its keys among them; DISTINCT and parallelism 1 get rows', () => {
+  const two: Column[] = [{ name: 'a', type: INT8 }, { name: 'b', type: INT8 }];
+  const spread: PlanNode = { ...common(2, [1]), columns: two, op: 'exchange', kind: 'hash', keys: [1] };
+  const count = (id: number, distinct = false): PlanNode => ({
+    ...common(id, [2]), op: 'aggregate', groupKeys: [1], calls: [{ fn: 'count(any)', args: [0], distinct, filter: null, orderBy: [], type: INT8 }], inputAppendOnly: true, closes: null,
+  });
+  const source: PlanNode = { ...common(1, []), columns: two, op: 'table', tableId: 1, tableName: 't', fields: [0, 1], storedTypes: [INT8, INT8] };
+  const columnsById = new Map([[1, two]]);
+  const [, reader] = cutPlan(plan(source, spread, count(3)), 2);
+  assert.deepEqual(reader.inbound.map(e => [e.keys, edgeColumns(e, columnsById).map(c => c.name)]), [[[0], ['b', 'partial']]]);
+  assert.ok(reader.nodes[0].op === 'aggregate' && reader.nodes[0].partialInput === true);
+  for (const fragment of [...cutPlan(plan(source, spread, count(3, true)), 2), ...cutPlan(plan(source, spread, count(3), count(4)), 2), ...cutPlan(plan(source, spread, count(3)), 1)]) {
+    assert.ok(fragment.inbound.every(e => e.partials === null && edgeColumns(e, columnsById) === two));
+    assert.ok(fragment.nodes.every(n => n.op !== 'aggregate' || n.partialInput === undefined));
+  }
 });
 
 test('a view node of a job\'s plan becomes a projection of its materialize node', () => {

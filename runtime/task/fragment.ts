@@ -3,10 +3,13 @@
  * Otherwise a node's level is the number of cuts on the longest path to it; a fragment is a connected part of one level, so that the graph of
  * fragments has no cycle (a task would wait for its own barrier). Edges between levels are channels: an exchange's, or 'forward'
  * (subtask i to subtask i) where a longer path through an exchange raised the level of the reader.
- * A fragment behind a 'single' exchange has one subtask. Pure; every thread computes the same from the stored plan.
+ * A fragment behind a 'single' exchange has one subtask. Before an exchange whose only reader is an aggregate that can add up partial results,
+ * the sender makes them: a matter of the edge, of which plans and checkpoints know nothing. Pure; every thread computes the same from the stored plan.
  */
-import type { Plan, PlanNode } from '../../types/plan.js';
+import type { AggregateNode, Plan, PlanNode } from '../../types/plan.js';
+import type { Column } from '../../types/sqltype.js';
 import { assert } from '../../types/error.js';
+import { partialColumns, partialKeys, takesPartials } from '../aggregates/partials.js';
 
 export interface Edge {
   /** Node id of the entry in the reading fragment; the batches it gets are those of node `from`. */
@@ -15,7 +18,10 @@ export interface Edge {
   readonly fromFragment: number;
   readonly toFragment: number;
   readonly kind: 'hash' | 'single' | 'forward';
+  /** Columns that spread the rows; with `partials` of the partial results. */
   readonly keys: readonly number[];
+  /** The aggregate that reads the edge and gets partial results in place of the rows of `from` (aggregates/partials.ts). */
+  readonly partials: AggregateNode | null;
 }
 
 export interface Fragment {
@@ -84,10 +90,13 @@ export function cutPlan(stored: Plan, parallelism: number): Fragment[] {
     if (f < 0) f = roots.push(root) - 1;
     fragmentOf.set(n.id, f);
   }
+  const readers = new Map<number, number>();
+  for (const n of plan.nodes) for (const i of n.inputs) readers.set(i, (readers.get(i) ?? 0) + 1);
   const edges: Edge[] = [];
   const nodes: PlanNode[][] = roots.map(() => []);
   for (const n of inner) {
     const to = fragmentOf.get(n.id) ?? 0;
+    let partials = false;
     const inputs = n.inputs.map(i => {
       const input = byId.get(i);
       assert(input !== undefined, `no node ${i}`);
@@ -95,14 +104,17 @@ export function cutPlan(stored: Plan, parallelism: number): Fragment[] {
       const from = input.op === 'exchange' ? sourceOfExchange(input, byId) : i;
       const entry = input.op === 'exchange' ? i : FORWARD_BASE - i;
       if (!edges.some(e => e.entry === entry && e.toFragment === to)) {
+        const reader = input.op === 'exchange' && readers.get(i) === 1 && takesPartials(input, n) ? n : null;
+        partials = reader !== null;
+        const keys = input.op === 'exchange' ? input.keys : [];
         edges.push({
           entry, from, fromFragment: fragmentOf.get(from) ?? 0, toFragment: to,
-          kind: input.op === 'exchange' ? input.kind : 'forward', keys: input.op === 'exchange' ? input.keys : [],
+          kind: input.op === 'exchange' ? input.kind : 'forward', keys: reader === null ? keys : partialKeys(reader, keys), partials: reader,
         });
       }
       return entry;
     });
-    nodes[to].push({ ...n, inputs });
+    nodes[to].push(n.op === 'aggregate' && partials ? { ...n, inputs, partialInput: true } : { ...n, inputs });
   }
   return roots.map((_, id) => ({
     id, parallelism: edges.some(e => e.toFragment === id && e.kind === 'single') ? 1 : parallelism,
@@ -119,6 +131,12 @@ function sourceOfExchange(exchange: PlanNode, byId: ReadonlyMap<number, PlanNode
     at = input;
   }
   return at.id;
+}
+
+/** Columns of what an edge's channels carry; `columns`: by node. */
+export function edgeColumns(edge: Edge, columns: ReadonlyMap<number, readonly Column[]>): readonly Column[] {
+  const from = columns.get(edge.from) ?? [];
+  return edge.partials === null ? from : partialColumns(edge.partials, from);
 }
 
 /** Subtask pairs of an edge that are joined by a channel. */

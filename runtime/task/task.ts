@@ -20,7 +20,7 @@ import type { TaskInfos, AckTimes, CheckpointAck, EpochPassed, Injected, PinSpec
 import type { MaterializeOperator } from '../operators/materialize.js';
 import type { TaskState } from '../state/taskstate.js';
 import { Alignment } from './alignment.js';
-import { senderId, type BuiltTask } from './builder.js';
+import { headId, type BuiltTask } from './builder.js';
 import type { ChannelIn, ChannelOut, Item } from './channel.js';
 import type { Feed } from './feed.js';
 import { RowsFeed } from './rowsfeed.js';
@@ -482,7 +482,7 @@ export class Task {
       for (const [input, from] of node.inputs.entries()) if (!freshNodes.has(from)) await give(built.views.get(from), node.id, input);
     }
     for (const edge of fragment.outbound) {
-      if (freshNodes.has(edge.entry) && !freshNodes.has(edge.from)) await give(built.views.get(edge.from), senderId(edge), 0);
+      if (freshNodes.has(edge.entry) && !freshNodes.has(edge.from)) await give(built.views.get(edge.from), headId(edge), 0);
     }
   }
 }
