@@ -1,7 +1,7 @@
 /**
  * Pre-aggregation, in the task that sends to a parallel aggregate: an epoch's rows become one row of partial results a group (aggregates/partials.ts)
- * before they cross the exchange. Everything goes on at the barrier, before a watermark that closes one of the groups, and when the epoch's groups
- * are too many: between barriers nothing is kept, so that there is no state.
+ * before they cross the exchange. Everything goes on at the barrier, before a watermark where one can close groups, and when the epoch's groups are
+ * too many: between barriers nothing is kept, so that there is no state.
  *
  * Where most rows have a group of their own, finding it costs more than it saves: rows then go on one by one, each as the partial result
  * over itself, and from time to time it is tried again.
@@ -60,10 +60,8 @@ export class PreaggregateOperator implements Operator {
     this.#sent = 0;
   }
 
-  watermark(us: number): void {
-    const { closes } = this.node;
-    if (closes !== null && this.#groups.count > 0 && us >= this.#groups.minTime(closes.keyIndex, 0) + closes.addUs) this.#flush();
-  }
+  /** Watermarks come with barriers: which groups it closes is not worth finding out. */
+  watermark(): void { if (this.node.closes !== null) this.#flush(); }
 
   barrier(): void { this.#flush(); }
   end(): void { this.#flush(); }
