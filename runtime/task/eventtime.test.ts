@@ -15,7 +15,7 @@ test('rows whose time no window can take, NULL, infinite or centuries away, are 
   const times = new EventTime({ watermark: { timeExpr: TIME, watermarkExpr: TIME }, splitWatermark: false }, TYPES, CONSTANT_CONTEXT);
   const far = BigInt(Number.MAX_SAFE_INTEGER) * 4n;
   const kept = times.apply(batchFromDatums(TYPES, [[1, US], [2, Infinity], [3, far], [4, null], [5, -Infinity], [6, -far], [7, US + 5]]), -Infinity);
-  assert.deepEqual([...doubles(kept, 1).values], [US, US + 5]);
+  assert.deepEqual([...doubles(kept, 1).values.subarray(0, kept.length)], [US, US + 5]);
   assert.equal(times.nullEventTimes, 5);
   assert.equal(times.watermarkUs, US + 5);
 });
@@ -25,6 +25,6 @@ test('a time beyond exact numbers reads as infinite, whatever form its column ha
   for (const rows of [[[1, US], [2, far]], [[1, US], [2, far], [3, Infinity]], [[1, US], [2, -Infinity]]]) {
     const { values } = doubles(batchFromDatums(TYPES, rows), 1);
     assert.equal(values[0], US);
-    assert.ok([...values.subarray(1)].every(v => Math.abs(v) === Infinity));
+    assert.ok([...values.subarray(1, rows.length)].every(v => Math.abs(v) === Infinity));
   }
 });
