@@ -49,3 +49,31 @@ test('over a port: order is kept, credit comes back as the receiver takes, the b
   out.close();
   await closed;
 });
+
+test('over a port small batches and watermarks wait for each other, and go with a barrier at once, without one soon', async () => {
+  const { port1, port2 } = new MessageChannel();
+  const messages: number[] = [];
+  port2.on('message', (items: readonly unknown[]) => { messages.push(items.length); });
+  const receiver = portIn('x', port2, [INT8]);
+  const out = portOut('x', port1, [INT8]);
+  const three = async (): Promise<void> => {
+    for (let k = 0; k < 3; k++) {
+      await arrived(receiver.in);
+      receiver.in.take();
+    }
+  };
+  out.send(batch(3));
+  out.signal({ k: 'watermark', us: 5 });
+  out.signal({ k: 'barrier', injected: { barrier: { epoch: 1, checkpoint: null, logPosition: 0, timeUs: 0 }, pins: [], taps: [], tablesRead: false } });
+  await three();
+  assert.deepEqual(messages, [3]);
+  out.send(batch(3));
+  out.send(batch(3));
+  out.signal({ k: 'end' });
+  await three();
+  assert.deepEqual(messages, [3, 3]);
+  const closed = once(port1, 'close');
+  receiver.close();
+  out.close();
+  await closed;
+});

@@ -13,8 +13,9 @@ import type { Injected } from '../protocol.js';
 
 /** Named limit: bytes sent and not taken yet; one batch may go over it. */
 export const CHANNEL_BYTES_MAX = 4 * 1024 * 1024;
-/** Batches wait for others until so many bytes are together, the sender's turn ends, or something comes that they go before. */
+/** Named limits: batches and watermarks wait for others until so many bytes are together, so long at most; a barrier takes them along. */
 const MESSAGE_BYTES = 128 * 1024;
+const MESSAGE_MS = 10;
 /** Credit goes back in such sums: what is held back is far from filling the channel. */
 const CREDIT_BYTES = CHANNEL_BYTES_MAX / 8;
 
@@ -122,7 +123,7 @@ export function portOut(key: string, port: MessagePort, types: readonly SqlType[
   let items: Wire[] = [];
   let transfer: ArrayBuffer[] = [];
   let waiting = 0;
-  let scheduled = false;
+  let timer: NodeJS.Timeout | null = null;
   const flush = (): void => {
     if (items.length === 0) return;
     const message: Message = items;
@@ -132,6 +133,7 @@ export function portOut(key: string, port: MessagePort, types: readonly SqlType[
     waiting = 0;
     port.postMessage(message, buffers);
   };
+  const flushSoon = (): void => { timer ??= setTimeout(() => { timer = null; flush(); }, MESSAGE_MS); };
   port.on('message', (bytes: number) => { credit.back(bytes); });
   return {
     key,
@@ -141,19 +143,19 @@ export function portOut(key: string, port: MessagePort, types: readonly SqlType[
       items.push({ k: 'batch', wire: made.wire, bytes: made.bytes });
       for (const buffer of made.transfer) transfer.push(buffer);
       waiting += made.bytes;
-      if (waiting >= MESSAGE_BYTES || credit.full) { flush(); return; }
-      if (scheduled) return;
-      scheduled = true;
-      setImmediate(() => { scheduled = false; flush(); });
+      if (waiting >= MESSAGE_BYTES || credit.full) flush();
+      else flushSoon();
     },
     signal: item => {
       items.push(item);
-      flush();
+      if (item.k === 'barrier') flush();
+      else flushSoon();
     },
     get full() { return credit.full; },
     get queuedBytes() { return credit.outstanding; },
     onDrain: run => { credit.onDrain(run); },
     close: () => {
+      if (timer !== null) clearTimeout(timer);
       items = [];
       transfer = [];
       port.close();
