@@ -20,7 +20,8 @@ import { viewNodesOf } from '../task/query.js';
 import { fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
 import { onAbort } from './abort.js';
 import { History } from './history.js';
-import { Job, type JobDeps, type ViewRead } from './job.js';
+import { Job, type JobDeps } from './job.js';
+import type { ViewRead } from './jobreads.js';
 import { pointOf } from './pointread.js';
 import { Queue } from './subscriptions.js';
 

@@ -5,10 +5,8 @@
  * One barrier is in flight at a time. A barrier is asked for by the clock (barrier_interval after something went through the job), and at
  * once by a checkpoint, a read (its readers are opened exactly at the barrier, in every task), a subscription, FLUSH and CREATE.
  */
-import { MessageChannel } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
-import { CheckpointStorage, type StoredCheckpoint } from '../../storage/checkpoint/storage.js';
-import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
+import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import type { FileSystem } from '../../storage/filesystem.js';
 import type { Kv } from '../../storage/kv.js';
@@ -18,13 +16,17 @@ import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
 import type { MaterializeNode, Plan } from '../../types/plan.js';
 import type { CheckpointRow, JobInfo, JobSpec, JobStatus, SubscriptionEvent } from '../engine.js';
 import type { WorkerPool } from '../pool.js';
-import type { CheckpointAck, DeploySpec, EpochPassed, Injected, Pin, PinSpec, PortSpec, SubscribeSpec, TaskRef, TaskSpec } from '../protocol.js';
-import { channelKey, channelPairs, cutPlan, type Fragment, workerOf } from '../task/fragment.js';
+import type { CheckpointAck, DeploySpec, EpochPassed, Injected, Pin, PinSpec, TaskRef } from '../protocol.js';
+import { cutPlan, type Fragment, workerOf } from '../task/fragment.js';
 import { abortReason, onAbort } from './abort.js';
 import { CheckpointCoordinator } from './coordinator.js';
 import type { History } from './history.js';
+import { JobReads, type ReadWaiter, type ViewRead } from './jobreads.js';
+import { JobSubscriptions } from './jobsubscriptions.js';
+import { placeTasks } from './placement.js';
 import { isUserError, restartStrategy, type RestartStrategy } from './restart.js';
 import { SubscriptionBuffer } from './subscriptions.js';
+import { UsableCheckpoints } from './usable.js';
 
 export interface JobDeps {
   readonly pool: WorkerPool;
@@ -41,11 +43,7 @@ export interface JobDeps {
   nextId(): number;
 }
 
-/** A read of some views: what to open at the next barrier. */
-export interface ViewRead { readonly nodeId: number; readonly fields: readonly number[]; readonly point: PinSpec['point'] }
-interface ReadWaiter { readonly views: readonly ViewRead[]; resolve(pins: readonly (readonly Pin[])[]): void; reject(e: unknown): void; readonly pins: readonly PinSpec[] }
 interface SeqWaiter { readonly seq: number; readonly from: number; resolve(): void; reject(e: unknown): void }
-interface Tap { readonly spec: SubscribeSpec; readonly buffer: SubscriptionBuffer }
 interface InFlight { readonly epoch: number; readonly logPosition: number; readonly passed: Map<string, EpochPassed>; readonly reads: readonly ReadWaiter[] }
 
 /** A checkpoint whose files turn out damaged is left out at the next attempt; so many are tried. */
@@ -65,6 +63,7 @@ export class Job {
   readonly #deps: JobDeps;
   readonly #storage: CheckpointStorage;
   readonly #strategy: RestartStrategy;
+  readonly #usable: UsableCheckpoints;
   #attempt = 0;
   #fragments: Fragment[] = [];
   #workers: number[] = [];
@@ -81,14 +80,12 @@ export class Job {
   #quiet = false;
   #quietTo = 0;
   #lastBarrierMs = -Infinity;
-  #reads: ReadWaiter[] = [];
-  #taps: Tap[] = [];
-  readonly #subscriptions = new Map<number, SubscriptionBuffer>();
+  readonly #reads: JobReads;
+  readonly #subscriptions = new JobSubscriptions();
   #seqWaiters: SeqWaiter[] = [];
   #needed = new Map<number, number>();
   readonly #rows = new Map<string, { in: number; out: number }>();
   #restartTimer: Timer | null = null;
-  readonly #damaged = new Set<number>();
   #running: Promise<void> = Promise.resolve();
   #deployed = false;
   #finalWanted = false;
@@ -109,6 +106,8 @@ export class Job {
     this.#deps = deps;
     this.#strategy = restartStrategy(spec.settings);
     this.#storage = new CheckpointStorage(deps.files, this.#checkpointRoot(), spec.jobId);
+    this.#reads = new JobReads({ pool: deps.pool, nextId: () => deps.nextId(), workersOf: nodeId => this.#workersOf(nodeId) });
+    this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, storage: this.#storage, history: deps.history, warn: (message, fields) => { deps.log('warn', message, fields); } });
   }
 
   #checkpointRoot(): string {
@@ -148,36 +147,6 @@ export class Job {
     this.#deps.statusChanged(this, status, failure);
   }
 
-  /** Newest checkpoint that can be restored; damaged ones are named in the log. */
-  async #choose(): Promise<{ chosen: CheckpointMetadata | null; retained: CheckpointMetadata[]; stored: StoredCheckpoint[] }> {
-    const stored = await this.#storage.list();
-    const usable: CheckpointMetadata[] = [];
-    const skip = (c: StoredCheckpoint, e: SqlError): void => {
-      this.#deps.log('warn', `checkpoint chk-${c.id} of job "${this.name}" is damaged, the next older one is used`, { job: this.name, checkpoint: c.id, path: c.path, reason: e.message });
-    };
-    for (const c of stored) {
-      if (c.metadata === null) { skip(c, c.error ?? new SqlError('XX001', 'unreadable')); continue; }
-      if (this.#damaged.has(c.id)) continue;
-      if (usable.length === 0) {
-        try {
-          await this.#storage.verify(c.metadata, true);
-        } catch (e) {
-          skip(c, fromErrorData(toErrorData(e)));
-          this.#damaged.add(c.id);
-          continue;
-        }
-      }
-      usable.push(c.metadata);
-    }
-    // The history is written after _metadata: what it calls completed and is newer than anything here has lost its file.
-    for (const id of this.#deps.history.completedAfter(this.jobId, Math.max(0, ...stored.map(c => c.id)))) {
-      if (this.#damaged.has(id)) continue;
-      this.#damaged.add(id);
-      skip({ id, path: this.#storage.path(id), metadata: null, error: null }, new SqlError('XX001', `file "${this.#storage.path(id)}/_metadata" is missing`));
-    }
-    return { chosen: usable[0] ?? null, retained: usable, stored };
-  }
-
   async #deploy(readOnly: boolean, freshNodes: readonly number[] | null): Promise<void> {
     for (let tries = 0; ; tries++) {
       try {
@@ -186,8 +155,7 @@ export class Job {
       } catch (e) {
         // A file that was whole when verified and is not when read: the next older checkpoint.
         if (!(e instanceof SqlError && e.code === 'XX001') || tries > RESTORE_ATTEMPTS_MAX || this.#restoring === null) throw e;
-        this.#deps.log('warn', `checkpoint chk-${this.#restoring} of job "${this.name}" is damaged, the next older one is used`, { job: this.name, reason: e.message });
-        this.#damaged.add(this.#restoring);
+        this.#usable.damaged(this.#restoring, e);
       }
     }
   }
@@ -203,31 +171,13 @@ export class Job {
       this.#localSuspect = false;
     }
     const attempt = ++this.#attempt;
-    const { chosen, retained, stored } = await this.#choose();
+    const { chosen, retained, stored } = await this.#usable.choose();
     this.#restoring = chosen?.checkpointId ?? null;
     if (!readOnly && retained.length > 0) await this.#storage.cleanUp(stored);
     history.retainedAre(this.jobId, retained.map(r => r.checkpointId));
     this.#fragments = cutPlan(this.plan, this.settings.parallelism);
-    const byWorker = new Map<number, { tasks: TaskSpec[]; ports: PortSpec[] }>();
-    const at = (worker: number): { tasks: TaskSpec[]; ports: PortSpec[] } => {
-      let w = byWorker.get(worker);
-      if (w === undefined) { w = { tasks: [], ports: [] }; byWorker.set(worker, w); }
-      return w;
-    };
-    const place = (subtask: number): number => workerOf(this.jobId, subtask, pool.size);
-    this.#totalTasks = 0;
-    for (const f of this.#fragments) {
-      for (let s = 0; s < f.parallelism; s++) { at(place(s)).tasks.push({ fragment: f.id, subtask: s }); this.#totalTasks++; }
-      for (const edge of f.outbound) {
-        for (const { from, to } of channelPairs(edge, this.#fragments)) {
-          if (place(from) === place(to)) continue;
-          const { port1, port2 } = new MessageChannel();
-          const key = channelKey(edge, from, to);
-          at(place(from)).ports.push({ key, port: port1 });
-          at(place(to)).ports.push({ key, port: port2 });
-        }
-      }
-    }
+    const { byWorker, totalTasks } = placeTasks(this.jobId, this.#fragments, pool.size);
+    this.#totalTasks = totalTasks;
     this.#workers = [...byWorker.keys()];
     this.#epoch = Math.max(this.#epoch, chosen?.epoch ?? 0);
     this.#published = this.#epoch;
@@ -313,14 +263,10 @@ export class Job {
     const { env, pool } = this.#deps;
     const epoch = ++this.#epoch;
     const logPosition = this.#deps.lastSeq();
-    const reads = this.#reads;
-    this.#reads = [];
-    const taps = this.#taps;
-    this.#taps = [];
+    const reads = this.#reads.take();
     this.#urgent = false;
     this.#lastBarrierMs = env.now();
-    for (const t of taps) this.#subscriptions.set(t.spec.subscriptionId, t.buffer);
-    const injected: Injected = { barrier: { epoch, checkpoint: coordinator.take(epoch, logPosition), logPosition, timeUs: env.nowUs() }, pins: reads.flatMap(r => r.pins), taps: taps.map(t => t.spec), tablesRead: this.#tablesRead };
+    const injected: Injected = { barrier: { epoch, checkpoint: coordinator.take(epoch, logPosition), logPosition, timeUs: env.nowUs() }, pins: reads.flatMap(r => r.pins), taps: this.#subscriptions.take(), tablesRead: this.#tablesRead };
     this.#inFlight = { epoch, logPosition, passed: new Map(), reads };
     for (const worker of this.#workers) pool.rpc(worker).notify('barrier', { jobId: this.jobId, attempt: this.#attempt, injected });
   }
@@ -358,11 +304,11 @@ export class Job {
     for (const e of this.#needed.keys()) if (e < flight.epoch - 64) this.#needed.delete(e);
     if (all.some(p => p.changed)) { this.#coordinator?.changed(); }
     if (all.every(p => p.ended) && this.#endedAt === 0) this.#endedAt = flight.epoch;
-    for (const s of this.#subscriptions.values()) s.published(flight.epoch);
+    this.#subscriptions.published(flight.epoch);
     // A view that is still being filled from its tables is not read yet.
     for (const r of flight.reads) {
-      if (caughtUp) r.resolve(this.#pinsOf(r));
-      else { this.#unpin(r); this.#reads.push(this.#fresh(r)); }
+      if (caughtUp) this.#reads.resolve(r);
+      else this.#reads.again(r, true);
     }
     const reached = this.#seqWaiters.filter(w => caughtUp && flight.logPosition >= w.seq && flight.epoch > w.from);
     this.#seqWaiters = this.#seqWaiters.filter(w => !reached.includes(w));
@@ -373,15 +319,10 @@ export class Job {
     }
     const streamsBegin = !this.#tablesRead && all.every(p => p.tablesRead);
     this.#tablesRead ||= streamsBegin;
-    const more = (streamsBegin && this.plan.nodes.some(n => n.op === 'lookup')) || this.#urgent || this.#reads.length > 0 || this.#taps.length > 0 || this.#seqWaiters.length > 0 || (this.#coordinator?.wantsBarrier ?? false);
+    const more = (streamsBegin && this.plan.nodes.some(n => n.op === 'lookup')) || this.#urgent || this.#reads.anyWaiting || this.#subscriptions.anyWaiting || this.#seqWaiters.length > 0 || (this.#coordinator?.wantsBarrier ?? false);
     if (more && caughtUp) this.requestBarrier(true);
     else if (more || all.some(p => p.changed) || !caughtUp || flight.logPosition < this.#deps.lastSeq()) this.requestBarrier(false);
   }
-
-  /** Parts of each view read, in the order they were asked for. */
-  #pinsOf(r: ReadWaiter): readonly (readonly Pin[])[] { return r.pins.map(p => this.#workersOf(p.nodeId).map(worker => ({ worker, pinId: p.pinId }))); }
-  #unpin(r: ReadWaiter): void { for (const pins of this.#pinsOf(r)) for (const p of pins) this.#deps.pool.rpc(p.worker).notify('unpin', { pinId: p.pinId }); }
-  #fresh(r: ReadWaiter): ReadWaiter { return { ...r, pins: r.views.map(v => ({ pinId: this.#deps.nextId(), nodeId: v.nodeId, fields: v.fields, point: v.point })) }; }
 
   #workersOf(nodeId: number): number[] {
     const f = this.#fragments.find(x => x.nodes.some(n => n.id === nodeId));
@@ -434,8 +375,7 @@ export class Job {
     const attempt = ++this.#attempt; // later messages of the failed attempt are ignored
     this.#deps.log('warn', `job "${this.name}" ${delay === null ? 'failed' : `restarts in ${delay} ms`}: ${error.message}`, { job: this.name, sqlstate: error.code, task, detail: error.detail });
     const gone = new SqlError('40001', `job "${this.name}" ${delay === null ? 'failed' : 'restarted'}: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' });
-    for (const s of this.#subscriptions.values()) s.fail(gone);
-    this.#subscriptions.clear();
+    this.#subscriptions.failAll(gone);
     this.#requeueReads();
     this.#setStatus(delay === null ? 'failed' : 'restarting', error);
     if (delay === null) this.#rejectSeqWaiters(error);
@@ -468,7 +408,7 @@ export class Job {
 
   /** Reads that wait for a barrier of the attempt that ended wait for the next one's. */
   #requeueReads(): void {
-    for (const r of this.#inFlight?.reads ?? []) this.#reads.push(this.#fresh(r));
+    for (const r of this.#inFlight?.reads ?? []) this.#reads.again(r, false);
     this.#inFlight = null;
   }
 
@@ -498,9 +438,9 @@ export class Job {
   async drop(): Promise<void> {
     this.#dropped = true;
     const gone = new SqlError('42P01', `job "${this.name}" was dropped`);
-    for (const s of this.#subscriptions.values()) s.fail(gone);
-    for (const r of [...this.#reads, ...(this.#inFlight?.reads ?? [])]) r.reject(gone);
-    this.#reads = [];
+    this.#subscriptions.failAll(gone);
+    for (const r of this.#inFlight?.reads ?? []) r.reject(gone);
+    this.#reads.rejectAll(gone);
     for (const w of this.#seqWaiters) w.reject(gone);
     await this.stop();
     await this.#storage.drop();
@@ -512,8 +452,7 @@ export class Job {
     if (this.settings.externalized_checkpoints === 'delete_on_cancellation') await this.#storage.drop();
     this.#setStatus('cancelled', null);
     this.#rejectSeqWaiters(new SqlError('57014', 'the job was cancelled'));
-    for (const r of this.#reads) r.reject(new SqlError('55000', `job "${this.name}" was cancelled`));
-    this.#reads = [];
+    this.#reads.rejectAll(new SqlError('55000', `job "${this.name}" was cancelled`));
   }
 
   // ---- reading ----
@@ -521,11 +460,7 @@ export class Job {
   /** Readers of the views, all opened at one epoch: workers and pins of the parts of each. */
   pin(views: readonly ViewRead[], signal: AbortSignal): Promise<readonly (readonly Pin[])[]> {
     if (this.status === 'cancelled') return Promise.reject(new SqlError('55000', `job "${this.name}" is cancelled: its views cannot be read`, { hint: 'DROP the view and create it again.' }));
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) { reject(abortReason(signal)); return; }
-      const off = onAbort(signal, reason => { this.#reads = this.#reads.filter(r => r.reject !== rejected); reject(reason); });
-      const rejected = (e: unknown): void => { off(); reject(e); };
-      this.#reads.push(this.#fresh({ views, pins: [], resolve: pins => { off(); resolve(pins); }, reject: rejected }));
+    return this.#reads.add(views, signal, () => {
       if (this.live) this.requestBarrier(true);
       else this.#serveReadOnly();
     });
@@ -539,20 +474,19 @@ export class Job {
     if (this.status !== 'running' || !this.#quiet || this.#inFlight !== null || this.#coordinator === null || this.#workers.length !== 1) return null;
     // With an idle timeout a barrier may bring results though nothing came.
     if (this.settings.idle_source_timeout > 0) return null;
-    if (this.#urgent || this.#reads.length > 0 || (this.readsLog && this.#quietTo < this.#deps.lastSeq())) return null;
-    return { worker: this.#workers[0], attempt: this.#attempt, pins: views.map(v => ({ pinId: this.#deps.nextId(), nodeId: v.nodeId, fields: v.fields, point: v.point })) };
+    if (this.#urgent || this.#reads.anyWaiting || (this.readsLog && this.#quietTo < this.#deps.lastSeq())) return null;
+    return { worker: this.#workers[0], attempt: this.#attempt, pins: this.#reads.pinsFor(views) };
   }
 
   /** Finished and failed jobs have no barriers: readers are opened where the job stopped. */
   #serveReadOnly(): void {
-    const reads = this.#reads;
+    const reads = this.#reads.take();
     if (reads.length === 0) return;
-    this.#reads = [];
     void this.#serial(async () => {
       for (const r of reads) {
         try {
           await Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('pin', { jobId: this.jobId, attempt: this.#attempt, pins: r.pins })));
-          r.resolve(this.#pinsOf(r));
+          this.#reads.resolve(r);
         } catch (e) {
           r.reject(e);
         }
@@ -570,12 +504,11 @@ export class Job {
     const fragment = this.#fragments.find(f => f.nodes.some(n => n.id === nodeId));
     const parts = snapshot ? fragment?.parallelism ?? 1 : 0;
     const buffer = new SubscriptionBuffer(node.columns.map(c => c.type), parts, () => {
-      this.#subscriptions.delete(subscriptionId);
-      this.#taps = this.#taps.filter(t => t.spec.subscriptionId !== subscriptionId);
+      this.#subscriptions.remove(subscriptionId);
       for (const worker of this.#workers) this.#deps.pool.rpc(worker).notify('unsubscribe', { subscriptionId });
     });
     onAbort(signal, reason => { buffer.fail(reason); });
-    this.#taps.push({ spec: { nodeId, subscriptionId, snapshot }, buffer });
+    this.#subscriptions.add({ nodeId, subscriptionId, snapshot }, buffer);
     if (this.live) this.requestBarrier(true);
     return buffer.events;
   }
@@ -583,12 +516,9 @@ export class Job {
   hasSubscription(id: number): boolean { return this.#subscriptions.has(id); }
   taskFailed(ref: TaskRef, error: SqlError): void { if (this.#current(ref)) this.fail(error, ref.task); }
   subscriptionBatch(subscriptionId: number, epoch: number, snapshot: boolean, batch: Parameters<SubscriptionBuffer['receive']>[2]): void {
-    const buffer = this.#subscriptions.get(subscriptionId);
-    if (buffer === undefined) return;
-    buffer.receive(epoch, snapshot, batch);
-    if (snapshot && batch === null && buffer.snapshotComplete) buffer.published(this.#published);
+    this.#subscriptions.receive(subscriptionId, epoch, snapshot, batch, this.#published);
   }
-  subscriptionFailed(subscriptionId: number, error: SqlError): void { this.#subscriptions.get(subscriptionId)?.fail(error); }
+  subscriptionFailed(subscriptionId: number, error: SqlError): void { this.#subscriptions.fail(subscriptionId, error); }
 
   /** Resolves at an epoch after now that holds the log up to `seq`, with every table wholly read. */
   reached(seq: number, signal: AbortSignal): Promise<void> {
