@@ -6,8 +6,8 @@
 import type { WindowNode } from '../../types/plan.js';
 import type { Batch } from '../batch.js';
 import type { Operator, OperatorContext } from '../operator.js';
-import { gather, slice } from '../vectors.js';
-import { doubles, OUTPUT_ROWS_MAX } from './window.js';
+import { EventTimes } from './eventtimes.js';
+import { emitWindows, inParts } from './window.js';
 
 export class CumulateOperator implements Operator {
   readonly node: WindowNode;
@@ -18,42 +18,28 @@ export class CumulateOperator implements Operator {
     this.#context = context;
   }
 
-  process(batch: Batch): void {
-    const step = Math.max(1, Math.floor(OUTPUT_ROWS_MAX / Math.ceil(this.node.sizeUs / this.node.slideUs)));
-    if (batch.length <= step) this.#part(batch);
-    else for (let from = 0; from < batch.length; from += step) this.#part(slice(batch, from, Math.min(from + step, batch.length)));
-  }
+  process(batch: Batch): void { inParts(batch, Math.ceil(this.node.sizeUs / this.node.slideUs), piece => { this.#part(piece); }); }
 
   #part(batch: Batch): void {
     const { timeColumn, sizeUs, slideUs, offsetUs, lateColumn } = this.node;
-    const times = doubles(batch, timeColumn);
-    const marks = lateColumn === null ? null : doubles(batch, lateColumn);
-    const perRow = Math.ceil(sizeUs / slideUs);
-    const rows = new Int32Array(batch.length * perRow);
+    const times = new EventTimes(batch, timeColumn, lateColumn);
+    const rows = new Int32Array(batch.length * Math.ceil(sizeUs / slideUs));
     const starts = new Float64Array(rows.length);
     const ends = new Float64Array(rows.length);
     let count = 0;
-    let late = 0;
-    let noTime = 0;
     for (let i = 0; i < batch.length; i++) {
-      const time = times.values[i];
-      if ((times.nulls !== null && times.nulls[i] === 1) || time === Infinity || time === -Infinity) { noTime++; continue; }
-      const mark = marks === null || (marks.nulls !== null && marks.nulls[i] === 1) ? -Infinity : marks.values[i];
+      const time = times.time(i);
+      if (time !== time) continue;
+      const mark = times.mark(i);
       const start = Math.floor((time - offsetUs) / sizeUs) * sizeUs + offsetUs;
       for (let end = start + (Math.floor((time - start) / slideUs) + 1) * slideUs; end <= start + sizeUs; end += slideUs) {
-        if (end <= mark) { late++; continue; }
+        if (end <= mark) { times.late++; continue; }
         rows[count] = i;
         starts[count] = start;
         ends[count++] = end;
       }
     }
-    if (late > 0) this.#context.count('late_rows', late);
-    if (noTime > 0) this.#context.count('null_event_time', noTime);
-    if (count === 0) return;
-    const base = gather(batch, rows, count);
-    this.#context.emit({
-      length: count, weights: base.weights,
-      columns: [...base.columns, { form: 'f64', values: starts.subarray(0, count), nulls: null }, { form: 'f64', values: ends.subarray(0, count), nulls: null }],
-    });
+    times.tell(this.#context);
+    emitWindows(this.#context, batch, rows, count, starts, ends);
   }
 }

@@ -24,8 +24,8 @@ import { BatchBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
 import type { Barrier, Operator, OperatorContext } from '../operator.js';
 import type { GroupTable, Slot, StateTable } from '../state/table.js';
+import { EventTimes } from './eventtimes.js';
 import { SessionTimers } from './sessiontimers.js';
-import { doubles } from './window.js';
 
 const TOUCHED = 0;
 const SESSIONS = 1;
@@ -97,27 +97,23 @@ export class SessionOperator implements Operator {
     const keys = this.#prepared?.batch === batch ? this.#prepared.keys : this.#encode(batch);
     this.#prepared = null;
     const { timeColumn, lateColumn, gapUs } = this.node;
-    const times = doubles(batch, timeColumn);
-    const marks = this.#closes && lateColumn !== null ? doubles(batch, lateColumn) : null;
+    const times = new EventTimes(batch, timeColumn, this.#closes ? lateColumn : null);
     const rows = this.#rowBytes(batch);
-    let late = 0;
-    let noTime = 0;
     for (let i = 0; i < batch.length; i++) {
-      const time = times.values[i];
+      const time = times.time(i);
+      if (time !== time) continue;
       const weight = batch.weights === null ? 1 : batch.weights[i];
-      if ((times.nulls !== null && times.nulls[i] === 1) || time === Infinity || time === -Infinity) { noTime++; continue; }
-      const mark = marks === null || (marks.nulls !== null && marks.nulls[i] === 1) ? -Infinity : marks.values[i];
+      const mark = times.mark(i);
       const over = time + gapUs <= mark;
       const slot = over ? this.#table.find(keys, i) : this.#table.findOrInsert(keys, i, KEY_HEAD * 8);
-      if (slot < 0 || (over && !this.#isInside(slot, time, mark))) { late++; continue; }
+      if (slot < 0 || (over && !this.#isInside(slot, time, mark))) { times.late++; continue; }
       const before = this.#late ? null : this.#touch(slot, keys, i);
       if (this.#closes) this.#place(slot, keys, i, time, mark);
       const end = this.#writeSubkey(time, rows, i);
       this.#rows.add(keys, i, this.#subkey, 0, end, this.#subkey, 0, 0, weight);
       if (before !== null) this.#emitStored(rows.data, rows.start[i], before, time, weight);
     }
-    if (late > 0) this.#context.count('late_rows', late);
-    if (noTime > 0) this.#context.count('null_event_time', noTime);
+    times.tell(this.#context);
     this.#flush();
   }
 

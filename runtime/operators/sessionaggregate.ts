@@ -29,8 +29,8 @@ import type { Barrier, Operator, OperatorContext } from '../operator.js';
 import { rowsEqual } from '../rowsequal.js';
 import type { Slot, StateTable } from '../state/table.js';
 import { isNullAt } from '../vectors.js';
+import { EventTimes } from './eventtimes.js';
 import { SessionTimers } from './sessiontimers.js';
-import { doubles } from './window.js';
 
 // Cells of a key.
 /** Position in the epoch's touched list, plus 1; 0 = not touched. */
@@ -174,32 +174,28 @@ export class SessionAggregateOperator implements Operator {
   /** Finds or makes each row's session; the number of rows that have one. */
   #place(batch: Batch, keys: KeyBatch): number {
     const { timeColumn, lateColumn, gapUs } = this.node;
-    const times = doubles(batch, timeColumn);
-    const marks = this.#closes && lateColumn !== null ? doubles(batch, lateColumn) : null;
+    const times = new EventTimes(batch, timeColumn, this.#closes ? lateColumn : null);
     const table = this.#table;
     const slots = this.#slots;
     const recent = this.#recent;
     recent.begin(keys);
     let accepted = 0;
-    let late = 0;
-    let noTime = 0;
     for (let i = 0; i < batch.length; i++) {
-      const time = times.values[i];
-      if ((times.nulls !== null && times.nulls[i] === 1) || time === Infinity || time === -Infinity) { slots[i] = -1; noTime++; continue; }
-      const mark = marks === null || (marks.nulls !== null && marks.nulls[i] === 1) ? -Infinity : marks.values[i];
+      const time = times.time(i);
+      if (time !== time) { slots[i] = -1; continue; }
+      const mark = times.mark(i);
       const over = time + gapUs <= mark;
       const same = recent.row(keys, i);
       let slot = same >= 0 ? slots[same] : -1;
       if (slot < 0) slot = over ? table.find(keys, i) : table.findOrInsert(keys, i, (KEY_HEAD + this.#width) * 8);
       slots[i] = slot;
-      if (slot < 0) { late++; continue; }
+      if (slot < 0) { times.late++; continue; }
       const s = this.#sessionOf(slot, keys, i, time, mark);
-      if (s < 0) { late++; continue; }
+      if (s < 0) { times.late++; continue; }
       this.#session[i] = s;
       this.#accepted[accepted++] = i;
     }
-    if (late > 0) this.#context.count('late_rows', late);
-    if (noTime > 0) this.#context.count('null_event_time', noTime);
+    times.tell(this.#context);
     return accepted;
   }
 

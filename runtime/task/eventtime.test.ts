@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CONSTANT_CONTEXT } from '../codegen/interpret.js';
-import { doubles } from '../operators/window.js';
+import { doubles } from '../operators/eventtimes.js';
 import { batchFromDatums } from '../vectors.js';
 import type { Expr } from '../../types/expr.js';
 import { INT4, TIMESTAMP } from '../../types/sqltype.js';
