@@ -6,8 +6,12 @@
  * ('30s', '1min'); a bare number is milliseconds (or bytes). Source of the names and meanings: Apache Flink's configuration.
  */
 import { SqlError } from './error.js';
+import { brokenRule, type SetStatement } from './settingrules.js';
 
-/** Settings of a job, fixed when it is created (from the session's SET values, over ALTER SYSTEM's, over the defaults). */
+/**
+ * Settings of a job: taken when it is created (the session's SET values, over ALTER SYSTEM's, over the defaults), changed by ALTER JOB. A running job
+ * reads each where it needs it and copies none, so that a change holds from then on.
+ */
 export interface JobSettings {
   readonly checkpoint_interval: number;
   readonly checkpoint_mode: 'exactly_once' | 'at_least_once';
@@ -15,12 +19,36 @@ export interface JobSettings {
   readonly tolerable_failed_checkpoints: number;
   readonly checkpoint_min_pause: number;
   readonly max_concurrent_checkpoints: number;
-  /** file:// URL or path of the folder that holds `<job id>/chk-<N>`; '' = `<data dir>/checkpoints`. */
+  /** While a source is far behind; -1 = as checkpoint_interval, 0 = no periodic ones. */
+  readonly checkpoint_interval_during_backlog: number;
+  /** The barrier overtakes queued batches, which go into the snapshot. */
+  readonly unaligned_checkpoints: boolean;
+  /** With unaligned_checkpoints: aligned until the start delay exceeds it; 0 = unaligned at once. */
+  readonly aligned_checkpoint_timeout: number;
+  readonly incremental_checkpoints: boolean;
+  /** s3:// or file:// URL, or path, of the folder that holds `<job id>/chk-<N>`; '' = `<data dir>/checkpoints`. */
   readonly checkpoint_storage: string;
+  /** Where CREATE SAVEPOINT without TO writes; '' = `<data dir>/savepoints`. */
+  readonly savepoint_directory: string;
+  /** Of checkpoint_storage and savepoint paths under s3://; '' = Amazon's endpoint of the region. */
+  readonly s3_endpoint: string;
+  readonly s3_region: string;
+  /** https://host/bucket/key in place of https://bucket.host/key. */
+  readonly s3_path_style: boolean;
+  /** Name of the secret with access_key_id and secret_access_key; '' = the environment's. */
+  readonly s3_secret: string;
   readonly retained_checkpoints: number;
   readonly externalized_checkpoints: 'delete_on_cancellation' | 'retain_on_cancellation';
   readonly checkpoint_history: number;
   readonly state_backend: 'leveldb' | 'memory';
+  /** Recovery from the job's LevelDB where it is whole; off = always from checkpoint storage. */
+  readonly local_recovery: boolean;
+  /** Recovery goes back to the newest checkpoint even when a savepoint is newer. */
+  readonly prefer_checkpoint_for_recovery: boolean;
+  /** State not touched for this long is dropped; 0 = never. */
+  readonly state_ttl: number;
+  readonly restore_claim_mode: 'no_claim' | 'claim';
+  readonly allow_non_restored_state: boolean;
   /** 0 = a fair share of memory_limit. */
   readonly state_memory: number;
   readonly barrier_interval: number;
@@ -53,6 +81,16 @@ export interface SettingSpec {
   readonly max?: number;
   /** 0 is allowed beside [min, max] (off). */
   readonly zero?: boolean;
+  /** -1 is allowed beside [min, max] (as another setting). */
+  readonly minusOne?: boolean;
+  /** Other keys that Flink has, or had, for it. */
+  readonly otherKeys?: readonly string[];
+  /** Other words for a value: Flink's names. */
+  readonly words?: Readonly<Record<string, string>>;
+  /** Words that are no value here, and what to say of them. */
+  readonly refused?: Readonly<Record<string, string>>;
+  /** Of a text: what is wrong with it, as a hint; null = nothing. */
+  readonly check?: (text: string) => string | null;
   readonly default: SettingValue;
   readonly description: string;
   /** job: copied into jobs created afterwards; session: of the connection; server: at start-up only; postgres: accepted for compatibility. */
@@ -69,17 +107,31 @@ export const settingSpecs: readonly SettingSpec[] = [
   { name: 'checkpoint_timeout', flinkKey: `${X}timeout`, kind: 'duration', min: 10, max: 365 * DAY, default: 600_000, scope: 'job', description: 'A checkpoint that has not completed after this time is discarded (status expired).' },
   { name: 'tolerable_failed_checkpoints', flinkKey: `${X}tolerable-failed-checkpoints`, kind: 'integer', min: 0, max: 2147483647, default: 0, scope: 'job', description: 'Consecutive failed checkpoints a job survives; one more and it fails over.' },
   { name: 'checkpoint_min_pause', flinkKey: `${X}min-pause`, kind: 'duration', min: 0, max: 365 * DAY, default: 0, scope: 'job', description: 'Least time from the completion of a checkpoint to the trigger of the next.' },
-  { name: 'max_concurrent_checkpoints', flinkKey: `${X}max-concurrent-checkpoints`, kind: 'integer', min: 1, max: 1, default: 1, scope: 'job', description: 'Checkpoints of one job in progress at a time (only 1 in this version).' },
-  { name: 'checkpoint_storage', flinkKey: `${X}dir`, kind: 'text', default: '', scope: 'job', description: 'Folder (path or file:// URL) for checkpoints; empty = checkpoints/ in the data directory.' },
-  { name: 'retained_checkpoints', flinkKey: `${X}num-retained`, kind: 'integer', min: 1, max: 1000, default: 3, scope: 'job', description: 'Completed checkpoints kept; older ones are deleted.' },
-  { name: 'externalized_checkpoints', flinkKey: `${X}externalized-checkpoint-retention`, kind: 'enum', values: ['delete_on_cancellation', 'retain_on_cancellation'], default: 'delete_on_cancellation', scope: 'job', description: 'What happens to checkpoints when the job is cancelled.' },
+  { name: 'max_concurrent_checkpoints', flinkKey: `${X}max-concurrent-checkpoints`, kind: 'integer', min: 1, max: 100, default: 1, scope: 'job', description: 'Checkpoints of one job that may be in progress at a time; 1 with unaligned_checkpoints, and in effect with checkpoint_min_pause.' },
+  { name: 'checkpoint_interval_during_backlog', flinkKey: `${X}interval-during-backlog`, kind: 'duration', min: 10, max: 365 * DAY, zero: true, minusOne: true, default: -1, scope: 'job', description: 'checkpoint_interval while a source is far behind; 0 = no periodic checkpoints until it caught up, -1 = checkpoint_interval.' },
+  { name: 'unaligned_checkpoints', flinkKey: `${X}unaligned.enabled`, otherKeys: [`${X}unaligned`], kind: 'boolean', default: false, scope: 'job', description: 'Barriers overtake queued batches, which become part of the checkpoint: quick also under backpressure. Needs exactly_once and one checkpoint at a time.' },
+  { name: 'aligned_checkpoint_timeout', flinkKey: `${X}aligned-checkpoint-timeout`, otherKeys: [`${X}alignment-timeout`], kind: 'duration', min: 0, max: 365 * DAY, default: 0, scope: 'job', description: 'With unaligned_checkpoints: a checkpoint begins aligned and goes on unaligned when its start delay exceeds this; 0 = unaligned at once.' },
+  { name: 'incremental_checkpoints', flinkKey: `${X}incremental`, otherKeys: ['state.backend.incremental'], kind: 'boolean', default: true, scope: 'job', description: 'A checkpoint writes what changed since the one before; off = each one is whole.' },
+  { name: 'checkpoint_storage', flinkKey: `${X}dir`, otherKeys: ['state.checkpoints.dir'], kind: 'text', check: checkFolder, default: '', scope: 'job', description: 'Folder for checkpoints: a path, file:// or s3://bucket/prefix; empty = checkpoints/ in the data directory.' },
+  { name: 'savepoint_directory', flinkKey: `${X}savepoint-dir`, otherKeys: ['state.savepoints.dir'], kind: 'text', check: checkFolder, default: '', scope: 'job', description: 'Folder of savepoints that name no other (path, file:// or s3://); empty = savepoints/ in the data directory.' },
+  { name: 's3_endpoint', flinkKey: 's3.endpoint', kind: 'text', check: checkEndpoint, default: '', scope: 'job', description: 'URL of an S3-compatible server for s3:// folders; empty = Amazon S3 in s3_region.' },
+  { name: 's3_region', flinkKey: 's3.endpoint.region', otherKeys: ['s3.region'], kind: 'text', default: '', scope: 'job', description: 'Region of s3:// folders; empty = AWS_REGION of the environment, or us-east-1.' },
+  { name: 's3_path_style', flinkKey: 's3.path.style.access', otherKeys: ['s3.path-style-access'], kind: 'boolean', default: false, scope: 'job', description: 'The bucket stands in the path, not in the host name: what most S3-compatible servers need.' },
+  { name: 's3_secret', flinkKey: null, kind: 'text', default: '', scope: 'job', description: 'Secret (CREATE SECRET) with access_key_id, secret_access_key and session_token for s3:// folders; empty = AWS_ACCESS_KEY_ID and the like of the environment.' },
+  { name: 'retained_checkpoints', flinkKey: `${X}num-retained`, otherKeys: ['state.checkpoints.num-retained'], kind: 'integer', min: 1, max: 1000, default: 3, scope: 'job', description: 'Completed checkpoints kept; older ones are deleted.' },
+  { name: 'externalized_checkpoints', flinkKey: `${X}externalized-checkpoint-retention`, kind: 'enum', values: ['delete_on_cancellation', 'retain_on_cancellation'], refused: { no_externalized_checkpoints: 'Checkpoints of a failed job are always kept here; delete_on_cancellation is the nearest.' }, default: 'delete_on_cancellation', scope: 'job', description: 'What happens to checkpoints when the job is cancelled.' },
   { name: 'checkpoint_history', flinkKey: null, kind: 'integer', min: 1, max: 1_000_000, default: 1000, scope: 'job', description: 'Rows of millrace.checkpoints kept for each job.' },
-  { name: 'state_backend', flinkKey: 'state.backend.type', kind: 'enum', values: ['leveldb', 'memory'], default: 'leveldb', scope: 'job', description: 'leveldb: state may exceed memory and recovers locally; memory: checkpoint files only.' },
+  { name: 'state_backend', flinkKey: 'state.backend.type', otherKeys: ['state.backend'], kind: 'enum', values: ['leveldb', 'memory'], refused: { rocksdb: 'Flink\'s rocksdb is leveldb here.', forst: 'Flink\'s forst is leveldb here.', hashmap: 'Flink\'s hashmap is memory here.', filesystem: 'Flink\'s filesystem is memory here.' }, default: 'leveldb', scope: 'job', description: 'leveldb: state may exceed memory and recovers locally; memory: checkpoint files only.' },
+  { name: 'local_recovery', flinkKey: 'execution.state-recovery.from-local', otherKeys: ['state.backend.local-recovery'], kind: 'boolean', default: true, scope: 'job', description: 'A restart uses the state on the local disk where it is whole; off = checkpoint storage is always read.' },
+  { name: 'prefer_checkpoint_for_recovery', flinkKey: `${X}prefer-checkpoint-for-recovery`, kind: 'boolean', default: true, scope: 'job', description: 'A recovery goes back to the newest checkpoint, also when a savepoint is newer; off = to the newer of the two.' },
+  { name: 'state_ttl', flinkKey: 'table.exec.state.ttl', kind: 'duration', min: 0, max: 36500 * DAY, default: 0, scope: 'job', description: 'State that was not written for this long may be dropped, and results be wrong for it; 0 = never.' },
+  { name: 'restore_claim_mode', flinkKey: 'execution.state-recovery.claim-mode', otherKeys: ['execution.savepoint-restore-mode'], kind: 'enum', values: ['no_claim', 'claim'], refused: { legacy: 'Flink\'s LEGACY leaves files without an owner; use no_claim.' }, default: 'no_claim', scope: 'job', description: 'restore_from: claim = the new job owns the checkpoint and deletes it when it is no longer needed; no_claim = it is never touched.' },
+  { name: 'allow_non_restored_state', flinkKey: 'execution.state-recovery.ignore-unclaimed-state', otherKeys: ['execution.savepoint.ignore-unclaimed-state'], kind: 'boolean', default: false, scope: 'job', description: 'restore_from: state that matches no operator of the new statement is dropped in place of an error.' },
   { name: 'state_memory', flinkKey: null, kind: 'size', min: 1 << 20, max: 2 ** 42, zero: true, default: 0, scope: 'job', description: 'Memory for the hot state of a job; 0 = a fair share of memory_limit.' },
   { name: 'barrier_interval', flinkKey: null, kind: 'duration', min: 1, max: 3_600_000, default: 100, scope: 'job', description: 'Time between light barriers: how soon results become visible.' },
   { name: 'parallelism', flinkKey: 'parallelism.default', kind: 'integer', min: 1, max: 128, default: 0, scope: 'job', description: 'Subtasks of each operator of a job; default: the number of cores.' },
   { name: 'max_parallelism', flinkKey: 'pipeline.max-parallelism', kind: 'integer', min: 1, max: 32768, default: 128, scope: 'job', description: 'Key groups of a job: the most parallelism it can ever have; fixed at its creation.' },
-  { name: 'restart_strategy', flinkKey: `${R}type`, kind: 'enum', values: ['none', 'fixed_delay', 'exponential_delay', 'failure_rate', 'fallback'], default: 'exponential_delay', scope: 'job', description: 'What a job does after a failure of its environment or of a task.' },
+  { name: 'restart_strategy', flinkKey: `${R}type`, otherKeys: ['restart-strategy'], kind: 'enum', values: ['none', 'fixed_delay', 'exponential_delay', 'failure_rate', 'fallback'], words: { disable: 'none', disabled: 'none', off: 'none', fixeddelay: 'fixed_delay', exponentialdelay: 'exponential_delay', failurerate: 'failure_rate' }, default: 'exponential_delay', scope: 'job', description: 'What a job does after a failure of its environment or of a task.' },
   { name: 'restart_attempts', flinkKey: `${R}fixed-delay.attempts`, kind: 'integer', min: 0, max: 2147483647, default: 3, scope: 'job', description: 'fixed_delay: restarts before the job is failed.' },
   { name: 'restart_delay', flinkKey: `${R}fixed-delay.delay`, kind: 'duration', min: 0, max: 30 * DAY, default: 10_000, scope: 'job', description: 'fixed_delay: wait before a restart.' },
   { name: 'restart_backoff_initial', flinkKey: `${R}exponential-delay.initial-backoff`, kind: 'duration', min: 1, max: 30 * DAY, default: 1000, scope: 'job', description: 'exponential_delay: first wait.' },
@@ -122,31 +174,39 @@ export const settingSpecs: readonly SettingSpec[] = [
   { name: 'session_authorization', flinkKey: null, kind: 'text', default: '', scope: 'postgres', description: 'The connected user.' },
 ];
 
+/** A folder of checkpoints or savepoints. Functions below the table are hoisted. */
+function checkFolder(text: string): string | null {
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
+  if (text === '' || text.startsWith('/') || (scheme === 'file' && text.slice(5, 8) === '///') || (scheme === 's3' && /^s3:\/\/[^/]+/i.test(text))) return null;
+  return scheme === undefined ? 'A path is absolute: /path, file:///path or s3://bucket/prefix.' : 'Allowed: /path, file:///path, s3://bucket/prefix.';
+}
+
+function checkEndpoint(text: string): string | null {
+  if (text === '') return null;
+  return /^https?:\/\/[^/\s]+\/?$/i.test(text) ? null : 'A URL without path: http://127.0.0.1:9000.';
+}
+
 /** Aliases whose meaning is another setting's value (Flink's old setters). */
 const FAIL_ON_ERRORS = 'fail_on_checkpointing_errors';
 const READ_ONLY = new Set(['max_identifier_length', 'server_version', 'server_version_num', 'server_encoding', 'integer_datetimes', 'is_superuser', 'session_authorization']);
 
-/** Settings design.md names that later versions bring: refused by name, not as unknown. */
-const LATER = new Set(['checkpoint_interval_during_backlog', 'savepoint_directory', 'unaligned_checkpoints', 'aligned_checkpoint_timeout', 'incremental_checkpoints', 'local_recovery',
-  'prefer_checkpoint_for_recovery', 'state_ttl', 'restore_claim_mode', 'allow_non_restored_state']);
-
 const byName = new Map<string, SettingSpec>();
 for (const spec of settingSpecs) {
   byName.set(spec.name.toLowerCase(), spec);
-  if (spec.flinkKey !== null) byName.set(spec.flinkKey, spec);
+  for (const key of [...(spec.flinkKey === null ? [] : [spec.flinkKey]), ...(spec.otherKeys ?? [])]) byName.set(key, spec);
 }
 
 const DURATION_MS: Readonly<Record<string, number>> = {
-  us: 0.001, ms: 1, s: 1000, sec: 1000, second: 1000, seconds: 1000, m: 60_000, min: 60_000, minute: 60_000, minutes: 60_000,
+  us: 0.001, micro: 0.001, micros: 0.001, microsecond: 0.001, microseconds: 0.001, ms: 1, milli: 1, millis: 1, millisecond: 1, milliseconds: 1, s: 1000, sec: 1000, secs: 1000, second: 1000, seconds: 1000, m: 60_000, min: 60_000, mins: 60_000, minute: 60_000, minutes: 60_000,
   h: 3_600_000, hour: 3_600_000, hours: 3_600_000, d: DAY, day: DAY, days: DAY,
 };
 const SIZE_BYTES: Readonly<Record<string, number>> = { b: 1, bytes: 1, kb: 1024, k: 1024, kib: 1024, mb: 1 << 20, m: 1 << 20, mib: 1 << 20, gb: 1 << 30, g: 1 << 30, gib: 1 << 30, tb: 2 ** 40 };
 
-/** The setting of this name or Flink key; 42704 with the nearest name, 0A000 for one that later versions bring. */
+/** The setting of this name or Flink key; 42704 with the nearest name. */
 export function settingSpec(name: string): SettingSpec {
   const spec = byName.get(name.toLowerCase());
   if (spec !== undefined) return spec;
-  if (LATER.has(name.toLowerCase())) throw new SqlError('0A000', `setting "${name}" is not supported in this version`);
+  if (name.toLowerCase() === FAIL_ON_ERRORS) return settingSpec('tolerable_failed_checkpoints');
   const near = nearest(name.toLowerCase(), byName.keys());
   throw new SqlError('42704', `unrecognized configuration parameter "${name}"`, { hint: near === null ? 'SELECT name, description FROM pg_settings lists all.' : `Perhaps you meant "${near}".` });
 }
@@ -157,29 +217,33 @@ export function parseSetting(spec: SettingSpec, text: string): SettingValue {
   const bad = (hint: string): SqlError => new SqlError('22023', `invalid value for parameter "${spec.name}": "${text}"`, { hint });
   const range = rangeText(spec);
   switch (spec.kind) {
-    case 'text': return text;
+    case 'text': {
+      const wrong = spec.check?.(text) ?? null;
+      if (wrong !== null) throw bad(wrong);
+      return text;
+    }
     case 'boolean': {
       const v = parseBoolean(text);
       if (v === null) throw bad('Allowed: on, off.');
       return v;
     }
     case 'enum': {
-      const word = text.toLowerCase().replace(/-/g, '_');
-      const found = spec.values?.find(v => v.toLowerCase() === word || v.toLowerCase() === text.toLowerCase());
-      if (found === undefined) {
-        if (spec.name === 'restart_strategy' && (word === 'disable' || word === 'off')) return 'none';
-        throw bad(`Allowed: ${(spec.values ?? []).join(', ')}.`);
-      }
+      const word = text.trim().toLowerCase().replace(/-/g, '_');
+      const found = spec.values?.find(v => v.toLowerCase() === word || v.toLowerCase() === text.trim().toLowerCase()) ?? spec.words?.[word];
+      if (found === undefined) throw bad(`Allowed: ${(spec.values ?? []).join(', ')}.${spec.refused?.[word] === undefined ? '' : ` ${spec.refused[word]}`}`);
       return found;
     }
     case 'duration': case 'size': case 'integer': case 'number': {
-      const m = /^\s*([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-z]*)\s*$/i.exec(text);
+      const m = /^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([a-zµ]*)\s*$/i.exec(text);
       if (m === null) throw bad(`Allowed: ${range}.`);
-      const unit = (m[2] ?? '').toLowerCase();
+      const unit = (m[2] ?? '').toLowerCase().replace('µ', 'u');
       const units = spec.kind === 'duration' ? DURATION_MS : spec.kind === 'size' ? SIZE_BYTES : {};
       const factor = unit === '' ? 1 : units[unit];
       if (factor === undefined) throw bad(spec.kind === 'duration' ? 'Units: us, ms, s, min, h, d.' : spec.kind === 'size' ? 'Units: B, kB, MB, GB, TB.' : `Allowed: ${range}, without a unit.`);
-      const value = Number(m[1]) * factor;
+      // '1.1s' is 1100 ms, whatever binary fractions make of it.
+      const product = Number(m[1]) * factor;
+      const value = spec.kind === 'number' || Math.abs(product - Math.round(product)) > 1e-6 ? product : Math.round(product);
+      if (value === -1 && unit === '' && spec.minusOne === true) return -1;
       if (spec.kind !== 'number' && !Number.isInteger(value)) throw bad(`Allowed: ${range}.`);
       if (value === 0 && spec.zero === true) return 0;
       if (value < (spec.min ?? -Infinity) || value > (spec.max ?? Infinity)) throw new SqlError('22023', `${text} is outside the valid range for parameter "${spec.name}"`, { hint: `Allowed: ${range}.` });
@@ -194,14 +258,14 @@ export function rangeText(spec: SettingSpec): string {
   if (spec.kind === 'boolean') return 'on, off';
   if (spec.kind === 'text') return 'any text';
   const show = (v: number): string => formatSetting(spec, v);
-  return `${show(spec.min ?? 0)} .. ${show(spec.max ?? 0)}${spec.zero === true ? ', or 0' : ''}`;
+  return `${show(spec.min ?? 0)} .. ${show(spec.max ?? 0)}${spec.zero === true ? ', or 0' : ''}${spec.minusOne === true ? ', or -1' : ''}`;
 }
 
 /** A value as SHOW prints it: the largest unit that keeps it whole. */
 export function formatSetting(spec: SettingSpec, value: SettingValue): string {
   if (typeof value === 'boolean') return value ? 'on' : 'off';
   if (typeof value === 'string') return value;
-  if (value === 0) return '0';
+  if (value === 0 || (value === -1 && spec.minusOne === true)) return String(value);
   if (spec.kind === 'duration') return largestUnit(value, [['d', DAY], ['h', 3_600_000], ['min', 60_000], ['s', 1000], ['ms', 1]]);
   if (spec.kind === 'size') return largestUnit(value, [['TB', 2 ** 40], ['GB', 1 << 30], ['MB', 1 << 20], ['kB', 1024], ['B', 1]]);
   return String(value);
@@ -236,15 +300,22 @@ export function parseDuration(text: string): number | null {
   return factor === undefined ? null : Number(m[1]) * factor;
 }
 
+/** Where a value comes from, in pg_settings' words. */
+export type SettingSource = 'default' | 'configuration file' | 'client' | 'session';
+
 /**
- * Values of one level (a session, or the server's ALTER SYSTEM) over those of the level below. Names are the specs' own.
- * Rules between settings are checked when a job takes them (`jobSettings`), since their order of SET is free.
+ * Values of one level over those of the level below: defaults, the configuration file, ALTER SYSTEM, what the client sent at its start, SET. Names are
+ * the specs' own. A value that breaks a rule between settings is refused where it is set (`check`); a job that takes the settings checks them all.
  */
 export class Settings {
+  readonly source: SettingSource;
   readonly #values = new Map<string, SettingValue>();
   readonly #below: Settings | null;
 
-  constructor(below: Settings | null) { this.#below = below; }
+  constructor(below: Settings | null, source: SettingSource = 'session') {
+    this.#below = below;
+    this.source = source;
+  }
 
   get(name: string): SettingValue {
     const spec = settingSpec(name);
@@ -252,30 +323,62 @@ export class Settings {
   }
   /** Sets by name or Flink key from SQL text; returns the spec and the value. */
   set(name: string, text: string): { spec: SettingSpec; value: SettingValue } {
-    if (name.toLowerCase() === FAIL_ON_ERRORS) {
-      const on = parseBoolean(text);
-      if (on === null) throw new SqlError('22023', `invalid value for parameter "${name}": "${text}"`, { hint: 'Allowed: on, off.' });
-      return this.set('tolerable_failed_checkpoints', on ? '0' : '2147483647');
-    }
-    const spec = settingSpec(name);
-    const value = parseSetting(spec, text);
+    const { spec, value } = parseNamed(name, text);
     this.#values.set(spec.name, value);
     return { spec, value };
   }
-  /** For facts of the session that SET may not change (session_authorization). */
+  /** As `set`, refused (22023) when the value contradicts another setting's; `statement` writes what the hint says to type. */
+  setChecked(name: string, text: string, statement: SetStatement): { spec: SettingSpec; value: SettingValue } {
+    const { spec, value } = parseNamed(name, text);
+    const broken = brokenRule(n => (n === spec.name ? value : this.get(n)), spec.name, statement);
+    if (broken !== null) throw broken;
+    this.#values.set(spec.name, value);
+    return { spec, value };
+  }
+  /** For facts that SET may not change (session_authorization, the pool's size). */
   force(name: string, value: SettingValue): void { this.#values.set(settingSpec(name).name, value); }
   reset(name: string): SettingSpec {
     const spec = settingSpec(name);
+    if (READ_ONLY.has(spec.name)) throw new SqlError('55P02', `parameter "${spec.name}" cannot be changed`);
     this.#values.delete(spec.name);
     return spec;
   }
   resetAll(): void { this.#values.clear(); }
   show(name: string): string {
     const spec = settingSpec(name);
+    if (name.toLowerCase() === FAIL_ON_ERRORS) return this.get(spec.name) === 0 ? 'on' : 'off';
     return formatSetting(spec, this.get(spec.name));
+  }
+  /** The level that a value comes from. */
+  sourceOf(name: string): SettingSource {
+    const spec = settingSpec(name);
+    return this.#values.has(spec.name) ? this.source : this.#below?.sourceOf(spec.name) ?? 'default';
+  }
+  /** The value that RESET would bring back. */
+  resetValue(name: string): SettingValue {
+    const spec = settingSpec(name);
+    return this.#below?.get(spec.name) ?? spec.default;
+  }
+  /** The value of the first level from below this one for which `accepted` holds; the default when none. */
+  fallback(name: string, accepted: (value: SettingValue) => boolean): SettingValue {
+    const spec = settingSpec(name);
+    const value = this.#below?.own().get(spec.name);
+    if (value !== undefined && accepted(value)) return value;
+    return this.#below?.fallback(spec.name, accepted) ?? spec.default;
   }
   /** Values set at this level, by name. */
   own(): ReadonlyMap<string, SettingValue> { return this.#values; }
+}
+
+/** A value by name, Flink key or alias. */
+export function parseNamed(name: string, text: string): { spec: SettingSpec; value: SettingValue } {
+  if (name.toLowerCase() === FAIL_ON_ERRORS) {
+    const on = parseBoolean(text);
+    if (on === null) throw new SqlError('22023', `invalid value for parameter "${name}": "${text}"`, { hint: 'Allowed: on, off.' });
+    return { spec: settingSpec('tolerable_failed_checkpoints'), value: on ? 0 : 2147483647 };
+  }
+  const spec = settingSpec(name);
+  return { spec, value: parseSetting(spec, text) };
 }
 
 /** Copies the settings a new job takes; refuses contradictions between them (22023). `cores` is the default parallelism. */
@@ -283,12 +386,17 @@ export function jobSettings(settings: Settings, cores: number): JobSettings {
   const out: Record<string, SettingValue> = {};
   for (const spec of settingSpecs) if (spec.scope === 'job') out[spec.name] = settings.get(spec.name);
   if (out['parallelism'] === 0) out['parallelism'] = cores;
-  if (out['restart_strategy'] === 'fallback') out['restart_strategy'] = 'exponential_delay';
-  const s = out as unknown as JobSettings;
-  if (s.parallelism > s.max_parallelism) throw new SqlError('22023', `parallelism (${s.parallelism}) is above max_parallelism (${s.max_parallelism})`, { hint: `SET max_parallelism = ${s.parallelism};` });
-  if (s.checkpoint_min_pause > s.checkpoint_timeout) throw new SqlError('22023', 'checkpoint_min_pause is above checkpoint_timeout', { hint: 'SET checkpoint_min_pause = 0;' });
-  if (s.restart_backoff_initial > s.restart_backoff_max) throw new SqlError('22023', 'restart_backoff_initial is above restart_backoff_max', { hint: `SET restart_backoff_max = '${s.restart_backoff_initial}ms';` });
-  return s;
+  if (out['restart_strategy'] === 'fallback') out['restart_strategy'] = settings.fallback('restart_strategy', value => value !== 'fallback');
+  const broken = brokenRule(name => out[name] ?? null, null, (name, value) => `SET ${name} = ${value};`);
+  if (broken !== null) throw broken;
+  return out as unknown as JobSettings;
+}
+
+/** Settings of a stored job: what its version did not know has its default. */
+export function storedJobSettings(stored: Readonly<Partial<Record<string, unknown>>>): JobSettings {
+  const out: Record<string, unknown> = {};
+  for (const spec of settingSpecs) if (spec.scope === 'job') out[spec.name] = stored[spec.name] ?? spec.default;
+  return out as unknown as JobSettings;
 }
 
 /** The candidate with the smallest edit distance, when it is near enough to be a slip; null otherwise. */

@@ -6,6 +6,7 @@ import type { PlannerCatalog, Relation, SystemRelation } from '../../planner/cat
 import type { CatalogStore, DocumentChange } from '../../storage/catalogstore.js';
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
+import { storedJobSettings } from '../../types/settings.js';
 import type { StoredJob, StoredRelation } from './relation.js';
 
 export const SCHEMAS: readonly { readonly oid: number; readonly name: string }[] = [
@@ -43,7 +44,7 @@ export class Catalog implements PlannerCatalog {
     for (const { value } of store.all('relation')) catalog.#put(value as unknown as StoredRelation);
     for (const { value } of store.all('job')) {
       const job = value as unknown as StoredJob;
-      catalog.#jobs.set(job.jobId, job);
+      catalog.#jobs.set(job.jobId, { ...job, settings: storedJobSettings({ ...job.settings }) });
     }
     const settings = store.get('settings', 0);
     if (settings !== undefined) catalog.#settings = settings as Record<string, Json>;
