@@ -8,8 +8,9 @@ import path from 'node:path';
 import type { TestKafka } from '../connectors/kafka/testbroker.js';
 import { generateNexmark } from '../bench/nexmark/generate.js';
 import { eventStream } from '../bench/nexmark/queries.js';
-import { random, results, RESULTS, VIEWS } from './killtest.js';
+import { results, RESULTS, VIEWS } from './killtest.js';
 import { ServerProcess, removeFolder, temporaryFolder, until, type TextRow } from './serverprocess.js';
+import { seeded } from '../types/encoding/testdatums.js';
 
 export interface KafkaKillTest { readonly events: number; readonly kills: number; readonly fillSeconds: number; readonly seed: number; readonly parallelism: number }
 
@@ -19,7 +20,7 @@ const READ_TIMEOUT_MS = 300_000;
 
 export async function kafkaKillTest(kafka: TestKafka, options: KafkaKillTest, log: (line: string) => void): Promise<number> {
   const dir = temporaryFolder('kafka-kill');
-  const rand = random(options.seed);
+  const rand = seeded(options.seed);
   const topic = `events-${options.seed}-${options.parallelism}`;
   let server: ServerProcess | null = null;
   const servers: ServerProcess[] = [];
@@ -47,7 +48,7 @@ export async function kafkaKillTest(kafka: TestKafka, options: KafkaKillTest, lo
     for (; kills < options.kills; kills++) {
       const alive: ServerProcess = server;
       await until(() => alive.query('SELECT status FROM millrace.jobs'), rows => rows.length > 0 && rows.every(r => r[0] === 'running'), 60_000, 'running');
-      const waitMs = Math.floor(rand() * 900);
+      const waitMs = rand(900);
       await new Promise(resolve => { setTimeout(resolve, waitMs); });
       await server.kill();
       server = await start(data);

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { generateNexmark } from '../bench/nexmark/generate.js';
 import { eventFile } from '../bench/nexmark/queries.js';
 import { ServerProcess, removeFolder, temporaryFolder, until, type TextRow } from './serverprocess.js';
+import { seeded } from '../types/encoding/testdatums.js';
 
 export const VIEWS = `
 CREATE MATERIALIZED VIEW bids_per_window AS
@@ -67,16 +68,6 @@ const FINISH_TIMEOUT_MS = 600_000;
 
 export interface KillTest { readonly events: number; readonly kills: number; readonly rowsPerSecond: number; readonly seed: number; readonly parallelism: number }
 
-export function random(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 const finished = (rows: readonly TextRow[]): boolean => rows.length > 0 && rows.every(r => r[0] === 'finished');
 const failed = (rows: readonly TextRow[]): boolean => rows.some(r => r[0] === 'failed');
 const STATUS = 'SELECT status, failure FROM millrace.jobs';
@@ -101,7 +92,7 @@ async function setUp(server: ServerProcess, file: string, sink: string, rowsPerS
 /** Runs the test; returns how often the process was killed while all jobs were running. */
 export async function killTest(options: KillTest, log: (line: string) => void): Promise<number> {
   const dir = temporaryFolder('kill');
-  const rand = random(options.seed);
+  const rand = seeded(options.seed);
   const file = path.join(dir, 'events.ndjson');
   let server: ServerProcess | null = null;
   try {
@@ -120,7 +111,7 @@ export async function killTest(options: KillTest, log: (line: string) => void): 
     let kills = 0;
     while (kills < options.kills) {
       await until(ask, rows => rows.length > 0 && rows.every(r => r[0] === 'running' || r[0] === 'finished'), 60_000, 'running');
-      const waitMs = Math.floor(rand() * 700);
+      const waitMs = rand(700);
       await new Promise(resolve => { setTimeout(resolve, waitMs); });
       const status = await server.query(STATUS).catch((): TextRow[] => []);
       if (finished(status)) break;

@@ -3,11 +3,12 @@
  * what Postgres (in process) answers to its query. Retractions, NULLs, duplicates, updates of keys and empty tables all come up.
  */
 import { after, before, test } from 'node:test';
-import assert from 'node:assert/strict';
 import { PGlite } from '@electric-sql/pglite';
 import pg from 'pg';
 import { open, type Server } from '../server/open.js';
 import { removeFolder, temporaryFolder } from './serverprocess.js';
+import { seeded } from '../types/encoding/testdatums.js';
+import { oracleRows, sameRows } from './oraclerows.js';
 
 const TABLES = `
 CREATE TABLE t (id int PRIMARY KEY, g int, v int, n numeric, s text, at timestamp);
@@ -106,16 +107,6 @@ const WINDOWS: Readonly<Record<string, string>> = {
 const STEPS = 14;
 const ID_MAX = 40;
 
-function random(seed: number): (n: number) => number {
-  let a = seed >>> 0;
-  return n => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * n);
-  };
-}
-
 const maybe = (rand: (n: number) => number, text: string): string => (rand(6) === 0 ? 'NULL' : text);
 // Numerics have two digits after the point throughout: a sum's shown scale does not shrink again (docs/limits.md).
 const row = (rand: (n: number) => number, table: string, id: number): string => {
@@ -151,7 +142,6 @@ function mutation(rand: (n: number) => number, ids: Readonly<Record<'t' | 'u', S
 }
 
 /** Every type of the views as the text Postgres sends: bool, int8, int2, int4, text, float8, numeric, timestamp, int4[], text[]. */
-const AS_TEXT = Object.fromEntries([16, 20, 21, 23, 25, 701, 1700, 1114, 1007, 1009].map(oid => [oid, (value: string): string => value]));
 let dir: string;
 let server: Server;
 let client: pg.Client;
@@ -176,7 +166,7 @@ for (const [kind, queries, parallelism] of RUNS) {
   test(`${kind} equal Postgres after each random change, parallelism ${parallelism}`, { timeout: 240_000 }, async t => {
     const seed = Number(process.env['ORACLE_SEED'] ?? Date.now() % 1_000_000);
     t.diagnostic(`seed ${seed}`);
-    const rand = random(seed);
+    const rand = seeded(seed);
     const oracle = await PGlite.create();
     const ids = { t: new Set<number>(), u: new Set<number>() };
     const both = async (sql: string): Promise<void> => { await oracle.exec(sql); await client.query(sql); };
@@ -202,13 +192,12 @@ for (const [kind, queries, parallelism] of RUNS) {
         }
         await client.query('FLUSH');
         for (const name of step < 4 ? names.filter((_, i) => i % 2 === 0) : names) {
-          const expected = await oracle.query<(string | null)[]>(`SELECT * FROM ${name}`, [], { rowMode: 'array', parsers: AS_TEXT });
+          const expected = await oracleRows(oracle, `SELECT * FROM ${name}`);
           const actual = await client.query({ text: `SELECT * FROM ${name}`, rowMode: 'array' });
-          const sorted = (rows: readonly (readonly (string | null)[])[]): string[] => rows.map(r => r.map(v => v ?? '∅').join('|')).sort();
-          assert.deepEqual(sorted(actual.rows as (string | null)[][]), sorted(expected.rows as unknown as (string | null)[][]), `${name} at step ${step}, seed ${seed}; changes:\n${done.join(';\n')}`);
+          sameRows(actual.rows as (string | null)[][], expected, `${name} at step ${step}, seed ${seed}; changes:\n${done.join(';\n')}`);
           if (step < STEPS - 1) continue;
           const adHoc = await client.query({ text: queries[name] ?? '', rowMode: 'array' });
-          assert.deepEqual(sorted(adHoc.rows as (string | null)[][]), sorted(expected.rows as unknown as (string | null)[][]), `${name}, ad hoc, seed ${seed}; changes:\n${done.join(';\n')}`);
+          sameRows(adHoc.rows as (string | null)[][], expected, `${name}, ad hoc, seed ${seed}; changes:\n${done.join(';\n')}`);
         }
       }
     } finally {

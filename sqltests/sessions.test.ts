@@ -10,6 +10,8 @@ import { PGlite } from '@electric-sql/pglite';
 import pg from 'pg';
 import { open, type Server } from '../server/open.js';
 import { removeFolder, temporaryFolder } from './serverprocess.js';
+import { seeded } from '../types/encoding/testdatums.js';
+import { oracleRows, sorted } from './oraclerows.js';
 
 const COLUMNS = 'id int, who int, at timestamp, v int, s text';
 /** A named relation of windows here, and the same in Postgres. */
@@ -50,21 +52,9 @@ const there = (sql: string): string => WINDOWS.reduce((text, [mark, , theirs]) =
 /** Over the windows that the watermark has passed. */
 const closed = (sql: string): string => WINDOWS.reduce((text, [mark, , theirs]) => text.replaceAll(mark, `(SELECT * FROM ${theirs} every WHERE window_end <= (SELECT max(at) - INTERVAL '5 seconds' FROM visit))`), sql);
 
-function random(seed: number): (n: number) => number {
-  let a = seed >>> 0;
-  return n => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * n);
-  };
-}
 const maybe = (rand: (n: number) => number, text: string): string => (rand(8) === 0 ? 'NULL' : text);
 const time = (halfSeconds: number): string => `'${new Date(Date.UTC(2024, 0, 1) + halfSeconds * 500).toISOString().slice(0, 23)}'`;
 const row = (rand: (n: number) => number, id: number, halfSeconds: number): string => `(${id}, ${maybe(rand, String(rand(4)))}, ${time(halfSeconds)}, ${maybe(rand, String(rand(100)))}, ${maybe(rand, `'${'abc'[rand(3)] ?? ''}'`)})`;
-
-const AS_TEXT = Object.fromEntries([16, 20, 21, 23, 25, 701, 1700, 1114, 1186].map(oid => [oid, (value: string): string => value]));
-const sorted = (rows: readonly (readonly (string | null)[])[]): string[] => rows.map(r => r.map(v => v ?? '∅').join('|')).sort();
 
 /** A server with its client, which can be started anew. */
 class Here {
@@ -94,15 +84,14 @@ class Here {
 }
 
 async function expected(oracle: PGlite, sql: string): Promise<string[]> {
-  const result = await oracle.query<(string | null)[]>(sql, [], { rowMode: 'array', parsers: AS_TEXT });
-  return sorted(result.rows as unknown as (string | null)[][]);
+  return sorted(await oracleRows(oracle, sql));
 }
 
 for (const parallelism of [1, 2]) {
   test(`windows over a table equal Postgres' after each random change and a restart, parallelism ${parallelism}`, { timeout: 240_000 }, async t => {
     const seed = Number(process.env['ORACLE_SEED'] ?? Date.now() % 1_000_000);
     t.diagnostic(`seed ${seed}`);
-    const rand = random(seed);
+    const rand = seeded(seed);
     const oracle = await PGlite.create();
     const server = new Here();
     try {
@@ -136,7 +125,7 @@ for (const parallelism of [1, 2]) {
   test(`windows over a stream out of order equal Postgres' after each insert and a restart, and once on window close, parallelism ${parallelism}`, { timeout: 240_000 }, async t => {
     const seed = Number(process.env['ORACLE_SEED'] ?? Date.now() % 1_000_000);
     t.diagnostic(`seed ${seed}`);
-    const rand = random(seed);
+    const rand = seeded(seed);
     const oracle = await PGlite.create();
     const server = new Here();
     try {

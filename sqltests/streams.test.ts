@@ -3,12 +3,12 @@
  * rows end, Top-N of few rows; over rows out of order, with NULLs, empty texts and times, through restarts, at parallelism 1 and 2.
  */
 import { test } from 'node:test';
-import assert from 'node:assert/strict';
 import { PGlite } from '@electric-sql/pglite';
 import pg from 'pg';
 import { open, type Server } from '../server/open.js';
-import { random } from './killtest.js';
 import { removeFolder, temporaryFolder } from './serverprocess.js';
+import { seeded } from '../types/encoding/testdatums.js';
+import { oracleRows, sameRows } from './oraclerows.js';
 
 const COLUMNS = 'id int, k int, v int, n numeric, t text, at timestamp';
 const hop = (rel: string, slide: number, size: number): readonly [here: string, there: string] => [
@@ -48,15 +48,12 @@ const VIEWS: Readonly<Record<string, string>> = {
   guarded: 'SELECT id, CASE WHEN v > 5 THEN 100 / v END AS a, CASE WHEN v > 50 THEN 100 / v + 1 END AS b, CASE WHEN length(t) > 0 THEN 10 / length(t) END AS d FROM s',
 };
 const write = (sql: string, side: 0 | 1): string => Object.entries(WINDOWS).reduce((text, [mark, of]) => text.replaceAll(mark, of[side]), sql);
-const AS_TEXT = Object.fromEntries([20, 23, 25, 1700, 1114].map(oid => [oid, (value: string): string => value]));
-const sorted = (rows: readonly (readonly (string | null)[])[]): string[] => rows.map(r => r.map(v => v ?? '∅').join('|')).sort();
 
 for (const parallelism of [1, 2]) {
   test(`views over streams equal Postgres' after each insert and a restart, parallelism ${parallelism}`, { timeout: 240_000 }, async t => {
     const seed = Number(process.env['ORACLE_SEED'] ?? Date.now() % 1_000_000);
     t.diagnostic(`seed ${seed}`);
-    const next = random(seed);
-    const rand = (n: number): number => Math.floor(next() * n);
+    const rand = seeded(seed);
     const maybe = (text: string): string => (rand(9) === 0 ? 'NULL' : text);
     const oracle = await PGlite.create();
     const dir = temporaryFolder('streams');
@@ -94,8 +91,8 @@ for (const parallelism of [1, 2]) {
         if (step === 2) { await stop(); await start(); }
         await query('FLUSH');
         for (const [name, sql] of Object.entries(VIEWS)) {
-          const expected = await oracle.query<(string | null)[]>(write(sql, 1), [], { rowMode: 'array', parsers: AS_TEXT });
-          assert.deepEqual(sorted(await query(`SELECT * FROM ${name}`)), sorted(expected.rows as unknown as (string | null)[][]), `${name} at step ${step}, seed ${seed}`);
+          const expected = await oracleRows(oracle, write(sql, 1));
+          sameRows(await query(`SELECT * FROM ${name}`), expected, `${name} at step ${step}, seed ${seed}`);
         }
       }
     } finally {

@@ -8,10 +8,10 @@ import { PGlite } from '@electric-sql/pglite';
 import pg from 'pg';
 import { open, type Server } from '../server/open.js';
 import { removeFolder, temporaryFolder } from './serverprocess.js';
+import { oracleRows, sameRows } from './oraclerows.js';
 
 const ROWS = 60;
 /** bool, int8, int2, int4, text, float8, numeric, interval, int4[] as the text Postgres sends. */
-const AS_TEXT = Object.fromEntries([16, 20, 21, 23, 25, 701, 1700, 1186, 1007, 1009].map(oid => [oid, (value: string): string => value]));
 
 let dir: string;
 let server: Server;
@@ -48,10 +48,9 @@ after(async () => {
 });
 
 async function same(sql: string): Promise<void> {
-  const wanted = await oracle.query<(string | null)[]>(sql, [], { rowMode: 'array', parsers: AS_TEXT });
+  const wanted = await oracleRows(oracle, sql);
   const given = await client.query({ text: sql, rowMode: 'array' });
-  const sorted = (rows: readonly (readonly (string | null)[])[]): string[] => rows.map(r => r.map(v => v ?? '∅').join('|')).sort();
-  assert.deepEqual(sorted(given.rows as (string | null)[][]), sorted(wanted.rows as unknown as (string | null)[][]), sql);
+  sameRows(given.rows as (string | null)[][], wanted, sql);
 }
 
 /** With ties in the order: what depends on which of the equal rows comes first is left out where the frame counts rows. */
@@ -133,10 +132,9 @@ test('views of Top-N and window functions go on after a restart of the server', 
   const check = async (): Promise<void> => {
     await client.query('FLUSH');
     for (const [name, sql] of Object.entries(views)) {
-      const wanted = await oracle.query<(string | null)[]>(sql, [], { rowMode: 'array', parsers: AS_TEXT });
+      const wanted = await oracleRows(oracle, sql);
       const given = await client.query({ text: `SELECT * FROM ${name}`, rowMode: 'array' });
-      const sorted = (rows: readonly (readonly (string | null)[])[]): string[] => rows.map(r => r.map(v => v ?? '∅').join('|')).sort();
-      assert.deepEqual(sorted(given.rows as (string | null)[][]), sorted(wanted.rows as unknown as (string | null)[][]), name);
+      sameRows(given.rows as (string | null)[][], wanted, name);
     }
   };
   for (const change of ['DELETE FROM t WHERE id % 7 = 3', 'UPDATE t SET v = v + 5 WHERE id % 4 = 1', "INSERT INTO t (id, g, v, s) VALUES (100, 1, 50, 'z'), (101, 2, NULL, 'y'), (102, NULL, 3, 'x')", 'DELETE FROM t WHERE v > 8', 'UPDATE t SET g = 2 WHERE g = 1']) {

@@ -21,11 +21,6 @@ export interface DataDirectory {
   readonly catalog: CatalogStore;
   readonly tablesPath: string;
   readonly checkpointsPath: string;
-  jobPath(jobId: number): string;
-  /** Removes a job's LevelDB; it must be closed. */
-  removeJob(jobId: number): Promise<void>;
-  /** Ids of jobs that have a LevelDB here. */
-  jobIds(): Promise<number[]>;
   close(): Promise<void>;
 }
 
@@ -48,9 +43,6 @@ export async function openDataDirectory(path: string, files: FileSystem, kvs: Kv
   }
   return {
     path, catalog, tablesPath: `${path}/tables`, checkpointsPath: `${path}/checkpoints`,
-    jobPath: (jobId) => jobStatePath(path, jobId),
-    removeJob: (jobId) => files.removeDirectory(jobStatePath(path, jobId)),
-    jobIds: async () => (await files.list(`${path}/jobs`)).filter((name) => /^\d+$/.test(name)).map(Number),
     close: () => catalog.close(),
   };
 }

@@ -5,13 +5,13 @@ import { INT8 } from '../../types/sqltype.js';
 import { keyEncoder } from '../keys.js';
 import { PackedGroupTable } from '../state/grouptable.js';
 import { PageAllocator } from '../state/pages.js';
-import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums } from '../vectors.js';
 import { NumberSet } from './numberset.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 for (const bits of [3, 8, 11]) {
   test(`a set of numbers knows each value's mask of ${bits} bits, in groups of any size`, () => {
-    const random = testRandom(bits);
+    const random = seeded(bits);
     const tables = new PackedGroupTable({ tableId: 1, maxParallelism: 128, pages: new PageAllocator(), hash: hashBytes, tracking: false, cold: null }, 'ordered');
     const set = new NumberSet(tables, bits);
     const groups = 5;

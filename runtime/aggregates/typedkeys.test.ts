@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BOOL, INT8, type SqlType, TEXT, TIMESTAMP } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
-import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums, datumAt } from '../vectors.js';
 import { TypedKeys } from './typedkeys.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const TYPES: readonly SqlType[] = [INT8, TEXT, TIMESTAMP, BOOL];
 
@@ -22,7 +22,7 @@ const show = (row: readonly Datum[]): string => JSON.stringify(row.map((d) => (t
 
 for (const bigs of [false, true]) {
   test(`keys of typed columns get one number each, in order of arrival, and come back as they went in${bigs ? ', integers past 2^53 among them' : ''}`, () => {
-    const random = testRandom(bigs ? 12 : 11);
+    const random = seeded(bigs ? 12 : 11);
     for (let width = 1; width <= TYPES.length; width++) {
       const types = TYPES.slice(0, width);
       const keys = new TypedKeys(types);

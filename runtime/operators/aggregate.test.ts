@@ -8,9 +8,9 @@ import { formatDatum, parseDatum } from '../../types/textio.js';
 import type { Datum } from '../../types/value.js';
 import { canPreaggregate } from '../aggregates/epochgroups.js';
 import { parseDrawn } from '../drawn.js';
-import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums, datumRow } from '../vectors.js';
 import { Content, TestRun } from './testrun.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const columns = (types: readonly SqlType[]): Column[] => types.map((type, i) => ({ name: `c${i}`, type }));
 const entry = (types: readonly SqlType[]): RowsNode => ({ op: 'rows', id: 1, inputs: [], columns: columns(types), appendOnly: true, key: null, rows: [], system: null });
@@ -257,7 +257,7 @@ const CASES = [
 for (const [seed, appendOnly, evict, list, by] of CASES) {
   test(`aggregates follow random changes as PostgreSQL computes them (seed ${seed}, ${appendOnly ? 'append-only' : 'with retractions'}${evict ? ', evicted' : ''}, by ${by.length} keys${list === CALLS ? '' : ', by epoch'})`, async () => {
     await db.exec('DELETE FROM r');
-    const random = testRandom(seed);
+    const random = seeded(seed);
     const types = [...TYPES, TEXT];
     const calls = list.map((c) => c[1]);
     const run = new TestRun(plan(types, by, calls, { inputAppendOnly: appendOnly }), { evict });

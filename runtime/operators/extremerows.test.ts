@@ -4,9 +4,9 @@ import type { ExtremeRowsNode, RowsNode } from '../../types/plan.js';
 import { INT8, type SqlType, TEXT } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import { parseDrawn } from '../drawn.js';
-import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums } from '../vectors.js';
 import { Content, TestRun } from './testrun.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const TYPES: readonly SqlType[] = [TEXT, INT8, INT8];
 const COLUMNS = TYPES.map((type, i) => ({ name: `c${i}`, type }));
@@ -33,7 +33,7 @@ test('the rows with the largest count come out, ties included, and give way to l
 
 for (const evict of [false, true]) {
   test(`random growing counts: always the largest of each partition${evict ? ', evicted' : ''}`, async () => {
-    const random = testRandom(evict ? 3 : 4);
+    const random = seeded(evict ? 3 : 4);
     const run = new TestRun([ENTRY, NODE], { evict });
     const content = new Content(TYPES);
     const counts = new Map<string, number>();

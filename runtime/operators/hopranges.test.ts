@@ -4,9 +4,9 @@ import type { AggregateCall, AggregateNode, PlanNode, RowsNode, WindowNode } fro
 import { INT8, NUMERIC, type SqlType, TEXT, TIMESTAMP } from '../../types/sqltype.js';
 import type { Column } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
-import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums } from '../vectors.js';
 import { Content, TestRun } from './testrun.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const INPUT: readonly SqlType[] = [TIMESTAMP, TIMESTAMP, TEXT, INT8];
 const SECOND = 1_000_000;
@@ -40,7 +40,7 @@ const CASES = [
 for (const [seed, size, slide, offset, keys, appendOnly, emitOnClose] of CASES) {
   for (const evict of [false, true]) {
     test(`ranges of windows give what rows of every window give, late ones too (HOP ${slide} s, ${size} s, by ${keys.join()}, ${appendOnly ? 'append-only' : 'with retractions'}${emitOnClose ? ', on close' : ''}${evict ? ', evicted' : ''})`, async () => {
-      const random = testRandom(seed);
+      const random = seeded(seed);
       const [byRow, byRange] = [false, true].map((ranges) => new TestRun(plan(size * SECOND, slide * SECOND, offset * SECOND, keys, appendOnly, ranges, emitOnClose), { evict: evict && ranges })) as [TestRun, TestRun];
       const types = plan(size, slide, offset, keys, appendOnly, false, false)[2]?.columns.map((c) => c.type) ?? [];
       const contents = [new Content(types), new Content(types)] as const;

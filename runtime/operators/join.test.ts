@@ -8,9 +8,9 @@ import { BOOL, INT4, TEXT } from '../../types/sqltype.js';
 import { parseDatum } from '../../types/textio.js';
 import type { Datum } from '../../types/value.js';
 import { parseDrawn } from '../drawn.js';
-import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums } from '../vectors.js';
 import { Content, TestRun } from './testrun.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const LEFT: readonly SqlType[] = [INT4, TEXT, INT4];
 const RIGHT: readonly SqlType[] = [INT4, INT4];
@@ -66,7 +66,7 @@ const SQL: Readonly<Record<JoinNode['kind'], (on: string) => string>> = {
 
 async function followsPostgres(kind: JoinNode['kind'], residual: boolean, appendOnly: boolean, evict: boolean, seed: number): Promise<void> {
   await db.exec('DELETE FROM l; DELETE FROM r');
-  const random = testRandom(seed);
+  const random = seeded(seed);
   const run = new TestRun(plan(kind, residual ? LESS : null, appendOnly), { evict });
   const types = outTypes(kind);
   const content = new Content(types);
@@ -135,7 +135,7 @@ const WITHIN: Expr = {
 for (const kind of ['inner', 'left', 'semi', 'anti'] as const) {
   test(`rows freed by time leave the result of the ${kind} join as it is, with late rows too`, async () => {
     for (const evict of [false, true]) {
-      const random = testRandom(11);
+      const random = seeded(11);
       const base = plan(kind, WITHIN, true);
       const join = base[2] as JoinNode;
       // The first one keeps everything, on both sides with counts.

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import type { LookupNode, PlanNode, RowsNode } from '../../types/plan.js';
 import { BOOL, type Column, INT8, type SqlType, TEXT } from '../../types/sqltype.js';
 import { parseDrawn } from '../drawn.js';
-import { testRandom } from '../state/testkeys.js';
 import { Content, TestRun } from './testrun.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const columns = (types: readonly SqlType[]): Column[] => types.map((type, i) => ({ name: `c${i}`, type }));
 const LEFT = [INT8, TEXT];
@@ -46,7 +46,7 @@ test('a left join gives every row; a condition decides which rows of the table a
 
 test('random epochs meet what a plain map holds, all in memory or all evicted', async () => {
   for (const evict of [false, true]) {
-    const rand = testRandom(7);
+    const rand = seeded(7);
     const run = new TestRun(plan({ kind: 'left' }), { evict });
     const table = new Map<number, string>();
     const content = new Content([...LEFT, ...RIGHT]);

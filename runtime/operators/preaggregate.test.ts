@@ -5,10 +5,10 @@ import { BOOL, type Column, INT4, INT8, NUMERIC, type SqlType, TEXT, TIMESTAMP }
 import type { Datum } from '../../types/value.js';
 import { partialColumns } from '../aggregates/partials.js';
 import type { Batch } from '../batch.js';
-import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums, fromTransferable, toTransferable } from '../vectors.js';
 import { PreaggregateOperator } from './preaggregate.js';
 import { Content, TestRun } from './testrun.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const call = (fn: string, args: readonly number[], type: SqlType, more: Partial<AggregateCall> = {}): AggregateCall => ({ fn, args, distinct: false, filter: null, orderBy: [], type, ...more });
 const TYPES: readonly SqlType[] = [INT8, TEXT, INT8, NUMERIC, BOOL, TIMESTAMP];
@@ -91,7 +91,7 @@ function randomRow(random: (n: number) => number): Datum[] {
 
 for (const [seed, appendOnly, evict, by] of [[1, false, false, [0, 1]], [2, false, true, [1]], [3, true, false, [0, 5]], [4, true, true, [0, 1, 4]], [5, false, false, []]] as const) {
   test(`partial results of two senders add up to what the rows give (seed ${seed}, by ${by.length} keys, ${appendOnly ? 'append-only' : 'with retractions'}${evict ? ', evicted' : ''})`, async () => {
-    const random = testRandom(seed);
+    const random = seeded(seed);
     const pair = new Pair(aggregate(by, appendOnly ? [...SUMS, ...EXTREMES] : SUMS, { inputAppendOnly: appendOnly }), evict);
     const rows: Datum[][] = [];
     for (let epoch = 0; epoch < 8; epoch++) {
@@ -116,7 +116,7 @@ for (const [seed, appendOnly, evict, by] of [[1, false, false, [0, 1]], [2, fals
 test('a window closes with all that the senders had for it: groups go on before the watermark', async () => {
   for (const emitOnClose of [false, true]) {
     const pair = new Pair(aggregate([5], SUMS, { inputAppendOnly: true, closes: { keyIndex: 0, addUs: 1_000_000, emitOnClose } }), false);
-    const random = testRandom(7);
+    const random = seeded(7);
     for (let s = 0; s < 12; s++) {
       for (let k = 0; k < 2; k++) {
         const rows = Array.from({ length: 5 }, () => { const row = randomRow(random); row[5] = (s + random(3)) * 1_000_000; return row; });
@@ -137,7 +137,7 @@ test('ranges of a HOP cross the exchange once, and each window has its sum', asy
   const node = aggregate([2, 0, 3], [call('count()', [], INT8), call('sum(int8)', [1], NUMERIC), call('max(int8)', [1], INT8)],
     { inputAppendOnly: true, hop, closes: { keyIndex: 2, addUs: 0, emitOnClose: false } }, [TIMESTAMP, INT8, TIMESTAMP]);
   const pair = new Pair(node, false, types.map((type, i) => ({ name: `c${i}`, type })));
-  const random = testRandom(11);
+  const random = seeded(11);
   for (let s = 10; s < 40; s += 2) {
     for (let k = 0; k < 2; k++) {
       const rows = Array.from({ length: 40 }, (): Datum[] => [random(4), random(100), (s - 8) * 1_000_000, (s + 10) * 1_000_000]);

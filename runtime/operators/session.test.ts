@@ -5,9 +5,9 @@ import { BOOL, type Column, FLOAT8, INT4, INT8, INTERVAL, NUMERIC, type SqlType,
 import { formatDatum, parseDatum } from '../../types/textio.js';
 import type { Datum } from '../../types/value.js';
 import { draw } from '../drawn.js';
-import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums } from '../vectors.js';
 import { Content, TestRun } from './testrun.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const SECOND = 1_000_000;
 const GAP = 10 * SECOND;
@@ -123,7 +123,7 @@ for (const evict of [false, true]) {
   for (const emitOnClose of [false, true]) {
     test(`random rows, some late, make the sessions of the rules: ${emitOnClose ? 'when they close' : 'every epoch'}${evict ? ', everything evicted' : ''}`, async () => {
       for (let seed = 1; seed <= 12; seed++) {
-        const rand = testRandom(seed);
+        const rand = seeded(seed);
         const model = new Model();
         const runs = [{ run: new TestRun(aggregate({ emitOnClose }), { evict }), content: new Content(OUT), expected: () => model.results() }, { run: new TestRun(rowsOf({ emitOnClose }), { evict }), content: new Content(ROW_OUT), expected: () => model.rows() }];
         let mark: number | null = null;
@@ -165,7 +165,7 @@ for (const evict of [false, true]) {
 
   test(`over rows that are taken back, sessions split again${evict ? ', everything evicted' : ''}`, async () => {
     for (let seed = 1; seed <= 8; seed++) {
-      const rand = testRandom(seed);
+      const rand = seeded(seed);
       const run = new TestRun(rowsOf({ lateColumn: null, inputAppendOnly: false }), { evict });
       const content = new Content(ROW_OUT);
       const rows: Row[] = [];
@@ -209,7 +209,7 @@ test('merged aggregates are those of all rows: fused as grouped after the window
   const kept: SessionNode = { op: 'session', id: 2, ...base, ...sessions, columns: columns([...MANY_TYPES, TIMESTAMP, TIMESTAMP]), keep: MANY_TYPES.map((_, i) => i), inputAppendOnly: true };
   const grouped: AggregateNode = { op: 'aggregate', id: 3, ...base, inputs: [2], columns: columns(outTypes), groupKeys: [0, 9, 10], calls: MANY, inputAppendOnly: false, closes: null };
   for (let seed = 1; seed <= 10; seed++) {
-    const rand = testRandom(seed);
+    const rand = seeded(seed);
     const plans = [{ nodes: [entry(MANY_TYPES), fused], id: 2 }, { nodes: [entry(MANY_TYPES), kept, grouped], id: 3 }];
     const runs = plans.flatMap(({ nodes, id }) => [{ run: new TestRun(nodes), id, content: new Content(outTypes) }, { run: new TestRun(nodes, { batchMode: true }), id, content: new Content(outTypes) }]);
     for (let step = 0; step < 12; step++) {

@@ -6,9 +6,9 @@ import type { Column, SqlType } from '../../types/sqltype.js';
 import { INT4, INT8, TEXT } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import { parseDrawn } from '../drawn.js';
-import { testRandom } from '../state/testkeys.js';
 import { batchFromDatums } from '../vectors.js';
 import { Content, TestRun } from './testrun.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const TYPES: readonly SqlType[] = [INT4, INT8, TEXT];
 const columns = (types: readonly SqlType[]): Column[] => types.map((type, i) => ({ name: `c${i}`, type }));
@@ -112,7 +112,7 @@ function expected(rows: readonly Row[], node: TopNNode): string[] {
 }
 
 async function followsSort(shape: Shape, evict: boolean, seed: number): Promise<void> {
-  const random = testRandom(seed);
+  const random = seeded(seed);
   const nodes = plan(shape);
   const node = nodes[1] as TopNNode;
   const run = new TestRun(nodes, { evict });

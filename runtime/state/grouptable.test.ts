@@ -2,7 +2,8 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { PackedGroupTable } from './grouptable.js';
 import { PageAllocator } from './pages.js';
-import { testHash, testKeys, testRandom } from './testkeys.js';
+import { testHash, testKeys } from './testkeys.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -24,7 +25,7 @@ function content(t: PackedGroupTable, key: string, descending: boolean): string[
 for (const tracking of [false, true]) {
   for (const [name, groups, subkeys, payloadMax, steps] of [['small groups', 50, 12, 8, 20000], ['one large group', 1, 4000, 60, 30000], ['large payloads', 3, 50, 9000, 3000]] as const) {
     test(`ordered group table equals a sorted model: ${name}, tracking ${tracking}`, () => {
-      const random = testRandom(7);
+      const random = seeded(7);
       const t = groupTable('ordered', tracking);
       const model = new Map<string, Map<string, { payload: string; count: number }>>();
       for (let step = 0; step < steps; step++) {

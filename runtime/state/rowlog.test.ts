@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { PageAllocator } from './pages.js';
 import { CHUNK_BYTES } from './rowchunks.js';
 import { RowLog, type LogRange } from './rowlog.js';
-import { MapLogStore, testKeys, testRandom } from './testkeys.js';
+import { MapLogStore, testKeys } from './testkeys.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -61,7 +62,7 @@ for (const evict of [false, true]) {
   test(`rows past their time go, all others stay${evict ? ', also outside memory' : ''}`, async () => {
     const store = new MapLogStore();
     const log = rowLog(true, store);
-    const random = testRandom(3);
+    const random = seeded(3);
     let model: { key: string; row: string; us: number }[] = [];
     let now = 0;
     let most = 0;

@@ -2,7 +2,8 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { HashStateTable } from './statetable.js';
 import { PageAllocator } from './pages.js';
-import { testHash, testKeys, testRandom } from './testkeys.js';
+import { testHash, testKeys } from './testkeys.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const decoder = new TextDecoder();
 
@@ -24,7 +25,7 @@ function get(t: HashStateTable, key: string): string | undefined {
 
 for (const tracking of [false, true]) {
   test(`state table equals a Map under random changes, tracking ${tracking}`, async () => {
-    const random = testRandom(3);
+    const random = seeded(3);
     const t = table(tracking);
     const model = new Map<string, string>();
     for (let step = 0; step < 60000; step++) {
@@ -93,7 +94,7 @@ test('a freeze holds everything changed since C, deletions as tombstones, and no
 });
 
 test('a reader sees the table as of its start while every entry changes', async () => {
-  const random = testRandom(11);
+  const random = seeded(11);
   const t = table(true);
   const model = new Map<string, string>();
   for (let n = 0; n < 3000; n++) { put(t, `k${n}`, `v${n}`); model.set(`k${n}`, `v${n}`); }

@@ -14,10 +14,11 @@ import { levelDb } from '../../storage/leveldb.js';
 import { MemoryKvs } from '../../storage/memory.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import type { KeyBatch } from '../keys.js';
-import { testKeys, testRandom } from './testkeys.js';
+import { testKeys } from './testkeys.js';
 import { TaskState, type TaskStateOptions } from './taskstate.js';
 import type { RowLog } from './rowlog.js';
 import type { GroupTable, StateTable } from './table.js';
+import { seeded } from '../../types/encoding/testdatums.js';
 
 const root = await mkdtemp(join(tmpdir(), 'millrace-state-'));
 after(() => rm(root, { recursive: true, force: true }));
@@ -213,7 +214,7 @@ class Harness {
 for (const [name, opener, memoryBytes] of [['leveldb, all in memory', levelDb, 1e9], ['leveldb, nearly all evicted', levelDb, 60_000], ['memory kv, nearly all evicted', new MemoryKvs(), 60_000], ['memory backend', null, 1e9]] as const) {
   test(`state equals the model through checkpoints, aborts, crashes and eviction: ${name}`, async () => {
     const seed = 5;
-    const random = testRandom(seed);
+    const random = seeded(seed);
     const h = await Harness.start({ memoryBytes }, opener);
     for (let step = 0; step < 6000; step++) {
       await h.change(random, step);
@@ -240,7 +241,7 @@ for (const [name, opener, memoryBytes] of [['leveldb, all in memory', levelDb, 1
 }
 
 test('a checkpoint restored from its files alone, and an older one after LevelDB went ahead, are exact', async () => {
-  const random = testRandom(9);
+  const random = seeded(9);
   const h = await Harness.start({}, levelDb);
   for (let n = 0; n < 60; n++) {
     for (let k = 0; k < 30; k++) await h.change(random, n * 30 + k);
@@ -267,7 +268,7 @@ test('a checkpoint restored from its files alone, and an older one after LevelDB
 });
 
 test('dirty state above the limit asks for a checkpoint once, then spills, and stays right without any checkpoint', async () => {
-  const random = testRandom(13);
+  const random = seeded(13);
   const h = await Harness.start({ memoryBytes: 50_000 }, levelDb);
   for (let step = 0; step < 4000; step++) {
     await h.change(random, step);
@@ -286,7 +287,7 @@ test('dirty state above the limit asks for a checkpoint once, then spills, and s
 });
 
 test('a reader sees one moment while entries are evicted, spilled, loaded, changed and checkpointed', async () => {
-  const random = testRandom(17);
+  const random = seeded(17);
   const h = await Harness.start({ memoryBytes: 100_000 }, levelDb);
   for (let step = 0; step < 3000; step++) {
     await h.change(random, step);
@@ -336,7 +337,7 @@ test('a full disk fails the write of a checkpoint with its code, and the next de
 test('a crash in the middle of an apply is repaired from the files', async () => {
   const kvs = new MemoryKvs();
   const h = await Harness.start({}, kvs);
-  const random = testRandom(23);
+  const random = seeded(23);
   for (let n = 0; n < 6; n++) {
     for (let k = 0; k < 1800; k++) await h.change(random, k);
     await h.checkpoint('complete');
@@ -375,7 +376,7 @@ test('every flipped byte of a state file is found and the file named', async () 
 });
 
 test('state restores at another parallelism by key group', async () => {
-  const random = testRandom(29);
+  const random = seeded(29);
   const h = await Harness.start({}, levelDb);
   for (let step = 0; step < 1500; step++) await h.change(random, step);
   await h.checkpoint('complete');

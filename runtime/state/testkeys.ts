@@ -26,17 +26,6 @@ export function testKeys(keys: readonly (string | Uint8Array)[]): KeyBatch {
   return { length: keys.length, data, start, end, hash, anyNull: null };
 }
 
-/** A seeded generator of integers in [0, n): mulberry32. */
-export function testRandom(seed: number): (n: number) => number {
-  let a = seed;
-  return (n) => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * n);
-  };
-}
-
 /** Chunks of one row log that left memory. */
 export class MapLogStore implements RowLogStore {
   readonly pieces = new Map<string, { readonly chunk: number; readonly bytes: Uint8Array }>();

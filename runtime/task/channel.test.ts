@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
+import { systemEnv } from '../../types/env.js';
 import { INT8 } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
 import { CHANNEL_BYTES_MAX, localChannel, portIn, portOut, type ChannelIn, type ChannelOut } from './channel.js';
@@ -37,7 +38,7 @@ test('in one worker: order is kept, the sender is full until the receiver takes'
 test('over a port: order is kept, credit comes back as the receiver takes, the batch stays usable', async () => {
   const { port1, port2 } = new MessageChannel();
   const receiver = portIn('x', port2, [INT8]);
-  const out = portOut('x', port1, [INT8]);
+  const out = portOut('x', port1, [INT8], systemEnv);
   await backpressure(out, receiver.in);
   const kept = batch(3);
   out.send(kept);
@@ -55,7 +56,7 @@ test('over a port small batches and watermarks wait for each other, and go with 
   const messages: number[] = [];
   port2.on('message', (items: readonly unknown[]) => { messages.push(items.length); });
   const receiver = portIn('x', port2, [INT8]);
-  const out = portOut('x', port1, [INT8]);
+  const out = portOut('x', port1, [INT8], systemEnv);
   const three = async (): Promise<void> => {
     for (let k = 0; k < 3; k++) {
       await arrived(receiver.in);
