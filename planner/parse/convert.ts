@@ -94,7 +94,7 @@ function transaction(t: TransactionStmt, piece: Piece): Statement {
     case 'TRANS_STMT_BEGIN': case 'TRANS_STMT_START': return { kind: 'begin', ...transactionOptions(t.options ?? []) };
     case 'TRANS_STMT_COMMIT': return { kind: 'commit', chain };
     case 'TRANS_STMT_ROLLBACK': return { kind: 'rollback', chain };
-    case 'TRANS_STMT_SAVEPOINT': return { kind: 'unsupported', feature: 'SAVEPOINT', position: wordPosition(piece, 0), hint: null };
+    case 'TRANS_STMT_SAVEPOINT': return { kind: 'unsupported', feature: 'SAVEPOINT', position: wordPosition(piece, 0), hint: 'Savepoints within a transaction are not supported. The savepoint of a job: CREATE SAVEPOINT FOR JOB name;' };
     case 'TRANS_STMT_RELEASE': return { kind: 'unsupported', feature: 'RELEASE SAVEPOINT', position: wordPosition(piece, 0), hint: null };
     case 'TRANS_STMT_ROLLBACK_TO': return { kind: 'unsupported', feature: 'ROLLBACK TO SAVEPOINT', position: wordPosition(piece, 0), hint: 'ROLLBACK' };
     default: return { kind: 'unsupported', feature: 'two-phase commit', position: wordPosition(piece, 0), hint: null };

@@ -1,6 +1,7 @@
 /** CREATE of relations: tables, views, materialized views, streams, derived streams, sinks. And what EXPLAIN takes of them. */
 import { SqlError, unsupported } from '../../types/error.js';
 import { parseElements } from './columns.js';
+import { parseCreateSavepoint } from './jobs.js';
 import type { TokenReader } from './reader.js';
 import type { CreateMaterializedView, CreateSink, CreateTable, CreateView, Option, PrimaryKeyDefinition, Query, Statement } from './statement.js';
 
@@ -31,13 +32,7 @@ export function parseCreate(r: TokenReader): Statement | null {
   if (r.accept('stream')) { replaced('STREAM'); return createStream(r); }
   if (r.accept('sink')) { replaced('SINK'); return createSink(r); }
   if (r.word() === 'source') throw r.syntaxError('A source of rows is a stream: CREATE STREAM name (column type, …) WITH (connector = …).');
-  if (r.accept('savepoint')) {
-    r.expect('for', 'job');
-    const job = r.jobName();
-    const path = r.accept('to') ? r.string() : null;
-    r.finish();
-    return { kind: 'create savepoint', job, path, position };
-  }
+  if (r.accept('savepoint')) return parseCreateSavepoint(r);
   if (r.word() === 'secret' || r.word() === 'connection') {
     const kind = r.word() === 'secret' ? 'create secret' : 'create connection';
     r.at++;

@@ -6,6 +6,7 @@
 import { SqlError } from '../../types/error.js';
 import { parseCreate, notExplainable } from './create.js';
 import { convertCopyOptions } from './copyoptions.js';
+import { parseAlterJob, parseCheckpoint, parseDropSavepoint, parseExplainCheckpoint, parseExplainRestore, parseJobCommand } from './jobs.js';
 import { parseRaw } from './raw.js';
 import { paramCount, subPiece, type Piece } from './split.js';
 import { SourceText } from './sourcetext.js';
@@ -33,10 +34,10 @@ export function parseOwn(piece: Piece, parse: ParseStatement): Statement | null 
     case 'describe': case 'desc': return parseDescribe(r);
     case 'set': return parseSetQuoted(r);
     case 'reset': return r.peek()?.kind === 'string' ? parseResetQuoted(r) : null;
-    case 'alter': return parseAlter(r, position);
+    case 'alter': return parseAlter(r);
     case 'flush': r.finish(); return { kind: 'flush' };
     case 'checkpoint': return parseCheckpoint(r, position);
-    case 'stop': case 'cancel': case 'pause': case 'resume': return parseJobCommand(r, first, position);
+    case 'stop': case 'cancel': case 'pause': case 'resume': return parseJobCommand(r, first);
     default: return null;
   }
 }
@@ -47,11 +48,7 @@ const DROP_OBJECTS: readonly (readonly [readonly string[], DropObject])[] = [
 ];
 
 function parseDrop(r: TokenReader, position: number): Statement | null {
-  if (r.accept('savepoint')) {
-    const path = r.string();
-    r.finish();
-    return { kind: 'drop savepoint', path, position };
-  }
+  if (r.accept('savepoint')) return parseDropSavepoint(r, position);
   if (r.word() === 'source') throw r.syntaxError('DROP STREAM name');
   const found = DROP_OBJECTS.find(([words]) => words.every((w, i) => r.word(i) === w));
   if (found === undefined) return null;
@@ -66,11 +63,8 @@ function parseDrop(r: TokenReader, position: number): Statement | null {
 }
 
 function parseExplain(r: TokenReader, position: number, parse: ParseStatement): Statement {
-  if (r.accept('restore', 'from')) {
-    const path = r.string();
-    r.expect('as');
-    return { kind: 'explain restore', path, query: r.query(r.last()), position };
-  }
+  if (r.accept('restore')) return parseExplainRestore(r, position);
+  if (r.accept('analyze', 'checkpoint') || r.accept('analyse', 'checkpoint')) return parseExplainCheckpoint(r);
   const options: Option[] = [];
   if (r.isSymbol('(') && !['select', 'with', 'values', 'table'].includes(r.word(1) ?? 'select')) {
     r.expectSymbol('(');
@@ -288,7 +282,7 @@ function parseResetQuoted(r: TokenReader): Statement {
   return { kind: 'reset', name, position };
 }
 
-function parseAlter(r: TokenReader, position: number): Statement | null {
+function parseAlter(r: TokenReader): Statement | null {
   if (r.accept('system')) {
     if (r.accept('reset')) {
       const at = r.position();
@@ -299,37 +293,5 @@ function parseAlter(r: TokenReader, position: number): Statement | null {
     r.expect('set');
     return { kind: 'alter system', ...assignment(r) };
   }
-  if (!r.accept('job')) return null;
-  const job = r.jobName();
-  r.expect('set');
-  const options = r.isSymbol('(') ? r.options() : optionList(r);
-  r.finish();
-  return { kind: 'alter job', job, options, position };
-}
-
-function optionList(r: TokenReader): Option[] {
-  const position = r.position();
-  const key = r.optionKey();
-  if (!r.acceptSymbol('=') && !r.accept('to')) throw r.syntaxError();
-  const valuePosition = r.position();
-  return [{ key, ...r.optionValue(), position, valuePosition }];
-}
-
-function parseCheckpoint(r: TokenReader, position: number): Statement {
-  const job = r.accept('job') ? r.jobName() : null;
-  r.finish();
-  return { kind: 'checkpoint', job, position };
-}
-
-function parseJobCommand(r: TokenReader, command: 'stop' | 'cancel' | 'pause' | 'resume', position: number): Statement {
-  r.expect('job');
-  const job = r.jobName();
-  if (command === 'stop') {
-    const savepoint = r.accept('with', 'savepoint');
-    const path = savepoint && r.accept('to') ? r.string() : null;
-    r.finish();
-    return { kind: 'stop job', job, savepoint, path, position };
-  }
-  r.finish();
-  return { kind: `${command} job`, job, position };
+  return r.accept('job') ? parseAlterJob(r) : null;
 }

@@ -24,6 +24,7 @@ function shape(sql: string): unknown {
 }
 const name = (n: string, schema: string | null = null): unknown => ({ schema, name: n });
 const option = (key: string, value: string): unknown => ({ key, value });
+const change = (setting: string, value: string | null): unknown => ({ name: setting, value });
 
 test('statements of a text are split, keep their slice and base, and empty ones are left out', () => {
   const parsed = parseStatements(" select 'a;é' ; /* x; */ ;\n-- y;\nselect $2, $1 -- end\n;");
@@ -86,6 +87,12 @@ test("the standard's window functions become calls", () => {
   assert.equal(call("SELECT * FROM TABLE(SESSION(DATA => TABLE bid PARTITION BY a, TIMECOL => DESCRIPTOR(t), GAP => INTERVAL '1 s'))"), "SELECT * FROM SESSION(bid, ROW(a), t, GAP => INTERVAL '1 s')");
 });
 
+test('an option takes a secret by name', () => {
+  const s = one("create sink k as select 1 with (connector = 'x', password = secret pw, secret = 'a')");
+  assert(s.kind === 'create sink');
+  assert.deepEqual(s.options.map(o => [o.key, o.value, o.form]), [['connector', 'x', 'string'], ['password', 'pw', 'secret'], ['secret', 'a', 'string']]);
+});
+
 test('words that are refused as aliases stay usable as columns and, quoted, as names', () => {
   for (const sql of ['select emit, of, t.qualify from t where asof > 1 order by emit', 'update t set emit = 1', 'select 1 as "emit" from a "asof"', 'select 1 from t for update of t']) assert.notEqual(one(sql), undefined);
 });
@@ -101,13 +108,22 @@ test('statements of sessions, jobs and checkpoints', () => {
     ['drop materialized view if exists a, s.b cascade', { kind: 'drop', object: 'materialized view', names: [name('a'), name('b', 's')], ifExists: true, cascade: true }],
     ['drop stream s restrict', { kind: 'drop', object: 'stream', names: [name('s')], ifExists: false, cascade: false }],
     ['subscribe to v with (snapshot = false)', { kind: 'subscribe', target: { kind: 'relation', name: name('v') }, options: [option('snapshot', 'false')] }],
-    ["create savepoint for job j to '/x'", { kind: 'create savepoint', job: 'j', path: '/x' }], ["drop savepoint '/x'", { kind: 'drop savepoint', path: '/x' }],
-    ['stop job j with savepoint', { kind: 'stop job', job: 'j', savepoint: true, path: null }], ['cancel job 3', { kind: 'cancel job', job: '3' }],
-    ["alter job j set (a = '3s')", { kind: 'alter job', job: 'j', options: [option('a', '3s')] }], ['alter system set a.b = 3', { kind: 'alter system', name: 'a.b', value: '3' }],
+    ["create savepoint for job j to '/x'", { kind: 'create savepoint', job: 'j', target: '/x' }], ["drop savepoint '/x'", { kind: 'drop savepoint', path: '/x' }],
+    ['create savepoint for job 7', { kind: 'create savepoint', job: '7', target: null }],
+    ['stop job j', { kind: 'stop job', job: 'j', savepoint: null }], ['stop job j with savepoint', { kind: 'stop job', job: 'j', savepoint: { target: null } }],
+    ["stop job j with savepoint '/x'", { kind: 'stop job', job: 'j', savepoint: { target: '/x' } }], ["stop job j with savepoint to '/x'", { kind: 'stop job', job: 'j', savepoint: { target: '/x' } }],
+    ['cancel job 3', { kind: 'cancel job', job: '3' }], ["pause job 'a b'", { kind: 'pause job', job: 'a b' }], ['resume job j', { kind: 'resume job', job: 'j', parallelism: null }],
+    ['resume job j with (parallelism = 3)', { kind: 'resume job', job: 'j', parallelism: 3 }],
+    ["alter job j set (a = '3s', 'b.c-d' = 5, e = default)", { kind: 'alter job', job: 'j', changes: [change('a', '3s'), change('b.c-d', '5'), change('e', null)] }],
+    ['alter job j set a to on', { kind: 'alter job', job: 'j', changes: [change('a', 'on')] }], ["alter job j reset (a, 'b.c-d')", { kind: 'alter job', job: 'j', changes: [change('a', null), change('b.c-d', null)] }],
+    ['explain analyze checkpoint job j', { kind: 'explain checkpoint', job: 'j', checkpoint: null }], ['explain analyze checkpoint 41 job j', { kind: 'explain checkpoint', job: 'j', checkpoint: 41 }],
+    ["create secret s as 'x'", { kind: 'create secret', name: name('s'), ifNotExists: false, options: [option('value', 'x')] }],
+    ['drop secret if exists s', { kind: 'drop', object: 'secret', names: [name('s')], ifExists: true, cascade: false }],
+    ['listen checkpoints', { kind: 'listen', channel: 'checkpoints' }], ['unlisten *', { kind: 'unlisten', channel: null }], ["notify c, 'x'", { kind: 'notify', channel: 'c', payload: 'x' }], ['alter system set a.b = 3', { kind: 'alter system', name: 'a.b', value: '3' }],
     ['begin isolation level serializable read only', { kind: 'begin', isolation: 'serializable', readOnly: true }], ['end and chain', { kind: 'commit', chain: true }],
     ['fetch backward all from c', { kind: 'fetch', move: false, cursor: 'c', direction: 'backward', count: null }], ['move 5 c', { kind: 'fetch', move: true, cursor: 'c', direction: 'forward', count: 5 }],
     ['grant all on t to x', { kind: 'unsupported', feature: 'GRANT', hint: null }], ['create or replace function f() returns int language sql as \'\'', { kind: 'unsupported', feature: 'CREATE FUNCTION', hint: null }],
-    ['alter materialized view v rename to w', { kind: 'unsupported', feature: 'ALTER MATERIALIZED VIEW', hint: null }], ['savepoint x', { kind: 'unsupported', feature: 'SAVEPOINT', hint: null }],
+    ['alter materialized view v rename to w', { kind: 'unsupported', feature: 'ALTER MATERIALIZED VIEW', hint: null }], ['savepoint x', { kind: 'unsupported', feature: 'SAVEPOINT', hint: 'Savepoints within a transaction are not supported. The savepoint of a job: CREATE SAVEPOINT FOR JOB name;' }],
   ];
   for (const [sql, expected] of cases) assert.deepEqual(shape(sql), expected, sql);
 });
@@ -197,7 +213,17 @@ const bad: readonly (readonly [string, string, string, number | undefined, strin
   ['explain flush', '0A000', 'EXPLAIN of this statement is not supported', 9, 'EXPLAIN takes'],
   ['explain (format yaml) select 1', '0A000', 'EXPLAIN format "yaml" is not supported', 10, 'json'],
   ['subscribe select 1', '42601', 'syntax error at or near "select"', 11, 'SUBSCRIBE TO (query)'],
-  ['cancel j', '42601', 'syntax error at or near "j"', 8, null],
+  ['cancel j', '42601', 'syntax error at or near "j"', 8, 'CANCEL JOB name;'],
+  ['checkpoint j', '42601', 'syntax error at or near "j"', 12, 'CHECKPOINT JOB name;'],
+  ['create savepoint s', '42601', 'syntax error at or near "s"', 18, 'CREATE SAVEPOINT FOR JOB'],
+  ['drop savepoint s', '42601', 'syntax error at or near "s"', 16, 'millrace.savepoints'],
+  ["stop job j with savepoint at '/x'", '42601', 'syntax error at or near "at"', 27, 'STOP JOB name'],
+  ['resume job j with (parallelism = 0)', '22023', 'invalid value for parameter "parallelism": "0"', 34, '1 .. 128'],
+  ["resume job j with (checkpoint_interval = '1s')", '42601', 'unrecognized option "checkpoint_interval" of RESUME JOB', 20, 'ALTER JOB'],
+  ['alter job j set (a = 1, a = 2)', '42601', 'setting "a" is given more than once', 25, null],
+  ['alter job j set (execution.checkpointing.min-pause = 1)', '42601', 'syntax error at or near "-"', 45, "quoted: ALTER JOB"],
+  ['alter job j (a = 1)', '42601', 'syntax error at or near "("', 13, 'ALTER JOB name SET'],
+  ['explain analyze checkpoint x', '42601', 'syntax error at or near "x"', 28, 'EXPLAIN ANALYZE CHECKPOINT JOB name'],
   ["copy t from '/etc/passwd'", '0A000', 'COPY with a file of the server is not supported', 1, 'STDIN'],
   ["copy t to program 'x'", '0A000', 'COPY PROGRAM is not supported', 1, null],
   ['copy t from stdin (format xml)', '22023', 'COPY format "xml" not recognized', 20, null],

@@ -154,6 +154,8 @@ export class TokenReader {
     if (t.kind === 'string') { this.at++; return { value: t.text, form: 'string' }; }
     if (this.word() === 'interval' && this.peek(1)?.kind === 'string') { this.at++; return { value: this.string(), form: 'string' }; }
     if (t.kind !== 'word' && t.kind !== 'quoted') throw this.syntaxError();
+    const name = this.peek(1);
+    if (this.word() === 'secret' && (name?.kind === 'word' || name?.kind === 'quoted')) { this.at++; return { value: this.identifier(), form: 'secret' }; }
     return { value: this.optionKey(), form: 'word' };
   }
 

@@ -66,9 +66,17 @@ export interface Option {
   readonly key: string;
   /** Text of the value: strings unquoted, numbers as written, words folded. */
   readonly value: string;
-  readonly form: 'string' | 'number' | 'word';
+  /** secret: SECRET name; `value` is the secret's name. */
+  readonly form: 'string' | 'number' | 'word' | 'secret';
   readonly position: number;
   readonly valuePosition: number;
+}
+
+/** One setting of ALTER JOB … SET (…) or RESET (…), as written. */
+export interface SettingChange {
+  readonly name: string;
+  readonly value: string | null;
+  readonly position: number;
 }
 
 export interface ColumnDefinition {
@@ -233,14 +241,19 @@ export type Statement =
   // Explain
   | { readonly kind: 'explain'; readonly analyze: boolean; readonly verbose: boolean; readonly format: 'text' | 'json'; readonly options: readonly Option[]; readonly statement: Explainable; readonly position: number }
   | { readonly kind: 'explain restore'; readonly path: string; readonly query: Query; readonly position: number }
+  /** Where the time of a job's checkpoint went; `checkpoint` null = the last completed one. */
+  | { readonly kind: 'explain checkpoint'; readonly job: string; readonly checkpoint: number | null; readonly position: number }
   // Jobs and checkpoints
   | { readonly kind: 'flush' }
   | { readonly kind: 'checkpoint'; readonly job: string | null; readonly position: number }
-  | { readonly kind: 'create savepoint'; readonly job: string; readonly path: string | null; readonly position: number }
+  /** `target`: folder of the savepoint; null = savepoint_directory. */
+  | { readonly kind: 'create savepoint'; readonly job: string; readonly target: string | null; readonly position: number }
   | { readonly kind: 'drop savepoint'; readonly path: string; readonly position: number }
-  | { readonly kind: 'stop job'; readonly job: string; readonly savepoint: boolean; readonly path: string | null; readonly position: number }
-  | { readonly kind: 'cancel job' | 'pause job' | 'resume job'; readonly job: string; readonly position: number }
-  | { readonly kind: 'alter job'; readonly job: string; readonly options: readonly Option[]; readonly position: number }
+  | { readonly kind: 'stop job'; readonly job: string; readonly savepoint: { readonly target: string | null } | null; readonly position: number }
+  | { readonly kind: 'cancel job' | 'pause job'; readonly job: string; readonly position: number }
+  | { readonly kind: 'resume job'; readonly job: string; readonly parallelism: number | null; readonly position: number }
+  /** `value` null = DEFAULT, and RESET. */
+  | { readonly kind: 'alter job'; readonly job: string; readonly changes: readonly SettingChange[]; readonly position: number }
   // Parsed; the server answers
   | { readonly kind: 'create secret' | 'create connection'; readonly name: RelationName; readonly ifNotExists: boolean; readonly options: readonly Option[]; readonly position: number }
   /** Any other command of Postgres: answered with 0A000 naming `feature`. */

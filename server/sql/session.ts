@@ -233,7 +233,7 @@ export class SqlSession implements BackendSession {
       case 'unlisten': if (statement.channel === null) this.#channels.clear(); else this.#channels.delete(statement.channel); return command('UNLISTEN');
       case 'notify': throw unsupported('NOTIFY');
       case 'create derived stream': throw unsupported('CREATE STREAM … AS (a derived stream)', undefined, 'CREATE MATERIALIZED VIEW keeps and passes on the same changes.');
-      case 'create savepoint': case 'drop savepoint': case 'stop job': case 'pause job': case 'resume job': case 'alter job': case 'explain restore':
+      case 'create savepoint': case 'drop savepoint': case 'stop job': case 'pause job': case 'resume job': case 'alter job': case 'explain restore': case 'explain checkpoint':
       case 'create secret': case 'create connection': throw unsupported(statement.kind.toUpperCase(), 'position' in statement ? statement.position : undefined);
       case 'unsupported': throw unsupported(statement.feature, statement.position, statement.hint ?? undefined);
       default: throw new SqlError('XX000', `internal error: statement ${statement.kind} has no executor`);
