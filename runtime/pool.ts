@@ -2,9 +2,9 @@
  * The fixed pool of worker threads that runs all tasks and queries. A worker that dies, or that does not answer a ping within
  * WORKER_STUCK_MS, is ended and replaced; `lost` tells the jobs with a task on it.
  */
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import { Rpc, type Handlers } from './rpc.js';
-import type { MainMethods, WorkerData, WorkerMethods } from './protocol.js';
+import type { ChannelPort, MainMethods, WorkerData, WorkerMethods } from './protocol.js';
 import { SqlError, environmentCode } from '../types/error.js';
 
 /** Named limit: a worker that answers no ping for so long is stuck (a task yields every few milliseconds). */
@@ -18,9 +18,17 @@ export interface PoolEvents {
   noteError(error: unknown): void;
 }
 
+/** What jobs need of the pool. */
+export interface Pool {
+  readonly size: number;
+  rpc(worker: number): Rpc<MainMethods, WorkerMethods>;
+  /** The two ends of a channel between workers; each goes to its worker in a deployment. */
+  channel(): readonly [ChannelPort, ChannelPort];
+}
+
 interface Member { thread: Worker; rpc: Rpc<MainMethods, WorkerMethods>; answeredMs: number }
 
-export class WorkerPool {
+export class WorkerPool implements Pool {
   readonly #members: Member[] = [];
   readonly #events: PoolEvents;
   readonly #data: Omit<WorkerData, 'index' | 'workers'>;
@@ -43,6 +51,11 @@ export class WorkerPool {
     const member = this.#members[worker];
     if (member === undefined) throw new SqlError('XX000', `internal error: no worker ${worker}`);
     return member.rpc;
+  }
+
+  channel(): readonly [ChannelPort, ChannelPort] {
+    const { port1, port2 } = new MessageChannel();
+    return [port1, port2];
   }
 
   /** For tests: the thread ends as if it had crashed. */

@@ -2,7 +2,6 @@
  * Messages between the main thread and the pool's workers: two method tables (see rpc.ts) and the plain data they carry.
  * A job runs in attempts: every restart, extension and shrinking is a new one; what comes from an older attempt is ignored.
  */
-import type { MessagePort } from 'node:worker_threads';
 import type { Plan } from '../types/plan.js';
 import type { Json } from '../types/connect.js';
 import type { ErrorData } from '../types/error.js';
@@ -33,8 +32,14 @@ export interface Injected {
 }
 
 export interface TaskSpec { readonly fragment: number; readonly subtask: number }
+/** What a channel between workers needs of a MessagePort. */
+export interface ChannelPort {
+  postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  on(event: 'message', run: (message: unknown) => void): unknown;
+  close(): void;
+}
 /** One end of a channel whose other end is in another worker. */
-export interface PortSpec { readonly key: string; readonly port: MessagePort }
+export interface PortSpec { readonly key: string; readonly port: ChannelPort }
 
 export interface DeploySpec {
   readonly jobId: number;

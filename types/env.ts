@@ -13,7 +13,13 @@ export interface Env {
   random(): number;
   /** Calls `run` once after `ms`; the timer does not keep the process alive. */
   after(ms: number, run: () => void): Timer;
+  /** Ms since some moment, never going back: how long work took, and when a loop has worked long enough. */
+  monotonic(): number;
+  /** Resolves after everything else that is due has had its turn. */
+  turn(): Promise<void>;
 }
+
+const turn = (): Promise<void> => new Promise(resolve => { setImmediate(resolve); });
 
 export const systemEnv: Env = {
   now: () => Date.now(),
@@ -24,6 +30,8 @@ export const systemEnv: Env = {
     timer.unref();
     return { cancel: () => { clearTimeout(timer); } };
   },
+  monotonic: () => performance.now(),
+  turn,
 };
 
 /** A clock that moves only when told: `advance` runs the timers that fall due, in order. */
@@ -40,6 +48,8 @@ export class ManualEnv implements Env {
   now(): number { return this.#ms; }
   nowUs(): number { return this.#ms * 1000; }
   random(): number { return this.#random(); }
+  monotonic(): number { return this.#ms; }
+  turn(): Promise<void> { return turn(); }
 
   after(ms: number, run: () => void): Timer {
     const timer = { at: this.#ms + ms, run };

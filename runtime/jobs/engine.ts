@@ -4,6 +4,7 @@
 import type { CatalogStore } from '../../storage/catalogstore.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import { realFiles, type FileSystem } from '../../storage/filesystem.js';
+import { levelDb } from '../../storage/leveldb.js';
 import type { Env } from '../../types/env.js';
 import { systemEnv } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
@@ -137,7 +138,7 @@ class LocalEngine implements Engine {
   #deps(): JobDeps {
     const { events, log } = this.#options;
     return {
-      pool: this.pool, files: this.#files, env: this.#env, history: this.#history, dataDir: this.#options.dataDir, lastSeq: this.#options.lastSeq,
+      pool: this.pool, files: this.#files, kvs: levelDb, env: this.#env, history: this.#history, dataDir: this.#options.dataDir, lastSeq: this.#options.lastSeq,
       fairShare: () => Math.floor(this.#options.memoryLimit / Math.max(FAIR_SHARES_MIN, this.#jobs.size)),
       statusChanged: (job, status, failure) => { if (job.jobId < EPHEMERAL_FIRST) events.status(job.jobId, status, failure); },
       checkpointEnded: (job, row) => { if (job.jobId < EPHEMERAL_FIRST) events.checkpoint(job.jobId, row); },

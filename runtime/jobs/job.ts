@@ -9,13 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import type { FileSystem } from '../../storage/filesystem.js';
-import type { Kv } from '../../storage/kv.js';
-import { levelDb } from '../../storage/leveldb.js';
+import type { Kv, KvOpener } from '../../storage/kv.js';
 import type { Env, Timer } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
 import type { MaterializeNode, Plan } from '../../types/plan.js';
 import type { CheckpointRow, JobInfo, JobSpec, JobStatus, SubscriptionEvent } from '../engine.js';
-import type { WorkerPool } from '../pool.js';
+import type { Pool } from '../pool.js';
 import type { CheckpointAck, DeploySpec, EpochPassed, Injected, Pin, PinSpec, TaskRef } from '../protocol.js';
 import { cutPlan, type Fragment, workerOf } from '../task/fragment.js';
 import { abortReason, onAbort } from './abort.js';
@@ -29,8 +28,9 @@ import { SubscriptionBuffer } from './subscriptions.js';
 import { UsableCheckpoints } from './usable.js';
 
 export interface JobDeps {
-  readonly pool: WorkerPool;
+  readonly pool: Pool;
   readonly files: FileSystem;
+  readonly kvs: KvOpener;
   readonly env: Env;
   readonly history: History;
   readonly dataDir: string;
@@ -176,7 +176,7 @@ export class Job {
     if (!readOnly && retained.length > 0) await this.#storage.cleanUp(stored);
     history.retainedAre(this.jobId, retained.map(r => r.checkpointId));
     this.#fragments = cutPlan(this.plan, this.settings.parallelism);
-    const { byWorker, totalTasks } = placeTasks(this.jobId, this.#fragments, pool.size);
+    const { byWorker, totalTasks } = placeTasks(this.jobId, this.#fragments, pool);
     this.#totalTasks = totalTasks;
     this.#workers = [...byWorker.keys()];
     this.#epoch = Math.max(this.#epoch, chosen?.epoch ?? 0);
@@ -185,7 +185,7 @@ export class Job {
     const stateMemory = (this.settings.state_memory === 0 ? this.#deps.fairShare() : this.settings.state_memory) / this.#workers.length;
     const known = new Set(chosen?.plan.nodes.map(n => n.id) ?? []);
     this.#deployed = true;
-    if (this.settings.state_backend !== 'memory') this.#stateStore = await levelDb.open(jobStatePath(this.#deps.dataDir, this.jobId));
+    if (this.settings.state_backend !== 'memory') this.#stateStore = await this.#deps.kvs.open(jobStatePath(this.#deps.dataDir, this.jobId));
     await Promise.all([...byWorker].map(async ([worker, { tasks, ports }]) => {
       const spec: DeploySpec = {
         jobId: this.jobId, attempt, name: this.name, plan: this.plan, settings: this.settings, stateMemory, checkpointRoot: this.#checkpointRoot(),

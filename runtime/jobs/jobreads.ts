@@ -3,7 +3,7 @@
  * barrier came to nothing (the attempt failed, a view was not filled yet) waits for the next one with fresh pins.
  */
 import type { SqlError } from '../../types/error.js';
-import type { WorkerPool } from '../pool.js';
+import type { Pool } from '../pool.js';
 import type { Pin, PinSpec } from '../protocol.js';
 import { abortReason, onAbort } from './abort.js';
 
@@ -18,7 +18,7 @@ export interface ReadWaiter {
 }
 
 export interface ReadsDeps {
-  readonly pool: WorkerPool;
+  readonly pool: Pool;
   nextId(): number;
   /** Workers whose tasks keep rows of the node. */
   workersOf(nodeId: number): number[];

@@ -1,5 +1,5 @@
 /** Where the tasks of a job run, and the ports of channels that go from one worker to another. */
-import { MessageChannel } from 'node:worker_threads';
+import type { Pool } from '../pool.js';
 import type { PortSpec, TaskSpec } from '../protocol.js';
 import { channelKey, channelPairs, type Fragment, workerOf } from '../task/fragment.js';
 
@@ -7,7 +7,8 @@ export interface WorkerShare { readonly tasks: TaskSpec[]; readonly ports: PortS
 
 export interface Placement { readonly byWorker: ReadonlyMap<number, WorkerShare>; readonly totalTasks: number }
 
-export function placeTasks(jobId: number, fragments: readonly Fragment[], workers: number): Placement {
+export function placeTasks(jobId: number, fragments: readonly Fragment[], pool: Pick<Pool, 'size' | 'channel'>): Placement {
+  const workers = pool.size;
   const byWorker = new Map<number, WorkerShare>();
   const at = (worker: number): WorkerShare => {
     let w = byWorker.get(worker);
@@ -21,7 +22,7 @@ export function placeTasks(jobId: number, fragments: readonly Fragment[], worker
     for (const edge of f.outbound) {
       for (const { from, to } of channelPairs(edge, fragments)) {
         if (place(from) === place(to)) continue;
-        const { port1, port2 } = new MessageChannel();
+        const [port1, port2] = pool.channel();
         const key = channelKey(edge, from, to);
         at(place(from)).ports.push({ key, port: port1 });
         at(place(to)).ports.push({ key, port: port2 });

@@ -64,7 +64,7 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
   const senders = fragment.outbound.flatMap((edge): DriverNode[] =>
     (edge.partials === null ? [{ id: senderId(edge), inputs: [edge.from] }] : [{ id: headId(edge), inputs: [edge.from] }, { id: senderId(edge), inputs: [headId(edge)] }]));
   const entries = fragment.inbound.map((edge): DriverNode => ({ id: edge.entry, inputs: [] }));
-  const driver = new Driver([...entries, ...fragment.nodes, ...senders], () => performance.now());
+  const driver = new Driver([...entries, ...fragment.nodes, ...senders], () => host.env.monotonic(), () => host.env.turn());
   const session: EvalContext = { nowUs, timeZone: 'UTC', user: '', database: '', outer: [], catalog: null, random: () => host.env.random() };
   const feeds: Feed[] = [];
   const sinks: SinkOperator[] = [];

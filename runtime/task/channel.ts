@@ -5,11 +5,11 @@
  * in one worker they are handed over.
  * Barriers, watermarks and ends need no credit: a barrier never waits behind a full channel.
  */
-import type { MessagePort } from 'node:worker_threads';
+import type { Env, Timer } from '../../types/env.js';
 import type { SqlType } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
 import { batchBytes, fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
-import type { Injected } from '../protocol.js';
+import type { ChannelPort, Injected } from '../protocol.js';
 
 /** Named limit: bytes sent and not taken yet; one batch may go over it. */
 export const CHANNEL_BYTES_MAX = 4 * 1024 * 1024;
@@ -118,12 +118,12 @@ export function localChannel(key: string): { out: ChannelOut; in: ChannelIn } {
   };
 }
 
-export function portOut(key: string, port: MessagePort, types: readonly SqlType[]): ChannelOut {
+export function portOut(key: string, port: ChannelPort, types: readonly SqlType[], env: Env): ChannelOut {
   const credit = new Credit();
   let items: Wire[] = [];
   let transfer: ArrayBuffer[] = [];
   let waiting = 0;
-  let timer: NodeJS.Timeout | null = null;
+  let timer: Timer | null = null;
   const flush = (): void => {
     if (items.length === 0) return;
     const message: Message = items;
@@ -133,8 +133,8 @@ export function portOut(key: string, port: MessagePort, types: readonly SqlType[
     waiting = 0;
     port.postMessage(message, buffers);
   };
-  const flushSoon = (): void => { timer ??= setTimeout(() => { timer = null; flush(); }, MESSAGE_MS); };
-  port.on('message', (bytes: number) => { credit.back(bytes); });
+  const flushSoon = (): void => { timer ??= env.after(MESSAGE_MS, () => { timer = null; flush(); }); };
+  port.on('message', bytes => { credit.back(bytes as number); });
   return {
     key,
     send(batch) {
@@ -155,7 +155,7 @@ export function portOut(key: string, port: MessagePort, types: readonly SqlType[
     get queuedBytes() { return credit.outstanding; },
     onDrain: run => { credit.onDrain(run); },
     close: () => {
-      if (timer !== null) clearTimeout(timer);
+      timer?.cancel();
       items = [];
       transfer = [];
       port.close();
@@ -163,7 +163,7 @@ export function portOut(key: string, port: MessagePort, types: readonly SqlType[
   };
 }
 
-export function portIn(key: string, port: MessagePort, types: readonly SqlType[]): { in: ChannelIn; close: () => void } {
+export function portIn(key: string, port: ChannelPort, types: readonly SqlType[]): { in: ChannelIn; close: () => void } {
   let owed = 0;
   const receiver = new ChannelIn(key, bytes => {
     owed += bytes;
@@ -171,8 +171,8 @@ export function portIn(key: string, port: MessagePort, types: readonly SqlType[]
     port.postMessage(owed);
     owed = 0;
   });
-  port.on('message', (message: Message) => {
-    for (const item of message) receiver.put(item.k === 'batch' ? { k: 'batch', batch: fromTransferable(types, item.wire), bytes: item.bytes } : item);
+  port.on('message', message => {
+    for (const item of message as Message) receiver.put(item.k === 'batch' ? { k: 'batch', batch: fromTransferable(types, item.wire), bytes: item.bytes } : item);
   });
   return { in: receiver, close: () => { port.close(); } };
 }

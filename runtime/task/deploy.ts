@@ -7,9 +7,8 @@ import { assert } from '../../types/error.js';
 import type { Column } from '../../types/sqltype.js';
 import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { jobStatePath } from '../../storage/datadir.js';
-import { realFiles } from '../../storage/filesystem.js';
-import type { Kv } from '../../storage/kv.js';
-import { levelDb } from '../../storage/leveldb.js';
+import type { FileSystem } from '../../storage/filesystem.js';
+import type { Kv, KvOpener } from '../../storage/kv.js';
 import type { TableReader } from '../../storage/tablestore.js';
 import type { Connectors } from '../connector.js';
 import type { DeadLetterInfo } from '../engine.js';
@@ -28,6 +27,8 @@ export interface DeployHost {
   readonly connectors: Connectors;
   readonly tables: TableReader;
   readonly env: Env;
+  readonly files: FileSystem;
+  readonly kvs: KvOpener;
   readonly streams: SharedStreams;
   readonly events: TaskEvents;
   wantCheckpoint(arg: { jobId: number; attempt: number }): void;
@@ -49,7 +50,7 @@ export class JobPart {
   }
 
   static async deploy(spec: DeploySpec, host: DeployHost): Promise<JobPart> {
-    const kv = spec.settings.state_backend === 'memory' ? null : await levelDb.open(jobStatePath(host.dataDir, spec.jobId));
+    const kv = spec.settings.state_backend === 'memory' ? null : await host.kvs.open(jobStatePath(host.dataDir, spec.jobId));
     const part = new JobPart(spec, kv);
     try {
       const fragments = cutPlan(spec.plan, spec.settings.parallelism);
@@ -110,7 +111,7 @@ export class JobPart {
           if (!sends && !receives) continue;
           const port = ports.get(key);
           assert(port !== undefined, `no port for channel ${key}`);
-          if (sends) this.#ends.out.set(key, portOut(key, port, types));
+          if (sends) this.#ends.out.set(key, portOut(key, port, types, host.env));
           else {
             const receiver = portIn(key, port, types);
             this.#ends.in.set(key, receiver.in);
@@ -128,7 +129,7 @@ export class JobPart {
     const state = await TaskState.restore({
       task: name, nodeIds: fragment.nodes.map(n => n.id), maxParallelism,
       keyGroupFirst: firstKeyGroup(subtask, fragment.parallelism, maxParallelism), keyGroupLast: firstKeyGroup(subtask + 1, fragment.parallelism, maxParallelism) - 1,
-      kv: this.#kv, storage: new CheckpointStorage(realFiles, spec.checkpointRoot, spec.jobId), memoryBytes: Math.floor(spec.stateMemory / spec.tasks.length),
+      kv: this.#kv, storage: new CheckpointStorage(host.files, spec.checkpointRoot, spec.jobId), memoryBytes: Math.floor(spec.stateMemory / spec.tasks.length),
       onDirtyLimit: () => { host.wantCheckpoint({ jobId: spec.jobId, attempt: spec.attempt }); },
       onBackgroundError: e => { host.log('error', 'state could not be applied', { job: spec.name, task: name, error: String(e) }); },
       now: () => host.env.now(), readOnly: spec.readOnly,
@@ -159,7 +160,7 @@ export class JobPart {
       jobId: spec.jobId, attempt: spec.attempt, fragment: outbound, subtask, worker: host.worker, maxParallelism,
       exactlyOnce: spec.settings.checkpoint_mode === 'exactly_once', state, built, inbound, outbound: used,
       restored: spec.restore === null ? null : { checkpointId: spec.restore.checkpointId, operators },
-      freshNodes: new Set(spec.freshNodes), tablesFirst: spec.plan.nodes.some(n => n.op === 'lookup'), events: host.events, now: () => host.env.now(),
+      freshNodes: new Set(spec.freshNodes), tablesFirst: spec.plan.nodes.some(n => n.op === 'lookup'), events: host.events, env: host.env,
     });
     this.tasks.push(task);
     if (!spec.readOnly) await task.open();

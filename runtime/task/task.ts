@@ -14,6 +14,7 @@
  */
 import type { Json } from '../../types/connect.js';
 import type { FileRef, TaskMetadata } from '../../storage/checkpoint/metadata.js';
+import type { Env } from '../../types/env.js';
 import { assert, toErrorData } from '../../types/error.js';
 import type { Batch } from '../batch.js';
 import type { TaskInfos, AckTimes, CheckpointAck, EpochPassed, Injected, PinSpec, TaskRef } from '../protocol.js';
@@ -63,7 +64,7 @@ export interface TaskParts {
   /** The job looks rows up in tables: its streams wait until all tables have been read. */
   readonly tablesFirst: boolean;
   readonly events: TaskEvents;
-  now(): number;
+  readonly env: Env;
 }
 
 interface FeedSlot { readonly feed: Feed; ready: { readonly raw: unknown } | null; pending: boolean; idle: boolean; ended: boolean; wakes: number }
@@ -136,7 +137,7 @@ export class Task {
 
   inject(injected: Injected): void {
     if (!this.#coordinated) return;
-    this.#barriers.push({ injected, atMs: this.parts.now() });
+    this.#barriers.push({ injected, atMs: this.parts.env.now() });
     this.#wake();
   }
 
@@ -171,10 +172,12 @@ export class Task {
   async close(): Promise<void> {
     this.#stopped = true;
     this.#wake();
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>(resolve => { timer = setTimeout(resolve, STOP_MS); });
-    await Promise.race([timeout, Promise.all([this.#running, ...this.#commits.values()])]);
-    clearTimeout(timer);
+    const ended = Promise.all([this.#running, ...this.#commits.values()]);
+    await new Promise<void>(resolve => {
+      const timer = this.parts.env.after(STOP_MS, resolve);
+      const done = (): void => { timer.cancel(); resolve(); };
+      ended.then(done, done);
+    });
     const closing: Promise<unknown>[] = [];
     for (const { feed } of this.#feeds) closing.push(feed.close());
     for (const sink of this.parts.built.sinks) closing.push(sink.closeWriter());
@@ -189,23 +192,24 @@ export class Task {
   // ---- the loop ----
 
   async #run(): Promise<void> {
-    let slice = performance.now();
+    const { env } = this.parts;
+    let slice = env.monotonic();
     try {
       await this.#backfillFresh();
       while (!this.#stopped) {
         if (this.#failure !== null) throw this.#failure.error;
         const step = this.#step();
         if (step instanceof Promise) await step;
-        const now = performance.now();
+        const now = env.monotonic();
         if (step === false) {
           this.busyMs += now - slice;
           await this.#sleep();
-          slice = performance.now();
+          slice = env.monotonic();
           this.idleMs += slice - now;
         } else if (now - slice > YIELD_MS) {
           this.busyMs += now - slice;
-          await new Promise<void>(resolve => { setImmediate(resolve); });
-          slice = performance.now();
+          await env.turn();
+          slice = env.monotonic();
         }
       }
     } catch (e) {
@@ -250,12 +254,13 @@ export class Task {
   }
 
   async #drain(out: ChannelOut): Promise<void> {
-    const began = performance.now();
+    const { env } = this.parts;
+    const began = env.monotonic();
     await new Promise<void>(resolve => {
       this.#wakeUp = resolve;
       out.onDrain(() => { this.#wake(); });
     });
-    this.backpressuredMs += performance.now() - began;
+    this.backpressuredMs += env.monotonic() - began;
   }
 
   #fromChannel(from: Inbound): Promise<void> | boolean {
@@ -327,7 +332,7 @@ export class Task {
     this.#dirty = true;
     // After a pause the last barrier is old: now() must not tell a new row that it came then.
     const { session } = this.parts.built;
-    if (this.#feeds.length > 0) session.nowUs = Math.max(session.nowUs, this.parts.now() * 1000);
+    if (this.#feeds.length > 0) session.nowUs = Math.max(session.nowUs, this.parts.env.now() * 1000);
     this.parts.events.active({ jobId: this.parts.jobId, attempt: this.parts.attempt });
   }
 
@@ -340,7 +345,7 @@ export class Task {
   #arrived(input: number, injected: Injected, atMs: number): Promise<void> | boolean {
     const { epoch } = injected.barrier;
     this.#injectedByEpoch.set(epoch, injected);
-    const done = this.#alignment.arrived(input, injected.barrier, this.parts.now());
+    const done = this.#alignment.arrived(input, injected.barrier, this.parts.env.now());
     if (done.length === 0) return true;
     return this.#passAll(done.map(d => ({ injected: this.#injectedByEpoch.get(d.barrier.epoch) ?? injected, alignmentMs: d.alignmentMs })), atMs);
   }
@@ -348,15 +353,16 @@ export class Task {
   async #passAll(done: readonly { injected: Injected; alignmentMs: number }[], atMs: number): Promise<void> {
     for (const { injected, alignmentMs } of done) {
       this.#injectedByEpoch.delete(injected.barrier.epoch);
-      const startDelayMs = Math.max(0, injected.barrier.timeUs === 0 ? 0 : (atMs === 0 ? this.parts.now() : atMs) - injected.barrier.timeUs / 1000);
+      const startDelayMs = Math.max(0, injected.barrier.timeUs === 0 ? 0 : (atMs === 0 ? this.parts.env.now() : atMs) - injected.barrier.timeUs / 1000);
       await this.#pass(injected, { startDelayMs, alignmentMs });
     }
   }
 
   async #pass(injected: Injected, times: { startDelayMs: number; alignmentMs: number }): Promise<void> {
     const { barrier } = injected;
+    const { env } = this.parts;
     const { driver, sinks, session } = this.parts.built;
-    const began = performance.now();
+    const began = env.monotonic();
     if (injected.tablesRead) this.#streamsWait = false;
     await this.#finishFeeds(barrier.logPosition);
     if (this.#allEnded() && !this.#endDone) {
@@ -376,7 +382,7 @@ export class Task {
       const view = this.parts.built.views.get(tap.nodeId);
       if (view !== undefined) this.parts.events.tapped(tap.subscriptionId, tap.snapshot, barrier.epoch, view);
     }
-    if (barrier.checkpoint !== null) await this.#checkpoint(injected, { ...times, syncMs: performance.now() - began });
+    if (barrier.checkpoint !== null) await this.#checkpoint(injected, { ...times, syncMs: env.monotonic() - began });
     const changed = this.#dirty;
     this.#dirty = false;
     this.parts.events.passed({
@@ -426,16 +432,16 @@ export class Task {
     for (const operator of this.parts.built.driver.operators()) {
       if (operator.snapshot !== undefined) operators[String(operator.node.id)] = await operator.snapshot(barrier);
     }
-    const { state } = this.parts;
+    const { env, state } = this.parts;
     assert(state !== null, 'a checkpoint of a task that is only read');
     const frozen = state.freeze(id, since);
     this.#snapshots.set(id, operators);
-    const began = performance.now();
+    const began = env.monotonic();
     // In the background: the task goes on.
     state.write(frozen).then(
       files => {
         this.parts.events.acknowledged({
-          ...this.ref, ...times, asyncMs: performance.now() - began, checkpointId: id, since: frozen.since,
+          ...this.ref, ...times, asyncMs: env.monotonic() - began, checkpointId: id, since: frozen.since,
           metadata: this.#metadata(frozen.since, files, operators), stateBytes: files.reduce((sum, f) => sum + f.bytes, 0), checkpointedBytes: frozen.bytes,
         });
       },
