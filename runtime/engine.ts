@@ -89,6 +89,8 @@ export interface Engine {
   /** Stops the job and deletes its state and checkpoints (checkpoints are kept when externalized_checkpoints says so and `drop` is false). */
   dropJob(jobId: number): Promise<void>;
   cancelJob(jobId: number): Promise<void>;
+  /** Other settings from now on: triggers, restarts and barriers that come read them. Only such as may change while a job runs. */
+  alterJob(jobId: number, changes: Partial<JobSettings>): Promise<void>;
   /** Resolves when everything the job read of tables and views at creation is visible. */
   caughtUp(jobId: number, logPosition: number, signal: AbortSignal): Promise<void>;
   /** Resolves when log position `seq` is visible in all given jobs; 55000 naming a job that is failed or paused. */

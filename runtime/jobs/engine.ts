@@ -169,6 +169,8 @@ class LocalEngine implements Engine {
     await this.#files.removeDirectory(jobStatePath(this.#options.dataDir, jobId));
     await this.#history.drop(jobId);
   }
+  async alterJob(jobId: number, changes: Partial<JobSettings>): Promise<void> { this.#job(jobId).alter(changes); }
+
   async cancelJob(jobId: number): Promise<void> { await this.#job(jobId).cancel(); }
 
   async caughtUp(jobId: number, logPosition: number, signal: AbortSignal): Promise<void> { await this.#job(jobId).reached(logPosition, signal); }

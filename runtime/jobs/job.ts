@@ -53,7 +53,7 @@ export class Job {
   readonly jobId: number;
   readonly name: string;
   readonly createdMs: number;
-  readonly settings: JobSpec['settings'];
+  #settings: JobSpec['settings'];
   plan: Plan;
   status: JobStatus;
   failure: SqlError | null = null;
@@ -62,7 +62,7 @@ export class Job {
   finishedMs: number | null = null;
   readonly #deps: JobDeps;
   readonly #storage: CheckpointStorage;
-  readonly #strategy: RestartStrategy;
+  #strategy: RestartStrategy;
   readonly #usable: UsableCheckpoints;
   #attempt = 0;
   #fragments: Fragment[] = [];
@@ -100,7 +100,7 @@ export class Job {
     this.jobId = spec.jobId;
     this.name = spec.name;
     this.createdMs = spec.createdMs;
-    this.settings = spec.settings;
+    this.#settings = spec.settings;
     this.plan = spec.plan;
     this.status = spec.status;
     this.#deps = deps;
@@ -114,6 +114,15 @@ export class Job {
     const dir = this.settings.checkpoint_storage;
     if (dir === '') return `${this.#deps.dataDir}/checkpoints`;
     return dir.startsWith('file://') ? fileURLToPath(dir) : dir;
+  }
+
+  /** Of now: ALTER JOB replaces them, so nobody keeps a copy. */
+  get settings(): JobSpec['settings'] { return this.#settings; }
+  alter(changes: Partial<JobSpec['settings']>): void {
+    this.#settings = { ...this.#settings, ...changes };
+    // A strategy counts what happened; one whose parameters stay goes on counting.
+    if (Object.keys(changes).some(name => name.startsWith('restart_'))) this.#strategy = restartStrategy(this.#settings);
+    this.#coordinator?.schedule();
   }
 
   get readsLog(): boolean { return this.plan.nodes.some(n => n.op === 'table' || (n.op === 'source' && n.logId !== null)); }
@@ -207,12 +216,14 @@ export class Job {
   /** The job as its coordinator sees it. */
   #coordinated(): ConstructorParameters<typeof CheckpointCoordinator>[0] {
     const finished = (): boolean => this.status === 'finished';
+    const settings = (): JobSpec['settings'] => this.#settings;
     const each = (method: 'completed' | 'aborted', checkpointId: number): void => {
       for (const worker of this.#workers) this.#deps.pool.rpc(worker).notify(method, { jobId: this.jobId, attempt: this.#attempt, checkpointId });
     };
     // A coordinator lives as long as one deployment: plan and tasks are those of now.
     return {
-      jobId: this.jobId, name: this.name, settings: this.settings, plan: this.plan, totalTasks: this.#totalTasks,
+      jobId: this.jobId, name: this.name, plan: this.plan, totalTasks: this.#totalTasks,
+      get settings() { return settings(); },
       requestBarrier: () => { this.requestBarrier(true); },
       notifyCompleted: id => { each('completed', id); },
       notifyAborted: id => { each('aborted', id); },
