@@ -9,10 +9,19 @@ import { BlockCursor, EntryWriter, singleEntry, type EntryBlock, type SplitBlock
 import type { FileRef } from '../../storage/checkpoint/metadata.js';
 import { assert } from '../../types/error.js';
 import type { LogRange, RowLog } from './rowlog.js';
-import { isOwnEntry, MERGE_BYTES_MAX, stateFileHeader, type StoredStateOptions } from './storedstate.js';
+import { MERGE_BYTES_MAX, stateFileHeader, type StoredStateOptions } from './storedstate.js';
 
 /** Named limit: log files of a checkpoint before the newest are merged. */
 const LOG_FILES_MAX = 20;
+
+/** Where the rows of a restore come from. */
+export interface LogSource {
+  read(ref: FileRef): AsyncIterable<EntryBlock>;
+  /** The log is one of this task's. */
+  has(tableId: number): boolean;
+  /** Of other tasks' logs: the row with this key is this task's. */
+  keeps(tableId: number, data: Uint8Array, start: number, end: number): boolean;
+}
 
 interface Mark { readonly begin: number; readonly end: number; readonly rows: number }
 type Marks = ReadonlyMap<number, Mark>;
@@ -166,15 +175,14 @@ export class LogFiles {
 
   // ---- restore ----
 
-  /** Puts the rows of a checkpoint's log files back. `own`: the files are this task's, otherwise its rows are picked from other tasks'. */
-  async restore(checkpointId: number, files: readonly FileRef[], own: boolean, log: (tableId: number) => RowLog, relieve: () => Promise<void> | null): Promise<void> {
-    const { keyGroupFirst, keyGroupLast, maxParallelism } = this.#o;
-    const keep = (hash: number): boolean => (hash >>> 0) % maxParallelism >= keyGroupFirst && (hash >>> 0) % maxParallelism <= keyGroupLast;
+  /** Puts the rows of a checkpoint's log files back. `own`: the files are this task's, otherwise its rows are picked from those of others. */
+  async restore(checkpointId: number, files: readonly FileRef[], own: boolean, from: LogSource, log: (tableId: number) => RowLog, relieve: () => Promise<void> | null): Promise<void> {
     for (const ref of files) {
-      for await (const block of this.#o.storage.readStateFile(ref)) {
+      for await (const block of from.read(ref)) {
         const cursor = new BlockCursor(block);
-        if (!isOwnEntry(this.#o, cursor.tableId, keyGroupFirst)) continue;
+        if (!from.has(cursor.tableId)) continue;
         const into = log(cursor.tableId);
+        const keep = (data: Uint8Array, start: number, end: number): boolean => from.keeps(cursor.tableId, data, start, end);
         while (cursor.next()) {
           const bytes = block.subarray(cursor.valueStart, cursor.valueEnd);
           if (own) into.restore(positionOf(cursor), bytes);

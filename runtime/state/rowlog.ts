@@ -332,6 +332,19 @@ export class RowLog {
     return false;
   }
 
+  /** All rows in memory, in order of arrival. */
+  forEach(visit: (data: Uint8Array, rowAt: number, rowEnd: number, count: number) => void): void {
+    for (const { bytes, i32, f64, from, to } of this.#chunks) {
+      if (bytes.length === 0) continue;
+      for (let at = from; at < to; at += i32[(at >>> 2) + 2] & SIZE) {
+        const flags = i32[(at >>> 2) + 2];
+        const counted = (flags & COUNTED) !== 0;
+        const key = at + HEAD + ((flags & TIMED) === 0 ? 0 : 8) + (counted ? 8 : 0);
+        visit(bytes, key + i32[(at >>> 2) + 3], at + (flags & SIZE), counted ? f64[(key >>> 3) - 1] : 1);
+      }
+    }
+  }
+
   /** The newest row of a hash, or 0. */
   #newest(hash: number): number {
     const index = this.#index;
@@ -663,19 +676,20 @@ export class RowLog {
     }
   }
 
-  /** Adds the rows of a range of another log that `keep` says (by their key's hash). */
-  merge(bytes: Uint8Array, keep: (hash: number) => boolean): void {
+  /** Adds the rows of a range of another log that `keep` says, by their key: bytes [start, end) of `data`. */
+  merge(bytes: Uint8Array, keep: (data: Uint8Array, start: number, end: number) => boolean): void {
     const copy = new Uint8Array((bytes.length + 7) & SIZE);
     copy.set(bytes);
     const i32 = new Int32Array(copy.buffer);
     const f64 = new Float64Array(copy.buffer);
     for (let at = 0; at < bytes.length; at += i32[(at >>> 2) + 2] & SIZE) {
       const w = at >>> 2;
-      if (!keep(i32[w])) continue;
       const counted = (i32[w + 2] & COUNTED) !== 0;
-      this.timed = (i32[w + 2] & TIMED) !== 0;
-      const key = at + HEAD + (this.timed ? 8 : 0) + (counted ? 8 : 0);
+      const timed = (i32[w + 2] & TIMED) !== 0;
+      const key = at + HEAD + (timed ? 8 : 0) + (counted ? 8 : 0);
       const row = key + i32[w + 3];
+      if (!keep(copy, key, row)) continue;
+      this.timed = timed;
       this.#append(i32[w], copy, key, row, copy, row, at + (i32[w + 2] & SIZE), counted ? f64[(key >>> 3) - 1] : 1, this.timed ? f64[(at + HEAD) >>> 3] : 0);
     }
   }

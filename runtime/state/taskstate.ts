@@ -24,6 +24,7 @@ import { LogFiles, type FrozenLogs } from './logfiles.js';
 import { NODES_TABLE, nodesOptions, PackedGroupTable } from './grouptable.js';
 import { entryKey, forEachOf, SCRATCH, tableRange, tablesPresent, wipe } from './keyspace.js';
 import { EntryMerger } from './merge.js';
+import { loadMoved, logSource, storeMoved, type Moved } from './moved.js';
 import { PageAllocator } from './pages.js';
 import { CHUNK_BYTES } from './rowchunks.js';
 import { RowLog } from './rowlog.js';
@@ -535,7 +536,7 @@ export class TaskState {
   // ---- restore ----
 
   /** `restored` null: the job starts from nothing. Throws XX001 naming a damaged file: the caller goes to the next older checkpoint. */
-  static async restore(options: TaskStateOptions, restored: { readonly checkpointId: number; readonly tasks: readonly TaskMetadata[] } | null): Promise<TaskState> {
+  static async restore(options: TaskStateOptions, restored: { readonly checkpointId: number; readonly tasks: readonly TaskMetadata[]; readonly moved?: Moved } | null): Promise<TaskState> {
     const state = new TaskState(options);
     const { kv } = options;
     const stored = state.#stored;
@@ -548,17 +549,24 @@ export class TaskState {
     state.#intervals.set(restored.checkpointId, 0);
     state.#completed = state.#applied.checkpoint = restored.checkpointId;
     const nodes = new Set(options.nodeIds);
-    const sources = restored.tasks.filter((t) => t.keyGroupLast >= options.keyGroupFirst && t.keyGroupFirst <= options.keyGroupLast && t.nodeIds.some((id) => nodes.has(id)));
-    const own = sources.length === 1 && sources[0].task === options.task && sources[0].keyGroupFirst === options.keyGroupFirst && sources[0].keyGroupLast === options.keyGroupLast ? sources[0] : null;
+    const { moved } = restored;
+    const sources = restored.tasks.filter((t) => (moved !== undefined || (t.keyGroupLast >= options.keyGroupFirst && t.keyGroupFirst <= options.keyGroupLast)) && t.nodeIds.some((id) => nodes.has(id)));
+    const own = moved === undefined && sources.length === 1 && sources[0].task === options.task && sources[0].keyGroupFirst === options.keyGroupFirst && sources[0].keyGroupLast === options.keyGroupLast ? sources[0] : null;
     const files = sources.flatMap((t) => t.files).filter((ref) => ref.kind !== 'log');
     const logs = sources.flatMap((t) => t.files).filter((ref) => ref.kind === 'log');
     state.#chains.set(restored.checkpointId, own === null ? [] : files);
-    if (kv === null || stored === null) await state.#loadFiles(files);
-    else {
-      if (own === null || !(await stored.catchUp(files))) await stored.rebuild(files);
+    const chains = (): (readonly FileRef[])[] => sources.map((t) => t.files.filter((ref) => ref.kind !== 'log'));
+    if (kv === null || stored === null) {
+      if (moved === undefined) await state.#loadFiles(files);
+      else await loadMoved(options, chains(), moved, (tableId, key, value) => { state.#table(tableId).restoreEntry(key, 0, key.length, value, 0, value.length); });
+    } else {
+      if (moved !== undefined) {
+        await stored.wipe();
+        await storeMoved(kv, options, chains(), moved);
+      } else if (own === null || !(await stored.catchUp(files))) await stored.rebuild(files);
       await state.#loadTables(kv, own !== null);
     }
-    if (options.readOnly !== true) await state.#logFiles.restore(restored.checkpointId, logs, own !== null, (id) => state.rowLog(id), () => state.maintain() ?? Promise.resolve());
+    if (options.readOnly !== true) await state.#logFiles.restore(restored.checkpointId, logs, own !== null, logSource(options, moved), (id) => state.rowLog(id), () => state.maintain() ?? Promise.resolve());
     // Files of other tasks (rescaled): from now on this task has a base of its own.
     if (own === null && files.length > 0) await state.#ownBase(restored.checkpointId);
     return state;
