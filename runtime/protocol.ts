@@ -8,6 +8,7 @@ import type { ErrorData } from '../types/error.js';
 import type { JobSettings } from '../types/settings.js';
 import type { Barrier } from './operator.js';
 import type { SqlType } from '../types/sqltype.js';
+import type { FaultPlan } from '../storage/faults.js';
 import type { TaskMetadata } from '../storage/checkpoint/metadata.js';
 import type { WireBatch } from './vectors.js';
 import type { CatalogSnapshot } from './query.js';
@@ -20,6 +21,8 @@ export interface WorkerData {
   readonly workers: number;
   /** Module that exports `connectors`. */
   readonly connectorsModule: string;
+  /** For tests. */
+  readonly faults: FaultPlan | null;
 }
 
 /** A barrier on its way, with what is to be opened exactly at it: the same epoch in every task of the job. */

@@ -1,6 +1,9 @@
 /** Entry of a pool thread. Connectors come from the module that the composition root named; the runtime itself knows none. */
 import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
+import { armFaults, Faults } from '../storage/faults.js';
+import { faultyOpener } from '../storage/faulty.js';
+import { faultyFiles } from '../storage/faultyfiles.js';
 import { realFiles } from '../storage/filesystem.js';
 import { levelDb } from '../storage/leveldb.js';
 import { openTableReader } from '../storage/tables/reader.js';
@@ -16,8 +19,10 @@ const port = parentPort;
 
 const { connectors } = await import(data.connectorsModule) as { connectors: Connectors };
 const tables = openTableReader(await levelDb.open(path.join(data.dataDir, 'tables')));
+const faults = data.faults === null ? null : new Faults(data.faults.rules, data.faults.hits);
+if (faults !== null) armFaults(faults);
 const rpc = serveWorker({
-  place: data, connectors, tables, env: systemEnv, files: realFiles, kvs: levelDb,
+  place: data, connectors, tables, env: systemEnv, files: faults === null ? realFiles : faultyFiles(realFiles, faults), kvs: faults === null ? levelDb : faultyOpener(levelDb, faults),
   link: { post: (message, transfer) => { port.postMessage(message, transfer ?? []); } },
 });
 port.on('message', message => { rpc.receive(message); });

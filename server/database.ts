@@ -10,6 +10,7 @@ import type { Engine, JobStatus, CheckpointRow } from '../runtime/engine.js';
 import { createEngine } from '../runtime/jobs/engine.js';
 import type { SinkConnector, SourceConnector } from '../runtime/connector.js';
 import { openDataDirectory, type DataDirectory } from '../storage/datadir.js';
+import type { FaultPlan } from '../storage/faults.js';
 import { realFiles } from '../storage/filesystem.js';
 import { levelDb } from '../storage/leveldb.js';
 import type { TableReader, TableWriter } from '../storage/tablestore.js';
@@ -39,6 +40,8 @@ export interface DatabaseOptions {
   readonly memoryLimit: number;
   /** Values of the configuration file, by setting name. */
   readonly settings: Readonly<Record<string, string>>;
+  /** For tests. */
+  readonly faults?: FaultPlan;
 }
 
 /** How often the table log is trimmed to what jobs still need. */
@@ -94,6 +97,7 @@ export class Database {
     let database: Database | null = null;
     const engine = await createEngine({
       dataDir: options.dataDir, workers: options.workers, memoryLimit: options.memoryLimit, connectorsModule: options.connectorsModule, log: options.log,
+      ...(options.faults === undefined ? {} : { faults: options.faults }),
       history: directory.catalog, lastSeq: () => tables.lastSeq,
       events: {
         status: (jobId, status, failure) => database?.jobStatus(jobId, status, failure),

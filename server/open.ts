@@ -5,6 +5,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
 import { validateOptions } from '../connectors/options.js';
+import type { FaultPlan } from '../storage/faults.js';
 import { settingSpec, Settings } from '../types/settings.js';
 import { Database } from './database.js';
 import { createLog, type Log } from './log.js';
@@ -23,6 +24,8 @@ export interface OpenOptions {
   readonly log?: Log;
   /** Settings by name, as in a configuration file. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** For tests: faults of storage and of the steps of checkpoints (storage/faults.ts). */
+  readonly faults?: FaultPlan;
 }
 
 export interface Server {
@@ -43,6 +46,7 @@ export async function open(options: OpenOptions): Promise<Server> {
   const workers = Number(settings.get('workers'));
   const memoryLimit = Number(settings.get('memory_limit'));
   const database = await Database.open({
+    ...(options.faults === undefined ? {} : { faults: options.faults }),
     dataDir: path.resolve(options.data), log, validateSource: (name, given) => validateOptions('source', name, given), validateSink: (name, given) => validateOptions('sink', name, given), connectorsModule: new URL('../connectors/registry.js', import.meta.url),
     workers: workers === 0 ? availableParallelism() : workers, memoryLimit: memoryLimit === 0 ? Math.floor(totalmem() / 2) : memoryLimit,
     settings: Object.fromEntries(Object.entries(options.settings ?? {}).filter(([name]) => settingSpec(name).scope !== 'server')),

@@ -7,6 +7,7 @@
  */
 import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { METADATA_FORMAT, type CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
+import { faultPoint } from '../../storage/faults.js';
 import { HASH_VERSION } from '../../types/encoding/hash.js';
 import type { Env, Timer } from '../../types/env.js';
 import { SqlError, toErrorData } from '../../types/error.js';
@@ -119,7 +120,12 @@ export class CheckpointCoordinator {
     pending.timer = this.#env.after(settings.checkpoint_timeout, () => { this.#fail(pending, 'expired', 'CHECKPOINT_EXPIRED', `checkpoint ${pending.id} was not complete after ${settings.checkpoint_timeout} ms`); });
     this.#pending = pending;
     this.#changed = false;
-    this.#job.requestBarrier();
+    if (faultPoint === null) this.#job.requestBarrier();
+    else {
+      faultPoint('checkpoint.trigger', name).then(
+        () => { if (this.#pending === pending) this.#job.requestBarrier(); },
+        (e: unknown) => { this.#fail(pending, 'failed', 'IO_EXCEPTION', toErrorData(e).message); });
+    }
   }
 
   /** The checkpoint that the next barrier carries, once. */

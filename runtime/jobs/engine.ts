@@ -4,6 +4,8 @@
 import type { CatalogStore } from '../../storage/catalogstore.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import { realFiles, type FileSystem } from '../../storage/filesystem.js';
+import { armFaults, Faults, type FaultPlan } from '../../storage/faults.js';
+import { faultyFiles } from '../../storage/faultyfiles.js';
 import { levelDb } from '../../storage/leveldb.js';
 import type { Env } from '../../types/env.js';
 import { systemEnv } from '../../types/env.js';
@@ -47,6 +49,8 @@ export interface EngineOptions {
   readonly events: JobEvents;
   readonly env?: Env;
   readonly files?: FileSystem;
+  /** For tests: by which storage and the steps of checkpoints fail, in all threads. */
+  readonly faults?: FaultPlan;
 }
 
 /** Ids of ephemeral jobs (EMIT CHANGES) begin here: they are in no catalog. */
@@ -88,7 +92,13 @@ class LocalEngine implements Engine {
     this.#history = history;
     this.#env = options.env ?? systemEnv;
     this.#files = options.files ?? realFiles;
-    this.pool = new WorkerPool(options.workers, { dataDir: options.dataDir, connectorsModule: options.connectorsModule.href }, {
+    const { faults } = options;
+    if (faults !== undefined) {
+      const armed = new Faults(faults.rules, faults.hits);
+      armFaults(armed);
+      this.#files = faultyFiles(this.#files, armed);
+    }
+    this.pool = new WorkerPool(options.workers, { dataDir: options.dataDir, connectorsModule: options.connectorsModule.href, faults: faults ?? null }, {
       handlers: () => this.#handlers(),
       lost: (worker, error) => { this.#workerLost(worker, error); },
       noteError: e => { options.log.error({ reason: toErrorData(e).message, stack: toErrorData(e).stack }, 'a message could not be handled'); },

@@ -7,6 +7,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { faultPoint } from '../../storage/faults.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import type { FileSystem } from '../../storage/filesystem.js';
 import type { Kv, KvOpener } from '../../storage/kv.js';
@@ -180,6 +181,7 @@ export class Job {
       this.#localSuspect = false;
     }
     const attempt = ++this.#attempt;
+    if (faultPoint !== null) await faultPoint('job.restore', this.name);
     const { chosen, retained, stored } = await this.#usable.choose();
     this.#restoring = chosen?.checkpointId ?? null;
     if (!readOnly && retained.length > 0) await this.#storage.cleanUp(stored);

@@ -13,17 +13,19 @@
  * work, so that all tasks of a worker make progress. A full outbound channel stops the loop (backpressure) until it drains.
  */
 import type { Json } from '../../types/connect.js';
+import { faultPoint } from '../../storage/faults.js';
 import type { FileRef, TaskMetadata } from '../../storage/checkpoint/metadata.js';
 import type { Env } from '../../types/env.js';
 import { assert, toErrorData } from '../../types/error.js';
 import type { Batch } from '../batch.js';
 import type { TaskInfos, AckTimes, CheckpointAck, EpochPassed, Injected, PinSpec, TaskRef } from '../protocol.js';
 import type { MaterializeOperator } from '../operators/materialize.js';
-import type { TaskState } from '../state/taskstate.js';
+import type { FrozenState, TaskState } from '../state/taskstate.js';
 import { Alignment } from './alignment.js';
 import { headId, type BuiltTask } from './builder.js';
 import type { ChannelIn, ChannelOut, Item } from './channel.js';
 import type { Feed } from './feed.js';
+import type { SinkOperator } from './sinkoperator.js';
 import { RowsFeed } from './rowsfeed.js';
 import { TableFeed } from './tablefeed.js';
 import { firstKeyGroup, taskName, type Edge, type Fragment } from './fragment.js';
@@ -159,9 +161,14 @@ export class Task {
       if (state !== undefined) feed.completed(state).catch((e: unknown) => { this.#fail(e); });
     }
     for (const sink of this.parts.built.sinks) {
-      const commit = sink.committed(checkpointId).catch((e: unknown) => { this.#fail(e); }).finally(() => { this.#commits.delete(checkpointId); });
+      const commit = this.#commit(sink, checkpointId).catch((e: unknown) => { this.#fail(e); }).finally(() => { this.#commits.delete(checkpointId); });
       this.#commits.set(checkpointId, commit);
     }
+  }
+
+  async #commit(sink: SinkOperator, checkpointId: number): Promise<void> {
+    if (faultPoint !== null) await faultPoint('sink.commit', this.name);
+    await sink.committed(checkpointId);
   }
 
   aborted(checkpointId: number): void {
@@ -343,6 +350,11 @@ export class Task {
   // ---- barriers ----
 
   #arrived(input: number, injected: Injected, atMs: number): Promise<void> | boolean {
+    if (faultPoint === null || injected.barrier.checkpoint === null) return this.#align(input, injected, atMs);
+    return faultPoint('checkpoint.align', this.name).then(async () => { await this.#align(input, injected, atMs); });
+  }
+
+  #align(input: number, injected: Injected, atMs: number): Promise<void> | boolean {
     const { epoch } = injected.barrier;
     this.#injectedByEpoch.set(epoch, injected);
     const done = this.#alignment.arrived(input, injected.barrier, this.parts.env.now());
@@ -434,11 +446,12 @@ export class Task {
     }
     const { env, state } = this.parts;
     assert(state !== null, 'a checkpoint of a task that is only read');
+    if (faultPoint !== null) await faultPoint('checkpoint.sync', this.name);
     const frozen = state.freeze(id, since);
     this.#snapshots.set(id, operators);
     const began = env.monotonic();
     // In the background: the task goes on.
-    state.write(frozen).then(
+    this.#write(state, frozen).then(
       files => {
         this.parts.events.acknowledged({
           ...this.ref, ...times, asyncMs: env.monotonic() - began, checkpointId: id, since: frozen.since,
@@ -446,6 +459,12 @@ export class Task {
         });
       },
       (e: unknown) => { this.parts.events.declined({ ...this.ref, checkpointId: id, reason: 'async_phase_failed', error: toErrorData(e) }); });
+  }
+
+  async #write(state: TaskState, frozen: FrozenState): Promise<readonly FileRef[]> {
+    const files = await state.write(frozen);
+    if (faultPoint !== null) await faultPoint('checkpoint.acknowledge', this.name);
+    return files;
   }
 
   #metadata(since: number, files: readonly FileRef[], operators: Readonly<Record<string, Json>>): TaskMetadata {
