@@ -9,6 +9,7 @@
  *      it on to the readers after the call. An operator that must read evicted state first gives a promise from `prefetchWatermark`.
  *   4. `barrier(barrier)`: all inputs reached the barrier. The operator emits what it owes for the epoch (aggregates: −old, +new).
  *      Readers have got it before their own `barrier` call. Its state tables are then frozen by the task when the barrier carries a checkpoint.
+ *      With `midEpoch` the epoch goes on afterwards, and rows that belong to it are still to come.
  *   5. `end()`: bounded input is over (after watermark Infinity and before the final barrier). Batch queries: emit everything owed.
  *
  * Output goes to `context.emit(batch)`, any number of times inside process/watermark/barrier/end; the loop queues it for the readers.
@@ -29,6 +30,11 @@ export interface Barrier {
   readonly logPosition: number;
   /** Wall clock at injection, microseconds: now() in continuous queries of the next epoch. */
   readonly timeUs: number;
+  /**
+   * A checkpoint barrier that ends no epoch (docs/decisions/012-unaligned.md): operators emit what they owe, but free nothing that the rest of the
+   * epoch may need, and show nothing. `unalignedAfterMs`: start delay from which on it overtakes what is queued; null = it never does, and blocks nothing.
+   */
+  readonly midEpoch?: { readonly unalignedAfterMs: number | null };
 }
 
 export interface OperatorContext {
@@ -49,6 +55,13 @@ export interface OperatorContext {
   readonly session: import('./codegen/context.js').EvalContext;
 }
 
+export interface Owed {
+  readonly input: number;
+  readonly batch: Batch;
+  /** Columns by which the input's rows are spread over subtasks; null = a row may go to any, before all later ones. */
+  readonly keys: readonly number[] | null;
+}
+
 export interface Operator {
   readonly node: PlanNode;
   /** True once it needs no more input (a LIMIT is full); batch queries stop their sources then. */
@@ -63,8 +76,15 @@ export interface Operator {
   prefetchBarrier?(barrier: Barrier): Promise<void> | null;
   barrier?(barrier: Barrier): void;
   end?(): void;
+  /** Input that waits for the end of the epoch: a checkpoint in its midst keeps it, and gives it again after a restore. */
+  owed?(): readonly Owed[];
   /** Small operator state outside state tables (source positions, sink parts): JSON kept with the checkpoint. */
   snapshot?(barrier: Barrier): Json | Promise<Json>;
   restore?(state: Json): void;
+  /**
+   * Emits all rows of its k-th table of `stateTablesOf` (operators/statetables.ts): for people who look at a checkpoint. Everything is in memory, and
+   * nothing else is asked of this instance.
+   */
+  readState?(k: number): void;
   close?(): void;
 }

@@ -8,6 +8,7 @@ import { ByteReader, isBigAhead, readBigInt } from '../../types/encoding/identit
 import { layoutOf } from '../../types/encoding/kinds.js';
 import type { BatchBuilder } from '../batchbuilder.js';
 import type { KeyBatch } from '../keys.js';
+import type { StateTable } from '../state/table.js';
 
 const NULL_LOW = 0x4e554c4c;
 const NULL_HIGH = 0x7ff80000;
@@ -61,6 +62,18 @@ export class KeyList implements KeyBatch {
     // A burst's arrays are not kept for ever.
     if (this.data.length > 1 << 22) { this.data = new Uint8Array(1024); this.start = new Int32Array(64); this.end = new Int32Array(64); this.hash = new Int32Array(64); }
   }
+}
+
+/** Keys of all entries in memory. */
+export function residentKeys(table: StateTable): KeyList {
+  const all = new KeyList();
+  table.forEachResident((slot) => {
+    const { bytes } = table.page(slot);
+    const from = table.keyOffset(slot);
+    const to = from + table.keyLength(slot);
+    all.push(bytes, from, to, hashBytes(bytes, from, to));
+  });
+  return all;
 }
 
 function doubled(a: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {

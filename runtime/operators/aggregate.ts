@@ -334,6 +334,8 @@ export class AggregateOperator implements Operator {
 
   // ---- batch queries ----
 
+  readState(): void { this.#state.emitAll(); }
+
   end(): void {
     if (!this.#context.batchMode) return;
     this.#flush();

@@ -11,8 +11,8 @@
 import type { ExtremeRowsNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import { assert } from '../../types/error.js';
-import { KeyList, RecentKeys } from '../aggregates/groupkeys.js';
-import type { Batch } from '../batch.js';
+import { KeyList, RecentKeys, residentKeys } from '../aggregates/groupkeys.js';
+import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
 import type { Barrier, Operator, OperatorContext } from '../operator.js';
@@ -129,6 +129,16 @@ export class ExtremeRowsOperator implements Operator {
   barrier(_barrier: Barrier): void { this.#emit(); }
 
   end(): void { if (this.#context.batchMode) this.#emit(); }
+
+  readState(): void {
+    const keys = residentKeys(this.#table);
+    this.#sign = 1;
+    for (let k = 0; k < keys.length; k++) {
+      this.#ties.visit(keys, k, false, this.#visitRow);
+      if (this.#changes.length >= BATCH_ROWS_MAX) this.#context.emit(this.#changes.finish());
+    }
+    if (this.#changes.length > 0) this.#context.emit(this.#changes.finish());
+  }
 
   #emit(): void {
     if (this.#touched.length === 0) return;

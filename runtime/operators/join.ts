@@ -74,6 +74,8 @@ export class JoinOperator implements Operator {
   /** What the inputs owed for this watermark has come before the barrier. */
   barrier(): void { for (const side of this.#sides) side.free(this.#watermarkUs); }
 
+  readState(k: number): void { this.#sides[k].readAll((batch) => { this.#context.emit(batch); }); }
+
   end(): void {
     if (this.#held === null) return;
     const held = this.#held;

@@ -7,7 +7,9 @@ import { RowCodec } from '../../types/encoding/row.js';
 import type { JoinNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
-import type { Batch } from '../batch.js';
+import { KeyList, residentKeys } from '../aggregates/groupkeys.js';
+import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
+import { BatchBuilder } from '../batchbuilder.js';
 import { keyEncoder, type KeyBatch, type KeyEncoder, type RowBytes, rowEncoder } from '../keys.js';
 import type { OperatorContext } from '../operator.js';
 import type { RowLog } from '../state/rowlog.js';
@@ -108,6 +110,20 @@ export class JoinSide {
       return;
     }
     for (let more = log.first(keys, i); more; more = log.next()) visit(log.data, log.rowAt, log.rowEnd, log.count);
+  }
+
+  /** All rows, with counts. */
+  readAll(give: (batch: Batch) => void): void {
+    const out = new BatchBuilder(this.types);
+    const add: RowVisitor = (data, rowAt, _rowEnd, count) => {
+      if (count > 0) out.appendStored(data, rowAt, count);
+      if (out.length >= BATCH_ROWS_MAX) give(out.finish());
+    };
+    this.log?.forEach(add);
+    const roots = this.#table?.roots;
+    const keys = roots === undefined ? new KeyList() : residentKeys(roots);
+    for (let k = 0; k < keys.length; k++) this.visit(keys, k, add);
+    if (out.length > 0) give(out.finish());
   }
 
   /** The rows with row i's key as datums. */

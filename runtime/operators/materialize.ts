@@ -196,6 +196,19 @@ export class MaterializeOperator implements Operator {
     }
   }
 
+  readState(): void {
+    const table = this.#table;
+    const out = new BatchBuilder(this.#types);
+    table.forEachResident((slot) => {
+      const { bytes } = table.page(slot);
+      const from = table.offset(slot);
+      if (this.#keys === null) appendKeyless(out, bytes, table.keyOffset(slot), bytes, from);
+      else appendEntries(out, bytes, from, from + table.length(slot));
+      if (out.length >= BATCH_ROWS_MAX) this.#context.emit(out.finish());
+    });
+    if (out.length > 0) this.#context.emit(out.finish());
+  }
+
   get rowCount(): number { return this.#table.size; }
 }
 
@@ -216,7 +229,7 @@ class TableViewReader implements ViewReader {
   async next(): Promise<Batch | null> {
     while (this.#more) {
       this.#more = await this.#reader.next(BATCH_ROWS_MAX, (key, keyStart, _keyEnd, value, valueStart, valueEnd) => {
-        if (this.#keyless) this.#addKeyless(key, keyStart, value, valueStart);
+        if (this.#keyless) appendKeyless(this.#builder, key, keyStart, value, valueStart);
         else appendEntries(this.#builder, value, valueStart, valueEnd);
       });
       if (this.#builder.length === 0) continue;
@@ -226,12 +239,12 @@ class TableViewReader implements ViewReader {
     return null;
   }
 
-  #addKeyless(key: Uint8Array, keyStart: number, value: Uint8Array, valueStart: number): void {
-    const count = new DataView(value.buffer, value.byteOffset + valueStart, 8).getFloat64(0, true);
-    if (count > 0) this.#builder.appendStored(key, keyStart, count);
-  }
-
   close(): void { this.#more = false; this.#reader.close(); }
+}
+
+function appendKeyless(builder: BatchBuilder, row: Uint8Array, rowStart: number, value: Uint8Array, valueStart: number): void {
+  const count = new DataView(value.buffer, value.byteOffset + valueStart, 8).getFloat64(0, true);
+  if (count > 0) builder.appendStored(row, rowStart, count);
 }
 
 /** Rows of one key's entries that count. */

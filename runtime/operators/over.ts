@@ -47,6 +47,7 @@ export class OverOperator implements Operator {
   process(batch: Batch): void { this.#partitions.add(batch, null); }
   prefetchBarrier(_barrier: Barrier): Promise<void> | null { return this.#partitions.prefetchTouched(); }
   barrier(_barrier: Barrier): void { this.#emitTouched(); }
+  readState(): void { this.#partitions.readAll(this.#types, (batch) => { this.#context.emit(batch); }); }
   end(): void { if (this.#context.batchMode) this.#emitTouched(); }
 
   #into: RowLists = this.#now;

@@ -10,8 +10,9 @@
  */
 import type { SortKey } from '../../types/plan.js';
 import type { SqlType } from '../../types/sqltype.js';
-import { KeyList } from '../aggregates/groupkeys.js';
-import type { Batch } from '../batch.js';
+import { KeyList, residentKeys } from '../aggregates/groupkeys.js';
+import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
+import { BatchBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
 import type { OperatorContext } from '../operator.js';
 import type { GroupTable } from '../state/table.js';
@@ -175,6 +176,20 @@ export class OrderedPartitions {
         return visit(data, subStart, orderEnd, orderEnd, subEnd, count);
       });
     }
+  }
+
+  /** All rows, with counts. */
+  readAll(types: readonly SqlType[], give: (batch: Batch) => void): void {
+    const out = new BatchBuilder(types);
+    const keys = residentKeys(this.#table.roots);
+    for (let k = 0; k < keys.length; k++) {
+      this.visit(keys, k, (data, _orderStart, _orderEnd, rowStart, _rowEnd, count) => {
+        if (count > 0) out.appendStored(data, rowStart, count);
+        return true;
+      });
+      if (out.length >= BATCH_ROWS_MAX) give(out.finish());
+    }
+    if (out.length > 0) give(out.finish());
   }
 
   /** The epoch's results are out. */

@@ -17,8 +17,7 @@
 import type { SessionNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import { assert } from '../../types/error.js';
-import { hashBytes } from '../../types/encoding/hash.js';
-import { KeyList } from '../aggregates/groupkeys.js';
+import { KeyList, residentKeys } from '../aggregates/groupkeys.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
@@ -338,16 +337,11 @@ export class SessionOperator implements Operator {
 
   // ---- batch queries ----
 
-  end(): void {
-    if (!this.#context.batchMode) return;
-    const table = this.#table;
-    const all = new KeyList();
-    table.forEachResident((slot) => {
-      const bytes = table.page(slot).bytes;
-      const from = table.keyOffset(slot);
-      const to = from + table.keyLength(slot);
-      all.push(bytes, from, to, hashBytes(bytes, from, to));
-    });
+  end(): void { if (this.#context.batchMode) this.readState(); }
+
+  /** All rows with the sessions they make. */
+  readState(): void {
+    const all = residentKeys(this.#table);
     for (let k = 0; k < all.length; k++) {
       const sessions = Float64Array.from(this.#fromRows(all, k).flatMap((s) => [s[START], s[END]]));
       this.#visit(all, k, Infinity, (data, row, _rowEnd, time, count) => {

@@ -435,8 +435,10 @@ export class SessionAggregateOperator implements Operator {
 
   // ---- batch queries ----
 
-  end(): void {
-    if (!this.#context.batchMode) return;
+  end(): void { if (this.#context.batchMode) this.readState(); }
+
+  /** All sessions. */
+  readState(): void {
     const table = this.#table;
     const out = new BatchBuilder(this.#built);
     table.forEachResident((slot) => {

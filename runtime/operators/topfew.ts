@@ -260,6 +260,24 @@ export class TopFewOperator implements Operator {
   barrier(_barrier: Barrier): void { this.#emitTouched(); }
   end(): void { if (this.#context.batchMode) this.#emitTouched(); }
 
+  /** All rows kept, those before `from` too. */
+  readState(): void {
+    const table = this.#table;
+    const out = new BatchBuilder(this.#types);
+    table.forEachResident((slot) => {
+      const { bytes, i32 } = table.page(slot);
+      const base = table.offset(slot);
+      const end = base + table.length(slot);
+      for (let at = base + HEADER; at < end;) {
+        const row = at + ENTRY_HEAD + i32[at >>> 2];
+        out.appendStored(bytes, row);
+        at = row + i32[(at >>> 2) + 1] + 3 & ~3;
+      }
+      if (out.length >= BATCH_ROWS_MAX) this.#context.emit(out.finish());
+    });
+    if (out.length > 0) this.#context.emit(out.finish());
+  }
+
   #emitTouched(): void {
     const touched = this.#touched;
     const builder = this.#builder;

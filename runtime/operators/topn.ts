@@ -8,7 +8,7 @@
  * Cost: one add to the partition's tree a row; an epoch and touched partition a walk over its first `to` rows.
  */
 import type { TopNNode } from '../../types/plan.js';
-import type { Column } from '../../types/sqltype.js';
+import type { Column, SqlType } from '../../types/sqltype.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import type { KeyBatch } from '../keys.js';
@@ -19,6 +19,7 @@ import { appendDifference, RowLists } from './rowlists.js';
 export class TopNOperator implements Operator {
   readonly node: TopNNode;
   readonly #context: OperatorContext;
+  readonly #types: readonly SqlType[];
   readonly #partitions: OrderedPartitions;
   readonly #rowsMax: number | null;
   readonly #to: number;
@@ -28,10 +29,11 @@ export class TopNOperator implements Operator {
   constructor(node: TopNNode, context: OperatorContext, input: readonly Column[]) {
     this.node = node;
     this.#context = context;
+    this.#types = input.map((c) => c.type);
     this.#to = node.to ?? Infinity;
     // In a batch query nothing is taken back either.
     this.#rowsMax = (node.inputAppendOnly || context.batchMode) && node.fn === 'row_number' ? node.to : null;
-    this.#partitions = new OrderedPartitions(context, input.map((c) => c.type), node.partition, node.order, (keys, i, into) => { this.#collect(keys, i, into); });
+    this.#partitions = new OrderedPartitions(context, this.#types, node.partition, node.order, (keys, i, into) => { this.#collect(keys, i, into); });
     this.#builder = new BatchBuilder(node.columns.map((c) => c.type));
   }
 
@@ -39,6 +41,7 @@ export class TopNOperator implements Operator {
   process(batch: Batch): void { this.#partitions.add(batch, this.#rowsMax); }
   prefetchBarrier(_barrier: Barrier): Promise<void> | null { return this.#partitions.prefetchTouched(); }
   barrier(_barrier: Barrier): void { this.#emitTouched(); }
+  readState(): void { this.#partitions.readAll(this.#types, (batch) => { this.#context.emit(batch); }); }
   end(): void { if (this.#context.batchMode) this.#emitTouched(); }
 
   #emitTouched(): void {
