@@ -70,7 +70,12 @@ export interface MaterializedViewRelation extends RelationBase {
   /** All columns of the materialize node, hidden trailing ones included. */
   readonly storedColumns: readonly Column[];
   readonly sql: string;
+  /** Only in one query: the content in a checkpoint (null: the last completed one), or of the state of the operator `nodeId`. */
+  readonly checkpoint?: { readonly id: number | null; readonly state: boolean };
 }
+
+/** A job as far as its checkpoints can be looked into. */
+export interface JobPlan { readonly jobId: number; readonly name: string; readonly plan: Plan }
 
 /** A system table: pg_catalog, information_schema, millrace. Rows are supplied with the query. */
 export interface SystemRelation extends RelationBase { readonly kind: 'system table' }
@@ -81,6 +86,8 @@ export interface PlannerCatalog {
   /** Names near a misspelt one are found among these, for HINTs. */
   relationNames(): Iterable<string>;
   schemaExists(name: string): boolean;
+  /** The job of this name, or that keeps a relation of this name. */
+  jobByName(name: string): JobPlan | null;
 }
 
 export type { Expr, Plan, SourceField, SqlType };

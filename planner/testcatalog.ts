@@ -69,6 +69,7 @@ export class TestCatalog implements PlannerCatalog {
     return this;
   }
 
+  jobByName(): null { return null; }
   relation(schema: string | null, name: string): Relation | null {
     for (const s of schema === null ? ['public', 'millrace', 'pg_catalog'] : [schema]) {
       const r = this.#relations.get(`${s}.${name}`);

@@ -90,6 +90,8 @@ export interface ViewNode extends NodeBase {
   /** The materialize node that keeps the rows. */
   readonly nodeId: number;
   readonly fields: readonly number[];
+  /** Batch queries: what a checkpoint holds (null: the last completed one) of the view, or of the state of the operator `nodeId`. */
+  readonly checkpoint?: { readonly id: number | null; readonly state: boolean };
 }
 
 /** Constant rows: VALUES, FROM-less SELECT (one row, no columns), and system tables (rows given by the server at execution). */

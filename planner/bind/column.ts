@@ -10,7 +10,7 @@ import { isVolatile, locationOf } from './exprs.js';
 import { Scope, type Env } from './scope.js';
 import { typeFromName, typeWords } from './typename.js';
 
-const NO_CATALOG: PlannerCatalog = { relation: () => null, relationNames: () => [], schemaExists: () => false };
+const NO_CATALOG: PlannerCatalog = { relation: () => null, relationNames: () => [], schemaExists: () => false, jobByName: () => null };
 
 /** Throws 42704, 0A000, 22023 with position. */
 export function resolveType(ref: TypeRef): SqlType {

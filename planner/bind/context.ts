@@ -6,8 +6,8 @@ import { SqlError, type SqlErrorFields, unsupported } from '../../types/error.js
 import type { SqlType } from '../../types/sqltype.js';
 import type { EvalContext } from '../../types/functions/evalcontext.js';
 import type { SourceText } from '../parse/sourcetext.js';
-import type { Lookup } from '../parse/statement.js';
-import type { PlannerCatalog, Relation } from '../catalog.js';
+import type { AsOfCheckpoint, Lookup } from '../parse/statement.js';
+import type { MaterializedViewRelation, PlannerCatalog, Relation } from '../catalog.js';
 import type { Plan } from '../../types/plan.js';
 import type { ColId, ColInfo } from './rel.js';
 import type { BoundQuery } from './select.js';
@@ -30,6 +30,10 @@ export class BindContext {
   source: SourceText | null;
   /** Relations under FOR SYSTEM_TIME AS OF in the text that is bound, by location. */
   lookups: readonly Lookup[] = [];
+  /** Relations AS OF CHECKPOINT in the text that is bound, by location. */
+  asOf: readonly AsOfCheckpoint[] = [];
+  /** Past states the statement reads (bind/past.ts). */
+  readonly past = new Map<string, MaterializedViewRelation>();
   /** Names of the views being expanded: a cycle would never end. */
   readonly expanding: string[] = [];
   /** Physical plan of a subquery; set by planner/plan, which binding does not import. */

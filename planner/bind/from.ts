@@ -9,6 +9,7 @@ import { unsupported } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
 import { INT8 } from '../../types/sqltype.js';
 import { resolveSetCall } from './call.js';
+import { bindAsOf, bindPastFunction, pastFunction } from './past.js';
 import type { Lookup } from '../parse/statement.js';
 import { coerce, commonType, known } from './coerce.js';
 import { bindCondition, bindExpr } from './expr.js';
@@ -108,7 +109,8 @@ function rangeVar(env: Env, v: RangeVar, isLookup = false): FromItem {
   const lookup = isLookup ? null : lookupAt(env, v);
   if (lookup !== null) throw unsupported('FOR SYSTEM_TIME AS OF anywhere but on the right of a JOIN', lookup.position, 'FROM stream s JOIN table FOR SYSTEM_TIME AS OF PROCTIME() t ON t.key = s.key');
   if (v.catalogname !== undefined && v.catalogname !== '' && v.schemaname === undefined) throw env.ctx.unsupported('a reference to another database', v.location);
-  const source = bindNamed(env, v.schemaname ?? null, name, v.location ?? 0);
+  const past = env.ctx.asOf.find((x) => x.location === (v.location ?? 0));
+  const source = past === undefined ? bindNamed(env, v.schemaname ?? null, name, v.location ?? 0) : bindAsOf(env, v.schemaname ?? null, name, v.location ?? 0, past.checkpoint);
   return aliased(env, source.rel, name, source.columns, v.alias, source.primaryKey);
 }
 
@@ -263,8 +265,11 @@ function joinUsing(env: Env, left: FromItem, right: FromItem, kind: JoinKind, na
   return { rel, items: [...left.items, ...right.items], columns: [...merged.map((m) => ({ name: m.name, id: m.id })), ...rest(left), ...rest(right)] };
 }
 
+/** Window functions and those of bind/past.ts are relations of their own, not functions over what stands before them. */
 function windowName(f: RangeFunction): string | null {
   const call = functionCall(f);
+  const past = pastFunction(call);
+  if (past !== null) return past;
   const name = call === null ? undefined : strings(call.funcname).at(-1);
   return name !== undefined && isWindowFunction(name) ? name : null;
 }
@@ -283,6 +288,11 @@ function rangeFunction(env: Env, f: RangeFunction, left: FromItem | null, kind: 
   if (f.coldeflist !== undefined) throw ctx.unsupported('a column definition list of a function', undefined);
   const call = functionCall(f);
   const name = call === null ? undefined : strings(call.funcname).at(-1);
+  const past = pastFunction(call);
+  if (call !== null && past !== null) {
+    const source = bindPastFunction({ ...env, clause: 'functions in FROM', aggregates: null, setCalls: null }, past, call);
+    return aliased(env, source.rel, past, source.columns, f.alias);
+  }
   if (call !== null && name !== undefined && isWindowFunction(name)) {
     const w = bindWindow(env, name, call);
     return aliased(env, w.rel, w.name, w.columns, f.alias);

@@ -73,7 +73,7 @@ export function tableScan(ctx: BindContext, relation: TableRelation): NamedSourc
   return { rel: { rel: 'scan', relation, cols, watermark: null, defaults: new Map() }, columns, primaryKey: relation.primaryKey.map((i) => cols[i] as number), hidden };
 }
 
-function viewScan(ctx: BindContext, relation: MaterializedViewRelation): NamedSource {
+export function viewScan(ctx: BindContext, relation: MaterializedViewRelation): NamedSource {
   const cols = relation.storedColumns.map((c, i) => ({ name: relation.columns[i]?.name ?? c.name, id: ctx.newColumn(relation.columns[i]?.name ?? c.name, c.type).id }));
   return { rel: { rel: 'scan', relation, cols: cols.map((c) => c.id), watermark: null, defaults: new Map() }, columns: cols.slice(0, relation.columns.length), primaryKey: null };
 }
@@ -128,18 +128,20 @@ export function bindText(ctx: BindContext, sql: string, columns: readonly ScopeC
 function expandView(env: Env, view: ViewRelation, location: number): NamedSource {
   const { ctx } = env;
   if (ctx.expanding.length >= VIEW_DEPTH_MAX || ctx.expanding.includes(view.name)) throw ctx.error('42P17', `infinite recursion in view "${view.name}"`, location);
-  const { source, lookups } = ctx;
+  const { source, lookups, asOf } = ctx;
   ctx.source = null;
   ctx.expanding.push(view.name);
   try {
     const query = parseQuery(view.sql);
     ctx.lookups = query.lookups;
+    ctx.asOf = query.asOf;
     if (query.emit !== null) throw ctx.unsupported(`EMIT inside view "${view.name}"`, undefined);
     const bound = bindQuery({ ctx, parent: null, ctes: null, outer: [] }, query.ast);
     return { rel: bound.rel, columns: bound.columns.map((c, i) => ({ name: view.columns[i]?.name ?? c.name, id: c.id })), primaryKey: null };
   } finally {
     ctx.source = source;
     ctx.lookups = lookups;
+    ctx.asOf = asOf;
     ctx.expanding.pop();
   }
 }

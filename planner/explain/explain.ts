@@ -65,7 +65,7 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
   switch (node.op) {
     case 'source': return `Source ${columnText(node.relationName)} (${node.connector === '' ? 'log' : node.connector}): ${allNames(node)}`;
     case 'table': return `Table ${columnText(node.tableName)}: ${allNames(node)}`;
-    case 'view': return `View ${columnText(node.relationName)}: ${allNames(node)}`;
+    case 'view': return `View ${columnText(node.relationName)}${node.checkpoint === undefined ? '' : ` in ${node.checkpoint.id === null ? 'the last checkpoint' : `checkpoint ${node.checkpoint.id}`}`}: ${allNames(node)}`;
     case 'rows': return node.system === null ? `Rows (${node.rows.length})` : `System ${node.system}`;
     case 'calc': return 'Calc';
     case 'window': return `${node.cumulate === true ? 'Cumulate' : node.sizeUs === node.slideUs ? 'Tumble' : 'Hop'} ${nameAt(input, node.timeColumn)} size ${duration(node.sizeUs)}${node.cumulate === true ? ` step ${duration(node.slideUs)}` : node.sizeUs === node.slideUs ? '' : ` slide ${duration(node.slideUs)}`}${node.offsetUs === 0 ? '' : ` offset ${duration(node.offsetUs)}`}${node.lateColumn === null ? '' : ' · drops late rows'}${node.ranges === true ? ' · ranges of windows' : ''}`;

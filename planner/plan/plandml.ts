@@ -351,7 +351,7 @@ function conflictUpdate(ctx: BindContext, target: TableRelation, clause: OnConfl
 
 /** COPY … FROM: the given columns' types, and the stored row of one row of them. Throws 42703, 42701, 428C9. */
 export function planInsertRows(target: Target, columnNames: readonly string[] | null, position: number): { columns: readonly Column[]; complete(given: readonly Datum[]): readonly Datum[] } {
-  const ctx = newContext({ relation: () => null, relationNames: () => [], schemaExists: () => false }, false, [], null);
+  const ctx = newContext({ relation: () => null, relationNames: () => [], schemaExists: () => false, jobByName: () => null }, false, [], null);
   const at = (e: unknown): unknown => { if (e instanceof SqlError && e.position === undefined) e.position = position; return e; };
   try {
     const given = columnNames === null ? visible(target).filter((c) => c.generatedSql === null) : columnNames.map((n) => targetColumn(ctx, target, n, 0));

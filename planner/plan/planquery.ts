@@ -40,9 +40,9 @@ export function bounded<T>(run: () => T): T {
 }
 
 function plan(query: Query, catalog: PlannerCatalog, mode: PlanMode, given: readonly (SqlType | null)[], session: Session | undefined): PlannedQuery {
-  if (query.asOf[0] !== undefined) throw unsupported('AS OF CHECKPOINT', query.asOf[0].position);
   const ctx = newContext(catalog, mode.kind === 'job', given, query.source, session);
   ctx.lookups = query.lookups;
+  ctx.asOf = query.asOf;
   const bound = bindQuery({ ctx, parent: null, ctes: null, outer: [] }, query.ast);
   const emitOnClose = mode.kind === 'job' && query.emit === 'on_window_close';
   return mode.kind === 'job' ? planJob(ctx, bound, mode, emitOnClose) : planBatch(ctx, bound);

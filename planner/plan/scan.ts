@@ -52,7 +52,7 @@ function table(l: Lowering, scan: ScanRel, relation: TableRelation): Edge {
 
 function view(l: Lowering, scan: ScanRel, relation: MaterializedViewRelation): Edge {
   const fields = l.demand.fields(relation.id);
-  return l.builder.add({ op: 'view', relationId: relation.id, relationName: relation.name, jobId: relation.jobId, nodeId: relation.nodeId, fields }, [], {
+  return l.builder.add({ op: 'view', relationId: relation.id, relationName: relation.name, jobId: relation.jobId, nodeId: relation.nodeId, fields, ...(relation.checkpoint === undefined ? {} : { checkpoint: relation.checkpoint }) }, [], {
     layout: fields.map((f) => scan.cols[f] as number), key: relation.key?.map((k) => scan.cols[k] as number) ?? null, appendOnly: !l.job || relation.appendOnly, dist: null,
   });
 }
