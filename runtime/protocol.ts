@@ -2,6 +2,7 @@
  * Messages between the main thread and the pool's workers: two method tables (see rpc.ts) and the plain data they carry.
  * A job runs in attempts: every restart, extension and shrinking is a new one; what comes from an older attempt is ignored.
  */
+import type { StorageLocation } from '../storage/location.js';
 import type { Plan } from '../types/plan.js';
 import type { Json } from '../types/connect.js';
 import type { ErrorData } from '../types/error.js';
@@ -52,8 +53,8 @@ export interface DeploySpec {
   readonly settings: JobSettings;
   /** Bytes of state that all the job's tasks of this worker together may hold in memory. */
   readonly stateMemory: number;
-  /** Folder that holds `<job id>/chk-<N>`. */
-  readonly checkpointRoot: string;
+  /** Holds `<job id>/chk-<N>`. */
+  readonly checkpoints: StorageLocation;
   /** Checkpoint to restore, or null for an empty start. */
   readonly restore: { readonly checkpointId: number; readonly tasks: readonly TaskMetadata[] } | null;
   /** Nodes that the plan gained since that checkpoint: backfilled from the materialize nodes they read before any other input flows. */

@@ -52,6 +52,10 @@ export function faultyFiles(inner: FileSystem, faults: Faults): FileSystem {
       await faults.check('file.list', path);
       return await inner.list(path);
     },
+    async listFiles(path) {
+      await faults.check('file.list', path);
+      return await inner.listFiles(path);
+    },
     async syncDirectory(path) {
       await faults.check('file.sync', path);
       await inner.syncDirectory(path);

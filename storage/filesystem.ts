@@ -2,6 +2,7 @@
  * FileSystem: the files that checkpoints, sinks and the data directory use, behind one interface, so that a full disk, an I/O error or
  * a stall can be put in its place (storage/faultyfiles.ts). Errors keep the operating system's code.
  */
+import type { Dirent } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 
 export interface OpenFile {
@@ -27,6 +28,8 @@ export interface FileSystem {
   makeDirectory(path: string): Promise<void>;
   /** Names in a directory; empty when it is not there. */
   list(path: string): Promise<string[]>;
+  /** Files below a directory, however deep, by names relative to it; empty when it is not there. */
+  listFiles(path: string): Promise<{ readonly name: string; readonly bytes: number }[]>;
   /** Makes creations, renames and removals in the directory durable. */
   syncDirectory(path: string): Promise<void>;
   /** Size of a file, or null when it is not there. */
@@ -71,6 +74,28 @@ export const realFiles: FileSystem = {
       if (isAbsent(e)) return [];
       throw e;
     }
+  },
+  async listFiles(path) {
+    const out: { name: string; bytes: number }[] = [];
+    const walk = async (folder: string): Promise<void> => {
+      let entries: Dirent[];
+      try {
+        entries = await readdir(`${path}/${folder}`, { withFileTypes: true });
+      } catch (e) {
+        if (isAbsent(e)) return;
+        throw e;
+      }
+      for (const entry of entries) {
+        const name = `${folder}${entry.name}`;
+        if (entry.isDirectory()) await walk(`${name}/`);
+        else {
+          const bytes = await realFiles.size(`${path}/${name}`);
+          if (bytes !== null) out.push({ name, bytes });
+        }
+      }
+    };
+    await walk('');
+    return out;
   },
   async syncDirectory(path) {
     const handle = await open(path, 'r');

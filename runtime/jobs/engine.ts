@@ -6,6 +6,7 @@ import { jobStatePath } from '../../storage/datadir.js';
 import { realFiles, type FileSystem } from '../../storage/filesystem.js';
 import { armFaults, Faults, type FaultPlan } from '../../storage/faults.js';
 import { faultyFiles } from '../../storage/faultyfiles.js';
+import type { Secrets } from '../../storage/location.js';
 import { levelDb } from '../../storage/leveldb.js';
 import type { Env } from '../../types/env.js';
 import { systemEnv } from '../../types/env.js';
@@ -49,6 +50,8 @@ export interface EngineOptions {
   readonly events: JobEvents;
   readonly env?: Env;
   readonly files?: FileSystem;
+  /** Content of secrets, for s3:// storage. */
+  readonly secrets?: Secrets;
   /** For tests: by which storage and the steps of checkpoints fail, in all threads. */
   readonly faults?: FaultPlan;
 }
@@ -148,7 +151,7 @@ class LocalEngine implements Engine {
   #deps(): JobDeps {
     const { events, log } = this.#options;
     return {
-      pool: this.pool, files: this.#files, kvs: levelDb, env: this.#env, history: this.#history, dataDir: this.#options.dataDir, lastSeq: this.#options.lastSeq,
+      pool: this.pool, files: this.#files, kvs: levelDb, env: this.#env, history: this.#history, dataDir: this.#options.dataDir, secrets: this.#options.secrets ?? (() => null), lastSeq: this.#options.lastSeq,
       fairShare: () => Math.floor(this.#options.memoryLimit / Math.max(FAIR_SHARES_MIN, this.#jobs.size)),
       statusChanged: (job, status, failure) => { if (job.jobId < EPHEMERAL_FIRST) events.status(job.jobId, status, failure); },
       checkpointEnded: (job, row) => { if (job.jobId < EPHEMERAL_FIRST) events.checkpoint(job.jobId, row); },
@@ -299,7 +302,7 @@ class LocalEngine implements Engine {
   async *subscribePlan(plan: Plan, settings: JobSettings, signal: AbortSignal): AsyncGenerator<SubscriptionEvent> {
     const jobId = this.#ephemeral++;
     const root = plan.roots[0];
-    await this.startJob({ jobId, name: `subscription ${jobId - EPHEMERAL_FIRST}`, plan, settings: { ...settings, checkpoint_interval: 0, state_backend: 'memory', restart_strategy: 'none' }, status: 'created', createdMs: this.#env.now() });
+    await this.startJob({ jobId, name: `subscription ${jobId - EPHEMERAL_FIRST}`, plan, settings: { ...settings, checkpoint_interval: 0, checkpoint_storage: '', state_backend: 'memory', restart_strategy: 'none' }, status: 'created', createdMs: this.#env.now() });
     try {
       for await (const event of this.#job(jobId).subscribe(root, true, signal)) yield event;
     } finally {

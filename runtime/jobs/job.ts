@@ -5,11 +5,12 @@
  * One barrier is in flight at a time. A barrier is asked for by the clock (barrier_interval after something went through the job), and at
  * once by a checkpoint, a read (its readers are opened exactly at the barrier, in every task), a subscription, FLUSH and CREATE.
  */
-import { fileURLToPath } from 'node:url';
-import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { openCheckpointStorage } from '../../storage/checkpoint/open.js';
+import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { faultPoint } from '../../storage/faults.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import type { FileSystem } from '../../storage/filesystem.js';
+import { storageLocation, type Secrets, type StorageLocation } from '../../storage/location.js';
 import type { Kv, KvOpener } from '../../storage/kv.js';
 import type { Env, Timer } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
@@ -35,6 +36,7 @@ export interface JobDeps {
   readonly env: Env;
   readonly history: History;
   readonly dataDir: string;
+  readonly secrets: Secrets;
   lastSeq(): number;
   /** Bytes for the state of a job that names none. */
   fairShare(): number;
@@ -62,7 +64,6 @@ export class Job {
   startedMs: number | null = null;
   finishedMs: number | null = null;
   readonly #deps: JobDeps;
-  readonly #storage: CheckpointStorage;
   #strategy: RestartStrategy;
   readonly #usable: UsableCheckpoints;
   #attempt = 0;
@@ -106,15 +107,18 @@ export class Job {
     this.status = spec.status;
     this.#deps = deps;
     this.#strategy = restartStrategy(spec.settings);
-    this.#storage = new CheckpointStorage(deps.files, this.#checkpointRoot(), spec.jobId);
     this.#reads = new JobReads({ pool: deps.pool, nextId: () => deps.nextId(), workersOf: nodeId => this.#workersOf(nodeId) });
-    this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, storage: this.#storage, history: deps.history, warn: (message, fields) => { deps.log('warn', message, fields); } });
+    this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, history: deps.history, warn: (message, fields) => { deps.log('warn', message, fields); } });
   }
 
-  #checkpointRoot(): string {
-    const dir = this.settings.checkpoint_storage;
-    if (dir === '') return `${this.#deps.dataDir}/checkpoints`;
-    return dir.startsWith('file://') ? fileURLToPath(dir) : dir;
+  /** Where the job's checkpoints are, by its settings and secrets of now; throws what is wrong with them. */
+  checkpointLocation(): StorageLocation {
+    const { settings } = this;
+    return storageLocation(settings.checkpoint_storage === '' ? `${this.#deps.dataDir}/checkpoints` : settings.checkpoint_storage, settings, this.#deps.secrets);
+  }
+  checkpointStorage(location = this.checkpointLocation()): CheckpointStorage {
+    const { local_recovery, state_backend } = this.settings;
+    return openCheckpointStorage({ jobId: this.jobId, location, dataDir: this.#deps.dataDir, localRecovery: local_recovery, backend: state_backend }, this.#deps.files);
   }
 
   /** Of now: ALTER JOB replaces them, so nobody keeps a copy. */
@@ -138,8 +142,21 @@ export class Job {
 
   /** First start, or after the server's: from the newest usable checkpoint. */
   async start(): Promise<void> {
-    const readOnly = !this.live;
-    await this.#serial(() => this.#deploy(readOnly, null));
+    if (this.status === 'created') {
+      // Storage that takes nothing is refused now, not at the first checkpoint.
+      await this.checkpointStorage().probe();
+      await this.#serial(() => this.#deploy(false, null));
+      return;
+    }
+    // The server opens whatever has become of one job's storage.
+    try {
+      await this.#serial(() => this.#deploy(!this.live, null));
+    } catch (e) {
+      const error = fromErrorData(toErrorData(e));
+      if (!this.live) { this.#deps.log('error', `job "${this.name}" could not be opened for reading`, { job: this.name, reason: error.message }); return; }
+      this.#deployed = true;
+      this.fail(error, null);
+    }
   }
 
   #serial<T>(work: () => Promise<T>): Promise<T> {
@@ -165,7 +182,7 @@ export class Job {
       } catch (e) {
         // A file that was whole when verified and is not when read: the next older checkpoint.
         if (!(e instanceof SqlError && e.code === 'XX001') || tries > RESTORE_ATTEMPTS_MAX || this.#restoring === null) throw e;
-        this.#usable.damaged(this.#restoring, e);
+        this.#usable.damaged(this.#restoring, this.checkpointStorage().path(this.#restoring), e);
       }
     }
   }
@@ -182,9 +199,11 @@ export class Job {
     }
     const attempt = ++this.#attempt;
     if (faultPoint !== null) await faultPoint('job.restore', this.name);
-    const { chosen, retained, stored } = await this.#usable.choose();
+    const location = this.checkpointLocation();
+    const storage = this.checkpointStorage(location);
+    const { chosen, retained, stored } = await this.#usable.choose(storage);
     this.#restoring = chosen?.checkpointId ?? null;
-    if (!readOnly && retained.length > 0) await this.#storage.cleanUp(stored);
+    if (!readOnly && retained.length > 0) await storage.cleanUp(stored);
     history.retainedAre(this.jobId, retained.map(r => r.checkpointId));
     this.#fragments = cutPlan(this.plan, this.settings.parallelism);
     const { byWorker, totalTasks } = placeTasks(this.jobId, this.#fragments, pool);
@@ -199,14 +218,14 @@ export class Job {
     if (this.settings.state_backend !== 'memory') this.#stateStore = await this.#deps.kvs.open(jobStatePath(this.#deps.dataDir, this.jobId));
     await Promise.all([...byWorker].map(async ([worker, { tasks, ports }]) => {
       const spec: DeploySpec = {
-        jobId: this.jobId, attempt, name: this.name, plan: this.plan, settings: this.settings, stateMemory, checkpointRoot: this.#checkpointRoot(),
+        jobId: this.jobId, attempt, name: this.name, plan: this.plan, settings: this.settings, stateMemory, checkpoints: location,
         restore: chosen === null ? null : { checkpointId: chosen.checkpointId, tasks: chosen.tasks },
         freshNodes: freshNodes ?? (chosen === null ? [] : this.plan.nodes.filter(n => !known.has(n.id)).map(n => n.id)), epoch: this.#epoch, nowUs: env.nowUs(), readOnly, tasks, ports,
       };
       // Ports are transferred like buffers; the types of Rpc name buffers only.
       await pool.rpc(worker).call('deploy', spec, ports.map(p => p.port) as unknown as ArrayBuffer[]);
     }));
-    this.#coordinator = new CheckpointCoordinator(this.#coordinated(), this.#storage, history, env, retained, chosen?.checkpointId ?? 0);
+    this.#coordinator = new CheckpointCoordinator(this.#coordinated(), storage, history, env, retained, chosen?.checkpointId ?? 0);
     if (readOnly) { this.#serveReadOnly(); return; }
     // Before its sources begin: a task that fails at once must find the job running.
     this.#setStatus('running', null);
@@ -456,13 +475,22 @@ export class Job {
     this.#reads.rejectAll(gone);
     for (const w of this.#seqWaiters) w.reject(gone);
     await this.stop();
-    await this.#storage.drop();
+    await this.#dropCheckpoints();
+  }
+
+  /** Storage that cannot be reached does not hold up DROP or CANCEL: the log says what is left. */
+  async #dropCheckpoints(): Promise<void> {
+    try {
+      await this.checkpointStorage().drop();
+    } catch (e) {
+      this.#deps.log('warn', `checkpoints of job "${this.name}" could not be deleted`, { job: this.name, folder: `${this.settings.checkpoint_storage}/${this.jobId}`, reason: toErrorData(e).message });
+    }
   }
 
   async cancel(): Promise<void> {
     if (!this.live) throw new SqlError('55000', `job "${this.name}" is ${this.status} already`);
     await this.stop();
-    if (this.settings.externalized_checkpoints === 'delete_on_cancellation') await this.#storage.drop();
+    if (this.settings.externalized_checkpoints === 'delete_on_cancellation') await this.#dropCheckpoints();
     this.#setStatus('cancelled', null);
     this.#rejectSeqWaiters(new SqlError('57014', 'the job was cancelled'));
     this.#reads.rejectAll(new SqlError('55000', `job "${this.name}" was cancelled`));

@@ -10,7 +10,6 @@ import type { History } from './history.js';
 export interface UsableDeps {
   readonly jobId: number;
   readonly name: string;
-  readonly storage: CheckpointStorage;
   readonly history: History;
   warn(message: string, fields: Readonly<Record<string, unknown>>): void;
 }
@@ -36,14 +35,15 @@ export class UsableCheckpoints {
   }
 
   /** A file that was whole when verified and is not when read. */
-  damaged(id: number, error: SqlError): void { this.#skip(id, this.#deps.storage.path(id), error.message); }
+  damaged(id: number, path: string, error: SqlError): void { this.#skip(id, path, error.message); }
 
-  async choose(): Promise<Usable> {
-    const { jobId, storage, history } = this.#deps;
+  async choose(storage: CheckpointStorage): Promise<Usable> {
+    const { jobId, history } = this.#deps;
     const stored = await storage.list();
     const retained: CheckpointMetadata[] = [];
     for (const c of stored) {
-      if (this.#damaged.has(c.id)) continue;
+      // Given up while its _metadata was being written: its tasks have removed their files, or will.
+      if (this.#damaged.has(c.id) || history.givenUp(jobId, c.id)) continue;
       if (c.metadata === null) { this.#skip(c.id, c.path, c.error?.message ?? 'unreadable'); continue; }
       if (retained.length === 0) {
         try {

@@ -9,6 +9,7 @@ import { Faults } from '../../storage/faults.js';
 import { faultyOpener } from '../../storage/faulty.js';
 import { faultyFiles } from '../../storage/faultyfiles.js';
 import { realFiles } from '../../storage/filesystem.js';
+import { localStore } from '../../storage/localstore.js';
 import type { Kv, KvOpener } from '../../storage/kv.js';
 import { levelDb } from '../../storage/leveldb.js';
 import { MemoryKvs } from '../../storage/memory.js';
@@ -98,7 +99,7 @@ class Harness {
   readonly faults = new Faults();
   readonly files = faultyFiles(realFiles, this.faults);
   readonly folder = join(root, String(folders++));
-  readonly storage = new CheckpointStorage(this.files, `${this.folder}/checkpoints`, 7);
+  readonly storage = new CheckpointStorage(localStore(this.files, `${this.folder}/checkpoints`), 7);
   readonly opener: KvOpener;
   readonly errors: unknown[] = [];
   limitCalls = 0;
@@ -414,7 +415,7 @@ test('state restores at another parallelism by key group', async () => {
 });
 
 test('a task keeps entries of every hash inside its own key groups, and has them after a restart', async () => {
-  const storage = new CheckpointStorage(realFiles, join(root, 'own-groups'), 7);
+  const storage = new CheckpointStorage(localStore(realFiles, join(root, 'own-groups')), 7);
   const kv = await levelDb.open(join(root, 'own-groups-kv'));
   const keys = Array.from({ length: 500 }, (_, i) => `row ${i}`);
   const metas: TaskMetadata[] = [];

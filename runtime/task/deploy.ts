@@ -5,7 +5,8 @@ import type { Json } from '../../types/connect.js';
 import type { Env } from '../../types/env.js';
 import { assert } from '../../types/error.js';
 import type { Column } from '../../types/sqltype.js';
-import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { openCheckpointStorage } from '../../storage/checkpoint/open.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import type { FileSystem } from '../../storage/filesystem.js';
 import type { Kv, KvOpener } from '../../storage/kv.js';
@@ -42,16 +43,20 @@ export class JobPart {
   readonly spec: DeploySpec;
   readonly tasks: Task[] = [];
   readonly #kv: Kv | null;
+  readonly #storage: CheckpointStorage;
   readonly #ends: Ends = { out: new Map(), in: new Map(), close: [] };
 
-  private constructor(spec: DeploySpec, kv: Kv | null) {
+  private constructor(spec: DeploySpec, kv: Kv | null, storage: CheckpointStorage) {
     this.spec = spec;
     this.#kv = kv;
+    this.#storage = storage;
   }
 
   static async deploy(spec: DeploySpec, host: DeployHost): Promise<JobPart> {
     const kv = spec.settings.state_backend === 'memory' ? null : await host.kvs.open(jobStatePath(host.dataDir, spec.jobId));
-    const part = new JobPart(spec, kv);
+    const { local_recovery, state_backend } = spec.settings;
+    const storage = openCheckpointStorage({ jobId: spec.jobId, location: spec.checkpoints, dataDir: host.dataDir, localRecovery: local_recovery, backend: state_backend }, host.files);
+    const part = new JobPart(spec, kv, storage);
     try {
       const fragments = cutPlan(spec.plan, spec.settings.parallelism);
       if (!spec.readOnly) part.#connect(fragments, host);
@@ -129,7 +134,7 @@ export class JobPart {
     const state = await TaskState.restore({
       task: name, nodeIds: fragment.nodes.map(n => n.id), maxParallelism,
       keyGroupFirst: firstKeyGroup(subtask, fragment.parallelism, maxParallelism), keyGroupLast: firstKeyGroup(subtask + 1, fragment.parallelism, maxParallelism) - 1,
-      kv: this.#kv, storage: new CheckpointStorage(host.files, spec.checkpointRoot, spec.jobId), memoryBytes: Math.floor(spec.stateMemory / spec.tasks.length),
+      kv: this.#kv, storage: this.#storage, memoryBytes: Math.floor(spec.stateMemory / spec.tasks.length),
       onDirtyLimit: () => { host.wantCheckpoint({ jobId: spec.jobId, attempt: spec.attempt }); },
       onBackgroundError: e => { host.log('error', 'state could not be applied', { job: spec.name, task: name, error: String(e) }); },
       now: () => host.env.now(), readOnly: spec.readOnly,

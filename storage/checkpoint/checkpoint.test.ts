@@ -7,6 +7,7 @@ import { crc32c } from '../../types/crc32c.js';
 import { Faults } from '../faults.js';
 import { faultyFiles } from '../faultyfiles.js';
 import { realFiles } from '../filesystem.js';
+import { localStore } from '../localstore.js';
 import { EntryWriter } from './format.js';
 import { decodeMetadata, encodeMetadata, METADATA_FORMAT, type CheckpointMetadata, type FileRef } from './metadata.js';
 import { CheckpointStorage } from './storage.js';
@@ -16,7 +17,7 @@ after(() => rm(root, { recursive: true, force: true }));
 const faults = new Faults();
 const files = faultyFiles(realFiles, faults);
 let folders = 0;
-const fresh = (): CheckpointStorage => new CheckpointStorage(files, join(root, String(folders++)), 4);
+const fresh = (): CheckpointStorage => new CheckpointStorage(localStore(files, join(root, String(folders++))), 4);
 
 async function stateFile(storage: CheckpointStorage, checkpoint: number, kind: 'base' | 'delta' = 'delta'): Promise<FileRef> {
   const writer = new EntryWriter();

@@ -1,0 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { fileStoreSuite } from './filestoresuite.js';
+import { realFiles } from './filesystem.js';
+import { localStore } from './localstore.js';
+
+const root = await mkdtemp(join(tmpdir(), 'millrace-files-'));
+after(() => rm(root, { recursive: true, force: true }));
+let folders = 0;
+
+fileStoreSuite('folder', () => localStore(realFiles, join(root, String(folders++))));
