@@ -24,7 +24,8 @@ const settings = settingSpecs.filter(s => s.scope !== 'postgres');
 page('docs/settings.md', `${generated}# Settings
 
 \`SET name = value\` holds for the session and for the jobs it creates afterwards; \`ALTER SYSTEM SET\` is the server's default and lasts; \`SHOW\`,
-\`RESET\`, \`current_setting()\` and \`pg_settings\` know each one. A job keeps the settings it was created with (\`millrace.checkpoint_settings\`).
+\`RESET\`, \`current_setting()\` and \`pg_settings\` know each one. A job takes the settings of the session that
+creates it; \`ALTER JOB j SET (name = value)\` changes a running one (\`millrace.checkpoint_settings\`). What each does for checkpoints, with examples: [checkpoints.md](checkpoints.md).
 Values with units are quoted (\`'30s'\`, \`'64MB'\`); a bare number is milliseconds or bytes. Flink's keys work too: \`SET 'execution.checkpointing.interval' = '30s'\`.
 
 | setting | default | allowed | Flink key | what it does |

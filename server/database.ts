@@ -18,6 +18,7 @@ import { openTableReader } from '../storage/tables/reader.js';
 import { openTableWriter } from '../storage/tables/writer.js';
 import type { Option } from '../planner/parse/statement.js';
 import { SqlError } from '../types/error.js';
+import { brokenRule } from '../types/settingrules.js';
 import { Settings } from '../types/settings.js';
 import { Catalog } from './catalog/catalog.js';
 import type { StoredJob } from './catalog/relation.js';
@@ -90,9 +91,7 @@ export class Database {
     const tablesKv = await levelDb.open(directory.tablesPath);
     const tables = await openTableWriter(tablesKv);
     const reader = openTableReader(tablesKv);
-    const settings = new Settings(new Settings(null));
-    for (const [name, value] of Object.entries(options.settings)) settings.set(name, value);
-    for (const [name, value] of Object.entries(catalog.systemSettings())) settings.set(name, String(value));
+    const settings = serverSettings(options, catalog);
     // The engine's events come only after startJob below, when `database` is set.
     let database: Database | null = null;
     const engine = await createEngine({
@@ -158,6 +157,28 @@ export class Database {
     await this.tables.close();
     await this.#directory.close();
   }
+}
+
+/** What the server found at its start, over it the configuration file's values, over them ALTER SYSTEM's. */
+function serverSettings(options: DatabaseOptions, catalog: Catalog): Settings {
+  const found = new Settings(null, 'default');
+  found.force('workers', options.workers);
+  found.force('memory_limit', options.memoryLimit);
+  found.force('parallelism', options.workers);
+  const file = new Settings(found, 'configuration file');
+  for (const [name, value] of Object.entries(options.settings)) file.set(name, value);
+  const system = new Settings(file, 'configuration file');
+  for (const [name, value] of Object.entries(catalog.systemSettings())) {
+    try {
+      system.set(name, String(value));
+    } catch (e) {
+      // Of another version. A server that did not start for it could not be told ALTER SYSTEM RESET.
+      options.log.warn({ err: e, setting: name }, 'a setting of ALTER SYSTEM was left out');
+    }
+  }
+  const broken = brokenRule(name => system.get(name), null, (name, value) => `ALTER SYSTEM SET ${name} = ${value};`);
+  if (broken !== null) options.log.warn({ hint: broken.hint }, `settings contradict each other, jobs cannot be created: ${broken.message}`);
+  return system;
 }
 
 const systemRelation = (t: SystemTable): { kind: 'system table'; id: number; schema: string; name: string; columns: SystemTable['columns'] } =>

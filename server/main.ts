@@ -9,6 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { SqlError } from '../types/error.js';
+import { brokenRule } from '../types/settingrules.js';
 import { Settings } from '../types/settings.js';
 import { createLog, LOG_LEVELS } from './log.js';
 import { open } from './open.js';
@@ -68,10 +69,14 @@ function readConfig(file: string): Record<string, string> {
     try {
       new Settings(null).set(name, m[2] ?? m[3] ?? '');
     } catch (e) {
-      fail(`${file}:${i + 1}: ${e instanceof Error ? e.message : String(e)}`);
+      fail(`${file}:${i + 1}: ${e instanceof Error ? e.message : String(e)}${e instanceof SqlError && e.hint !== undefined ? `\n${e.hint}` : ''}`);
     }
     settings[name] = m[2] ?? m[3] ?? '';
   });
+  const all = new Settings(null);
+  for (const [name, value] of Object.entries(settings)) all.set(name, value);
+  const broken = brokenRule(name => all.get(name), null, (name, value) => `${name} = ${value}`);
+  if (broken !== null) fail(`${file}: ${broken.message}\n${broken.hint ?? ''}`);
   return settings;
 }
 

@@ -7,6 +7,7 @@
  */
 import { SqlError } from './error.js';
 import { brokenRule, type SetStatement } from './settingrules.js';
+import { findTimeZone } from './timezone.js';
 
 /**
  * Settings of a job: taken when it is created (the session's SET values, over ALTER SYSTEM's, over the defaults), changed by ALTER JOB. A running job
@@ -95,6 +96,8 @@ export interface SettingSpec {
   readonly description: string;
   /** job: copied into jobs created afterwards; session: of the connection; server: at start-up only; postgres: accepted for compatibility. */
   readonly scope: 'job' | 'session' | 'server' | 'postgres';
+  /** Of a job's setting: paused = ALTER JOB takes it while the job does not run; fixed = never after its creation. Without: at any time. */
+  readonly alter?: 'paused' | 'fixed';
 }
 
 const X = 'execution.checkpointing.';
@@ -112,25 +115,25 @@ export const settingSpecs: readonly SettingSpec[] = [
   { name: 'unaligned_checkpoints', flinkKey: `${X}unaligned.enabled`, otherKeys: [`${X}unaligned`], kind: 'boolean', default: false, scope: 'job', description: 'Barriers overtake queued batches, which become part of the checkpoint: quick also under backpressure. Needs exactly_once and one checkpoint at a time.' },
   { name: 'aligned_checkpoint_timeout', flinkKey: `${X}aligned-checkpoint-timeout`, otherKeys: [`${X}alignment-timeout`], kind: 'duration', min: 0, max: 365 * DAY, default: 0, scope: 'job', description: 'With unaligned_checkpoints: a checkpoint begins aligned and goes on unaligned when its start delay exceeds this; 0 = unaligned at once.' },
   { name: 'incremental_checkpoints', flinkKey: `${X}incremental`, otherKeys: ['state.backend.incremental'], kind: 'boolean', default: true, scope: 'job', description: 'A checkpoint writes what changed since the one before; off = each one is whole.' },
-  { name: 'checkpoint_storage', flinkKey: `${X}dir`, otherKeys: ['state.checkpoints.dir'], kind: 'text', check: checkFolder, default: '', scope: 'job', description: 'Folder for checkpoints: a path, file:// or s3://bucket/prefix; empty = checkpoints/ in the data directory.' },
+  { name: 'checkpoint_storage', flinkKey: `${X}dir`, otherKeys: ['state.checkpoints.dir'], kind: 'text', check: checkFolder, default: '', scope: 'job', alter: 'fixed', description: 'Folder for checkpoints: a path, file:// or s3://bucket/prefix; empty = checkpoints/ in the data directory.' },
   { name: 'savepoint_directory', flinkKey: `${X}savepoint-dir`, otherKeys: ['state.savepoints.dir'], kind: 'text', check: checkFolder, default: '', scope: 'job', description: 'Folder of savepoints that name no other (path, file:// or s3://); empty = savepoints/ in the data directory.' },
-  { name: 's3_endpoint', flinkKey: 's3.endpoint', kind: 'text', check: checkEndpoint, default: '', scope: 'job', description: 'URL of an S3-compatible server for s3:// folders; empty = Amazon S3 in s3_region.' },
-  { name: 's3_region', flinkKey: 's3.endpoint.region', otherKeys: ['s3.region'], kind: 'text', default: '', scope: 'job', description: 'Region of s3:// folders; empty = AWS_REGION of the environment, or us-east-1.' },
-  { name: 's3_path_style', flinkKey: 's3.path.style.access', otherKeys: ['s3.path-style-access'], kind: 'boolean', default: false, scope: 'job', description: 'The bucket stands in the path, not in the host name: what most S3-compatible servers need.' },
-  { name: 's3_secret', flinkKey: null, kind: 'text', default: '', scope: 'job', description: 'Secret (CREATE SECRET) with access_key_id, secret_access_key and session_token for s3:// folders; empty = AWS_ACCESS_KEY_ID and the like of the environment.' },
+  { name: 's3_endpoint', flinkKey: 's3.endpoint', kind: 'text', check: checkEndpoint, default: '', scope: 'job', alter: 'fixed', description: 'URL of an S3-compatible server for s3:// folders; empty = Amazon S3 in s3_region.' },
+  { name: 's3_region', flinkKey: 's3.endpoint.region', otherKeys: ['s3.region'], kind: 'text', default: '', scope: 'job', alter: 'fixed', description: 'Region of s3:// folders; empty = AWS_REGION of the environment, or us-east-1.' },
+  { name: 's3_path_style', flinkKey: 's3.path.style.access', otherKeys: ['s3.path-style-access'], kind: 'boolean', default: false, scope: 'job', alter: 'fixed', description: 'The bucket stands in the path, not in the host name: what most S3-compatible servers need.' },
+  { name: 's3_secret', flinkKey: null, kind: 'text', default: '', scope: 'job', alter: 'fixed', description: 'Secret (CREATE SECRET) with access_key_id, secret_access_key and session_token for s3:// folders; empty = AWS_ACCESS_KEY_ID and the like of the environment.' },
   { name: 'retained_checkpoints', flinkKey: `${X}num-retained`, otherKeys: ['state.checkpoints.num-retained'], kind: 'integer', min: 1, max: 1000, default: 3, scope: 'job', description: 'Completed checkpoints kept; older ones are deleted.' },
   { name: 'externalized_checkpoints', flinkKey: `${X}externalized-checkpoint-retention`, kind: 'enum', values: ['delete_on_cancellation', 'retain_on_cancellation'], refused: { no_externalized_checkpoints: 'Checkpoints of a failed job are always kept here; delete_on_cancellation is the nearest.' }, default: 'delete_on_cancellation', scope: 'job', description: 'What happens to checkpoints when the job is cancelled.' },
   { name: 'checkpoint_history', flinkKey: null, kind: 'integer', min: 1, max: 1_000_000, default: 1000, scope: 'job', description: 'Rows of millrace.checkpoints kept for each job.' },
-  { name: 'state_backend', flinkKey: 'state.backend.type', otherKeys: ['state.backend'], kind: 'enum', values: ['leveldb', 'memory'], refused: { rocksdb: 'Flink\'s rocksdb is leveldb here.', forst: 'Flink\'s forst is leveldb here.', hashmap: 'Flink\'s hashmap is memory here.', filesystem: 'Flink\'s filesystem is memory here.' }, default: 'leveldb', scope: 'job', description: 'leveldb: state may exceed memory and recovers locally; memory: checkpoint files only.' },
+  { name: 'state_backend', flinkKey: 'state.backend.type', otherKeys: ['state.backend'], kind: 'enum', values: ['leveldb', 'memory'], refused: { rocksdb: 'Flink\'s rocksdb is leveldb here.', forst: 'Flink\'s forst is leveldb here.', hashmap: 'Flink\'s hashmap is memory here.', filesystem: 'Flink\'s filesystem is memory here.' }, default: 'leveldb', scope: 'job', alter: 'fixed', description: 'leveldb: state may exceed memory and recovers locally; memory: checkpoint files only.' },
   { name: 'local_recovery', flinkKey: 'execution.state-recovery.from-local', otherKeys: ['state.backend.local-recovery'], kind: 'boolean', default: true, scope: 'job', description: 'A restart uses the state on the local disk where it is whole; off = checkpoint storage is always read.' },
   { name: 'prefer_checkpoint_for_recovery', flinkKey: `${X}prefer-checkpoint-for-recovery`, kind: 'boolean', default: true, scope: 'job', description: 'A recovery goes back to the newest checkpoint, also when a savepoint is newer; off = to the newer of the two.' },
-  { name: 'state_ttl', flinkKey: 'table.exec.state.ttl', kind: 'duration', min: 0, max: 36500 * DAY, default: 0, scope: 'job', description: 'State that was not written for this long may be dropped, and results be wrong for it; 0 = never.' },
-  { name: 'restore_claim_mode', flinkKey: 'execution.state-recovery.claim-mode', otherKeys: ['execution.savepoint-restore-mode'], kind: 'enum', values: ['no_claim', 'claim'], refused: { legacy: 'Flink\'s LEGACY leaves files without an owner; use no_claim.' }, default: 'no_claim', scope: 'job', description: 'restore_from: claim = the new job owns the checkpoint and deletes it when it is no longer needed; no_claim = it is never touched.' },
-  { name: 'allow_non_restored_state', flinkKey: 'execution.state-recovery.ignore-unclaimed-state', otherKeys: ['execution.savepoint.ignore-unclaimed-state'], kind: 'boolean', default: false, scope: 'job', description: 'restore_from: state that matches no operator of the new statement is dropped in place of an error.' },
-  { name: 'state_memory', flinkKey: null, kind: 'size', min: 1 << 20, max: 2 ** 42, zero: true, default: 0, scope: 'job', description: 'Memory for the hot state of a job; 0 = a fair share of memory_limit.' },
+  { name: 'state_ttl', flinkKey: 'table.exec.state.ttl', kind: 'duration', min: 0, max: 36500 * DAY, default: 0, scope: 'job', alter: 'fixed', description: 'State that was not written for this long may be dropped, and results be wrong for it; 0 = never.' },
+  { name: 'restore_claim_mode', flinkKey: 'execution.state-recovery.claim-mode', otherKeys: ['execution.savepoint-restore-mode'], kind: 'enum', values: ['no_claim', 'claim'], refused: { legacy: 'Flink\'s LEGACY leaves files without an owner; use no_claim.' }, default: 'no_claim', scope: 'job', alter: 'fixed', description: 'restore_from: claim = the new job owns the checkpoint and deletes it when it is no longer needed; no_claim = it is never touched.' },
+  { name: 'allow_non_restored_state', flinkKey: 'execution.state-recovery.ignore-unclaimed-state', otherKeys: ['execution.savepoint.ignore-unclaimed-state'], kind: 'boolean', default: false, scope: 'job', alter: 'fixed', description: 'restore_from: state that matches no operator of the new statement is dropped in place of an error.' },
+  { name: 'state_memory', flinkKey: null, kind: 'size', min: 1 << 20, max: 2 ** 42, zero: true, default: 0, scope: 'job', alter: 'paused', description: 'Memory for the hot state of a job; 0 = a fair share of memory_limit.' },
   { name: 'barrier_interval', flinkKey: null, kind: 'duration', min: 1, max: 3_600_000, default: 100, scope: 'job', description: 'Time between light barriers: how soon results become visible.' },
-  { name: 'parallelism', flinkKey: 'parallelism.default', kind: 'integer', min: 1, max: 128, default: 0, scope: 'job', description: 'Subtasks of each operator of a job; default: the number of cores.' },
-  { name: 'max_parallelism', flinkKey: 'pipeline.max-parallelism', kind: 'integer', min: 1, max: 32768, default: 128, scope: 'job', description: 'Key groups of a job: the most parallelism it can ever have; fixed at its creation.' },
+  { name: 'parallelism', flinkKey: 'parallelism.default', kind: 'integer', min: 1, max: 128, default: 0, scope: 'job', alter: 'fixed', description: 'Subtasks of each operator of a job; default: the number of cores.' },
+  { name: 'max_parallelism', flinkKey: 'pipeline.max-parallelism', kind: 'integer', min: 1, max: 32768, default: 128, scope: 'job', alter: 'fixed', description: 'Key groups of a job: the most parallelism it can ever have; fixed at its creation.' },
   { name: 'restart_strategy', flinkKey: `${R}type`, otherKeys: ['restart-strategy'], kind: 'enum', values: ['none', 'fixed_delay', 'exponential_delay', 'failure_rate', 'fallback'], words: { disable: 'none', disabled: 'none', off: 'none', fixeddelay: 'fixed_delay', exponentialdelay: 'exponential_delay', failurerate: 'failure_rate' }, default: 'exponential_delay', scope: 'job', description: 'What a job does after a failure of its environment or of a task.' },
   { name: 'restart_attempts', flinkKey: `${R}fixed-delay.attempts`, kind: 'integer', min: 0, max: 2147483647, default: 3, scope: 'job', description: 'fixed_delay: restarts before the job is failed.' },
   { name: 'restart_delay', flinkKey: `${R}fixed-delay.delay`, kind: 'duration', min: 0, max: 30 * DAY, default: 10_000, scope: 'job', description: 'fixed_delay: wait before a restart.' },
@@ -142,13 +145,13 @@ export const settingSpecs: readonly SettingSpec[] = [
   { name: 'restart_max_failures', flinkKey: `${R}failure-rate.max-failures-per-interval`, kind: 'integer', min: 1, max: 2147483647, default: 3, scope: 'job', description: 'failure_rate: failures within the interval before the job is failed.' },
   { name: 'restart_failure_interval', flinkKey: `${R}failure-rate.failure-rate-interval`, kind: 'duration', min: 1, max: 365 * DAY, default: 300_000, scope: 'job', description: 'failure_rate: the interval.' },
   { name: 'restart_failure_delay', flinkKey: `${R}failure-rate.delay`, kind: 'duration', min: 0, max: 30 * DAY, default: 10_000, scope: 'job', description: 'failure_rate: wait before a restart.' },
-  { name: 'idle_source_timeout', flinkKey: 'table.exec.source.idle-timeout', kind: 'duration', min: 0, max: 365 * DAY, default: 0, scope: 'job', description: 'A split silent for this long stops holding the watermark back; 0 = never.' },
-  { name: 'shared_reading', flinkKey: null, kind: 'boolean', default: true, scope: 'job', description: 'Jobs of one worker that read the same stream share one read and one decode of it; off = the job reads for itself.' },
+  { name: 'idle_source_timeout', flinkKey: 'table.exec.source.idle-timeout', kind: 'duration', min: 0, max: 365 * DAY, default: 0, scope: 'job', alter: 'paused', description: 'A split silent for this long stops holding the watermark back; 0 = never.' },
+  { name: 'shared_reading', flinkKey: null, kind: 'boolean', default: true, scope: 'job', alter: 'paused', description: 'Jobs of one worker that read the same stream share one read and one decode of it; off = the job reads for itself.' },
   { name: 'memory_limit', flinkKey: null, kind: 'size', min: 64 << 20, max: 2 ** 42, zero: true, default: 0, scope: 'server', description: 'Memory for the state of all jobs; 0 = half of the machine. Set at start-up (--config).' },
   { name: 'workers', flinkKey: null, kind: 'integer', min: 1, max: 128, default: 0, scope: 'server', description: 'Worker threads of the server; default: the number of cores. Set at start-up (--config).' },
   { name: 'statement_timeout', flinkKey: null, kind: 'duration', min: 0, max: 2147483647, default: 0, scope: 'session', description: 'A statement running longer is cancelled (57014); 0 = never.' },
   { name: 'search_path', flinkKey: null, kind: 'text', default: '"$user", public', scope: 'session', description: 'Schemas looked into for unqualified names; millrace and pg_catalog always are.' },
-  { name: 'TimeZone', flinkKey: null, kind: 'text', default: 'UTC', scope: 'session', description: 'Time zone of timestamptz values as text.' },
+  { name: 'TimeZone', flinkKey: 'table.local-time-zone', kind: 'text', check: checkTimeZone, default: 'UTC', scope: 'session', description: 'Time zone of timestamptz values as text.' },
   { name: 'application_name', flinkKey: null, kind: 'text', default: '', scope: 'postgres', description: 'Name the client gives itself.' },
   { name: 'client_encoding', flinkKey: null, kind: 'enum', values: ['UTF8', 'UTF-8', 'UNICODE', 'utf8', 'utf-8', 'unicode', 'SQL_ASCII'], default: 'UTF8', scope: 'postgres', description: 'Always UTF8.' },
   { name: 'client_min_messages', flinkKey: null, kind: 'text', default: 'notice', scope: 'postgres', description: 'Accepted; notices are always sent.' },
@@ -177,7 +180,7 @@ export const settingSpecs: readonly SettingSpec[] = [
 /** A folder of checkpoints or savepoints. Functions below the table are hoisted. */
 function checkFolder(text: string): string | null {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
-  if (text === '' || text.startsWith('/') || (scheme === 'file' && text.slice(5, 8) === '///') || (scheme === 's3' && /^s3:\/\/[^/]+/i.test(text))) return null;
+  if (text === '' || text.startsWith('/') || (scheme === 'file' && text.slice(5, 8) === '///') || ((scheme === 's3' || scheme === 's3a') && /^s3a?:\/\/[^/]+/i.test(text))) return null;
   return scheme === undefined ? 'A path is absolute: /path, file:///path or s3://bucket/prefix.' : 'Allowed: /path, file:///path, s3://bucket/prefix.';
 }
 
@@ -186,9 +189,14 @@ function checkEndpoint(text: string): string | null {
   return /^https?:\/\/[^/\s]+\/?$/i.test(text) ? null : 'A URL without path: http://127.0.0.1:9000.';
 }
 
+function checkTimeZone(text: string): string | null { return findTimeZone(text) === null ? 'A name, as Europe/Berlin or UTC.' : null; }
+
 /** Aliases whose meaning is another setting's value (Flink's old setters). */
 const FAIL_ON_ERRORS = 'fail_on_checkpointing_errors';
 const READ_ONLY = new Set(['max_identifier_length', 'server_version', 'server_version_num', 'server_encoding', 'integer_datetimes', 'is_superuser', 'session_authorization']);
+
+/** A fact that no statement changes. */
+export function isReadOnly(spec: SettingSpec): boolean { return READ_ONLY.has(spec.name); }
 
 const byName = new Map<string, SettingSpec>();
 for (const spec of settingSpecs) {
@@ -202,11 +210,16 @@ const DURATION_MS: Readonly<Record<string, number>> = {
 };
 const SIZE_BYTES: Readonly<Record<string, number>> = { b: 1, bytes: 1, kb: 1024, k: 1024, kib: 1024, mb: 1 << 20, m: 1 << 20, mib: 1 << 20, gb: 1 << 30, g: 1 << 30, gib: 1 << 30, tb: 2 ** 40 };
 
+/** The setting of this name or Flink key, or null. */
+export function knownSetting(name: string): SettingSpec | null {
+  const lower = name.toLowerCase();
+  return byName.get(lower === FAIL_ON_ERRORS ? 'tolerable_failed_checkpoints' : lower) ?? null;
+}
+
 /** The setting of this name or Flink key; 42704 with the nearest name. */
 export function settingSpec(name: string): SettingSpec {
-  const spec = byName.get(name.toLowerCase());
-  if (spec !== undefined) return spec;
-  if (name.toLowerCase() === FAIL_ON_ERRORS) return settingSpec('tolerable_failed_checkpoints');
+  const spec = knownSetting(name);
+  if (spec !== null) return spec;
   const near = nearest(name.toLowerCase(), byName.keys());
   throw new SqlError('42704', `unrecognized configuration parameter "${name}"`, { hint: near === null ? 'SELECT name, description FROM pg_settings lists all.' : `Perhaps you meant "${near}".` });
 }
@@ -344,6 +357,11 @@ export class Settings {
     return spec;
   }
   resetAll(): void { this.#values.clear(); }
+  /** This level's values as `own` gave them before. */
+  replace(values: ReadonlyMap<string, SettingValue>): void {
+    this.#values.clear();
+    for (const [name, value] of values) this.#values.set(name, value);
+  }
   show(name: string): string {
     const spec = settingSpec(name);
     if (name.toLowerCase() === FAIL_ON_ERRORS) return this.get(spec.name) === 0 ? 'on' : 'off';

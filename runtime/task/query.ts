@@ -9,6 +9,7 @@ import { SqlError } from '../../types/error.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import type { CatalogLookup, EvalContext } from '../../types/functions/evalcontext.js';
 import type { Plan, PlanNode, SourceNode, TableNode, ViewNode } from '../../types/plan.js';
+import { knownSetting } from '../../types/settings.js';
 import type { TableReader } from '../../storage/tablestore.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
@@ -251,6 +252,6 @@ function catalogLookup(catalog: CatalogSnapshot): CatalogLookup {
     schemaName: oid => schemas.get(oid) ?? null,
     viewDefinition: oid => byOid.get(oid)?.definition ?? null,
     comment: () => null,
-    setting: name => catalog.settings[name] ?? null,
+    setting: name => catalog.settings[name] ?? catalog.settings[knownSetting(name)?.name ?? ''] ?? null,
   };
 }

@@ -7,7 +7,7 @@ import type { CatalogStore, DocumentChange } from '../../storage/catalogstore.js
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
 import { storedJobSettings } from '../../types/settings.js';
-import type { StoredJob, StoredRelation } from './relation.js';
+import type { StoredJob, StoredRelation, StoredSecret } from './relation.js';
 
 export const SCHEMAS: readonly { readonly oid: number; readonly name: string }[] = [
   { oid: 11, name: 'pg_catalog' }, { oid: 2200, name: 'public' }, { oid: 13000, name: 'information_schema' }, { oid: 13001, name: 'millrace' },
@@ -22,6 +22,8 @@ export interface CatalogChange {
   readonly putJobs?: readonly StoredJob[];
   readonly dropJobs?: readonly number[];
   readonly putSettings?: Readonly<Record<string, Json>>;
+  readonly putSecrets?: readonly StoredSecret[];
+  readonly dropSecrets?: readonly StoredSecret[];
 }
 
 export class Catalog implements PlannerCatalog {
@@ -30,6 +32,7 @@ export class Catalog implements PlannerCatalog {
   readonly #relations = new Map<number, StoredRelation>();
   readonly #byName = new Map<string, StoredRelation>();
   readonly #jobs = new Map<number, StoredJob>();
+  readonly #secrets = new Map<string, StoredSecret>();
   #settings: Record<string, Json> = {};
   /** Rises with every change: cached plans are for one version. */
   version = 0;
@@ -45,6 +48,10 @@ export class Catalog implements PlannerCatalog {
     for (const { value } of store.all('job')) {
       const job = value as unknown as StoredJob;
       catalog.#jobs.set(job.jobId, { ...job, settings: storedJobSettings({ ...job.settings }) });
+    }
+    for (const { value } of store.all('secret')) {
+      const secret = value as unknown as StoredSecret;
+      catalog.#secrets.set(secret.name, secret);
     }
     const settings = store.get('settings', 0);
     if (settings !== undefined) catalog.#settings = settings as Record<string, Json>;
@@ -68,6 +75,8 @@ export class Catalog implements PlannerCatalog {
     for (const j of change.putJobs ?? []) documents.push({ kind: 'job', id: j.jobId, value: j as unknown as Json });
     for (const id of change.dropJobs ?? []) documents.push({ kind: 'job', id, value: null });
     if (change.putSettings !== undefined) documents.push({ kind: 'settings', id: 0, value: change.putSettings });
+    for (const secret of change.putSecrets ?? []) documents.push({ kind: 'secret', id: secret.id, value: secret as unknown as Json });
+    for (const secret of change.dropSecrets ?? []) documents.push({ kind: 'secret', id: secret.id, value: null });
     await this.#store.commit(documents);
     for (const r of change.putRelations ?? []) this.#put(r);
     for (const id of change.dropRelations ?? []) {
@@ -77,6 +86,8 @@ export class Catalog implements PlannerCatalog {
     for (const j of change.putJobs ?? []) this.#jobs.set(j.jobId, j);
     for (const id of change.dropJobs ?? []) this.#jobs.delete(id);
     if (change.putSettings !== undefined) this.#settings = { ...change.putSettings };
+    for (const secret of change.putSecrets ?? []) this.#secrets.set(secret.name, secret);
+    for (const secret of change.dropSecrets ?? []) this.#secrets.delete(secret.name);
     this.version++;
   }
 
@@ -98,6 +109,8 @@ export class Catalog implements PlannerCatalog {
     for (const r of this.#relations.values()) yield r.name;
     for (const r of this.#system.values()) if (r.schema === 'millrace') yield r.name;
   }
+  secret(name: string): StoredSecret | null { return this.#secrets.get(name) ?? null; }
+  secrets(): Iterable<StoredSecret> { return this.#secrets.values(); }
   schemaExists(name: string): boolean { return SCHEMAS.some(s => s.name === name); }
   job(id: number): StoredJob | null { return this.#jobs.get(id) ?? null; }
   jobs(): Iterable<StoredJob> { return this.#jobs.values(); }

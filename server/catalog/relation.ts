@@ -2,7 +2,7 @@
 import type {
   MaterializedViewRelation, RelationBase, StreamRelation, TableRelation, ViewRelation,
 } from '../../planner/catalog.js';
-import type { JobSettings } from '../../types/settings.js';
+import type { JobSettings, SettingValue } from '../../types/settings.js';
 import type { JobStatus } from '../../runtime/engine.js';
 import type { Plan } from '../../types/plan.js';
 
@@ -25,6 +25,23 @@ export interface StoredFacts {
 
 export type StoredRelation = (StreamRelation | TableRelation | ViewRelation | MaterializedViewRelation | SinkRelation) & StoredFacts;
 
+/** A change made by ALTER JOB. */
+export interface SettingChange {
+  readonly name: string;
+  readonly from: SettingValue;
+  readonly to: SettingValue;
+  readonly ms: number;
+  readonly by: string;
+}
+
+/** CREATE SECRET. Its values leave the catalog only to where they are used. */
+export interface StoredSecret {
+  readonly id: number;
+  readonly name: string;
+  readonly values: Readonly<Record<string, string>>;
+  readonly createdMs: number;
+}
+
 export interface StoredJob {
   readonly jobId: number;
   readonly name: string;
@@ -37,6 +54,8 @@ export interface StoredJob {
   /** Node ids are allocated from here when a view joins the job. */
   readonly nextNodeId: number;
   readonly failure: string | null;
+  /** Oldest first; absent: none. */
+  readonly settingChanges?: readonly SettingChange[];
 }
 
 /** pg_class.relkind of each kind of relation: streams and sinks show as foreign tables, so that every client lists them. */

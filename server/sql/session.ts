@@ -13,7 +13,7 @@ import { parseQuery } from '../../planner/parse/parser.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { PlannedQuery } from '../../planner/planner.js';
 import { SqlError, unsupported } from '../../types/error.js';
-import { Settings, formatSetting, settingSpec } from '../../types/settings.js';
+import { Settings, settingSpec } from '../../types/settings.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import { createSink } from '../ddl/sink.js';
 import { createStream } from '../ddl/stream.js';
@@ -23,9 +23,11 @@ import { drop } from '../ddl/drop.js';
 import type { Database } from '../database.js';
 import type { BackendSession, ExecuteContext, Execution, Prepared, SessionEvents, SessionInfo, TransactionStatus } from '../session/backend.js';
 import type { SystemContext } from '../system/systemtable.js';
+import { alterJob, checkpointJobs, jobNamed } from './jobs.js';
 import { withParams } from './params.js';
 import { type QuerySession, runPlan } from './query.js';
 import { describe, explainStatement, showCreate, showQuery, showRelations, showSetting, type TextTable } from './show.js';
+import { SessionSettings, refuseServerScope } from './sessionsettings.js';
 import { planQuerySubscription, planSubscription, type Subscription } from './subscribe.js';
 import { Transaction } from './transaction.js';
 import { copyFrom, planWrite, runWrite, type WritePlan } from './write.js';
@@ -63,6 +65,7 @@ export class SqlSession implements BackendSession {
   readonly #database: Database;
   readonly #info: SessionInfo;
   readonly #events: SessionEvents;
+  readonly #session: SessionSettings;
   readonly #settings: Settings;
   #transaction: Transaction | null = null;
   /** Ends this session's turn of the write lock: held from the first write of an implicit transaction to its commit. */
@@ -72,19 +75,13 @@ export class SqlSession implements BackendSession {
   readonly #channels = new Set<string>();
   readonly #onCheckpoint: (row: CheckpointRow) => void;
   #transactionTimeUs = 0;
-  /** Values to put back at the end of the transaction: SET LOCAL, and SET in a block that rolls back. */
-  #restore: { readonly name: string; readonly text: string | null }[] = [];
 
   constructor(database: Database, info: SessionInfo, events: SessionEvents) {
     this.#database = database;
     this.#info = info;
     this.#events = events;
-    this.#settings = new Settings(database.settings);
-    this.#settings.force('session_authorization', info.user);
-    for (const [name, value] of info.parameters) {
-      if (name === 'options' || name.startsWith('_pq_.')) continue;
-      this.#settings.set(name, value);
-    }
+    this.#session = new SessionSettings(database.settings, info);
+    this.#settings = this.#session.values;
     this.#onCheckpoint = row => { if (this.#channels.has(CHECKPOINTS_CHANNEL)) this.#events.notification(CHECKPOINTS_CHANNEL, JSON.stringify(row), this.#info.pid); };
     database.listeners.add(this.#onCheckpoint);
     database.sessions.set(info.pid, {
@@ -205,21 +202,20 @@ export class SqlSession implements BackendSession {
         return command('ROLLBACK');
       }
       case 'set': {
-        this.#remember(statement.name, statement.local);
-        if (statement.value === null) this.#settings.reset(statement.name);
-        else this.#set(statement.name, statement.value, statement.position);
+        if (statement.local && !this.#block) context.notice({ severity: 'WARNING', code: '25P01', message: 'SET LOCAL can only be used in transaction blocks' });
+        this.#session.set(statement.name, statement.value, statement.local, statement.position);
         return command('SET');
       }
       case 'set transaction': return command('SET');
       case 'reset': {
-        if (statement.name === null) this.#settings.resetAll();
-        else { this.#remember(statement.name, false); this.#settings.reset(statement.name); }
+        this.#session.reset(statement.name, statement.position);
         return command('RESET');
       }
-      case 'alter system': await this.#alterSystem(statement.name, statement.value, statement.position); return command('ALTER SYSTEM');
+      case 'alter system': await ddl(() => this.#alterSystem(statement.name, statement.value, statement.position)); return command('ALTER SYSTEM');
       case 'flush': await database.engine.flush(database.tables.lastSeq, this.#runningJobs(), context.signal); return command('FLUSH');
-      case 'checkpoint': await this.#checkpoint(statement.job, statement.position, context); return command('CHECKPOINT');
-      case 'cancel job': await this.#cancelJob(statement.job, statement.position); return command('CANCEL JOB');
+      case 'checkpoint': await checkpointJobs(database, statement.job, statement.position, context); return command('CHECKPOINT');
+      case 'alter job': await ddl(() => alterJob(database, statement, this.#info.user)); return command('ALTER JOB');
+      case 'cancel job': await ddl(() => database.engine.cancelJob(jobNamed(database, statement.job, statement.position).jobId)); return command('CANCEL JOB');
       case 'copy from': return copyFrom(database, this.#querySession(), statement, await this.#writing());
       case 'copy to': return this.#copyTo(statement, context);
       case 'truncate': throw unsupported('TRUNCATE', undefined, 'DELETE FROM t; removes all rows.');
@@ -233,65 +229,42 @@ export class SqlSession implements BackendSession {
       case 'unlisten': if (statement.channel === null) this.#channels.clear(); else this.#channels.delete(statement.channel); return command('UNLISTEN');
       case 'notify': throw unsupported('NOTIFY');
       case 'create derived stream': throw unsupported('CREATE STREAM … AS (a derived stream)', undefined, 'CREATE MATERIALIZED VIEW keeps and passes on the same changes.');
-      case 'create savepoint': case 'drop savepoint': case 'stop job': case 'pause job': case 'resume job': case 'alter job': case 'explain restore': case 'explain checkpoint':
+      case 'create savepoint': case 'drop savepoint': case 'stop job': case 'pause job': case 'resume job': case 'explain restore': case 'explain checkpoint':
       case 'create secret': case 'create connection': throw unsupported(statement.kind.toUpperCase(), 'position' in statement ? statement.position : undefined);
       case 'unsupported': throw unsupported(statement.feature, statement.position, statement.hint ?? undefined);
       default: throw new SqlError('XX000', `internal error: statement ${statement.kind} has no executor`);
     }
   }
 
-  #set(name: string, value: string, position: number): void {
+  async #alterSystem(name: string | null, value: string | null, position: number): Promise<void> {
+    const { settings, catalog } = this.#database;
+    if (name === null) {
+      await catalog.change({ putSettings: {} });
+      settings.resetAll();
+      return;
+    }
     try {
-      this.#settings.set(name, value);
+      const spec = settingSpec(name);
+      const kept: Record<string, string> = {};
+      for (const [key, v] of Object.entries(catalog.systemSettings())) if (key !== spec.name) kept[key] = String(v);
+      // Checked on a copy: the catalog commits before anybody sees the value.
+      const after = new Settings(settings, 'configuration file');
+      if (value !== null) {
+        refuseServerScope(name, value, position);
+        after.setChecked(name, value, (n, v) => `ALTER SYSTEM SET ${n} = ${v};`);
+        kept[spec.name] = after.show(spec.name);
+      } else after.reset(name);
+      await catalog.change({ putSettings: kept });
+      if (value === null) settings.reset(name);
+      else settings.set(name, value);
     } catch (e) {
       if (e instanceof SqlError) e.position ??= position;
       throw e;
     }
-    if (settingSpec(name).scope === 'server') {
-      this.#settings.reset(name);
-      throw new SqlError('55P02', `parameter "${settingSpec(name).name}" cannot be changed without restarting the server`, { position, hint: `Start with --config FILE that holds ${settingSpec(name).name} = ${value}.` });
-    }
-  }
-
-  /** Keeps a setting's present value for the end of the transaction. */
-  #remember(name: string, local: boolean): void {
-    const own = this.#settings.own().get(settingSpec(name).name);
-    const text = own === undefined ? null : formatSetting(settingSpec(name), own);
-    if (this.#transaction === null) return;
-    if (local || this.#block) this.#restore.push({ name: local ? `local:${name}` : name, text });
-  }
-
-  async #alterSystem(name: string | null, value: string | null, position: number): Promise<void> {
-    const settings = this.#database.settings;
-    if (name === null) { settings.resetAll(); await this.#database.catalog.change({ putSettings: {} }); return; }
-    const spec = settingSpec(name);
-    if (value === null) settings.reset(name);
-    else {
-      try { settings.set(name, value); } catch (e) { if (e instanceof SqlError) e.position ??= position; throw e; }
-    }
-    const kept: Record<string, string> = {};
-    for (const [key, v] of Object.entries(this.#database.catalog.systemSettings())) if (key !== spec.name) kept[key] = String(v);
-    if (value !== null) kept[spec.name] = settings.show(name);
-    await this.#database.catalog.change({ putSettings: kept });
   }
 
   #runningJobs(): number[] {
     return this.#database.engine.jobs().filter(j => j.status !== 'finished' && j.status !== 'cancelled').map(j => j.jobId);
-  }
-
-  async #checkpoint(name: string | null, position: number, context: ExecuteContext): Promise<void> {
-    const jobId = name === null ? null : this.#jobId(name, position);
-    await this.#database.engine.checkpoint(jobId, context.signal);
-  }
-
-  #jobId(name: string, position: number): number {
-    const job = this.#database.catalog.jobByName(name);
-    if (job === null) throw new SqlError('42704', `job "${name}" does not exist`, { position, hint: 'SHOW JOBS; lists them.' });
-    return job.jobId;
-  }
-
-  async #cancelJob(name: string, position: number): Promise<void> {
-    await this.#database.engine.cancelJob(this.#jobId(name, position));
   }
 
   async #copyTo(statement: Extract<Statement, { kind: 'copy to' }>, context: ExecuteContext): Promise<Execution> {
@@ -369,13 +342,7 @@ export class SqlSession implements BackendSession {
 
   /** Forgets the transaction; settings made in it stay when it committed, except SET LOCAL's. */
   #end(committed: boolean): void {
-    for (const { name, text } of this.#restore.reverse()) {
-      const local = name.startsWith('local:');
-      if (committed && !local) continue;
-      const key = local ? name.slice('local:'.length) : name;
-      if (text === null) this.#settings.reset(key); else this.#settings.set(key, text);
-    }
-    this.#restore = [];
+    this.#session.end(committed);
     this.#release?.();
     this.#release = null;
     this.#transaction = null;

@@ -2,7 +2,8 @@
 import type { Datum } from '../../types/value.js';
 import { Interval } from '../../types/interval.js';
 import { SqlArray } from '../../types/array.js';
-import { formatSetting, settingSpecs } from '../../types/settings.js';
+import { formatSetting, settingSpecs, type JobSettings, type SettingSpec, type SettingValue } from '../../types/settings.js';
+import type { StoredJob } from '../catalog/relation.js';
 import { type SystemContext, type SystemTable, parseColumns, rowsOf, timestampOf } from './systemtable.js';
 
 const milliseconds = (ms: number | null): Datum => (ms === null ? null : new Interval(0, 0, Math.round(ms * 1000)));
@@ -16,6 +17,15 @@ function define(name: string, description: string, columns: string, objects: (co
 }
 
 const jobName = (context: SystemContext, jobId: number): string => context.catalog.job(jobId)?.name ?? String(jobId);
+
+/** The values a setting of a job had, oldest first: what it was created with, then what ALTER JOB made of it. */
+function settingHistory(job: StoredJob, spec: SettingSpec): Readonly<Record<string, Datum>>[] {
+  const changes = (job.settingChanges ?? []).filter(c => c.name === spec.name);
+  const row = (value: SettingValue, since: number, until: number | null, by: string | null): Readonly<Record<string, Datum>> =>
+    ({ name: spec.name, flink_key: spec.flinkKey, setting: formatSetting(spec, value), since: timestampOf(since), until: timestampOf(until), changed_by: by });
+  const first = row(changes[0]?.from ?? job.settings[spec.name as keyof JobSettings], job.createdMs, changes[0]?.ms ?? null, null);
+  return [first, ...changes.map((c, i) => row(c.to, c.ms, changes[i + 1]?.ms ?? null, c.by))];
+}
 
 export const millraceTables: readonly SystemTable[] = [
   define('jobs', 'one row a job: a connected dataflow of one or more views or sinks',
@@ -79,19 +89,16 @@ export const millraceTables: readonly SystemTable[] = [
     }))),
   define('checkpoint_tasks', 'one row a task of a checkpoint: where its time went',
     'job_id int8, checkpoint_id int8, task text, subtask int4, status text, ack_time timestamptz, start_delay interval, alignment_duration interval, sync_duration interval, async_duration interval, checkpointed_bytes int8, processed_inflight_bytes int8, persisted_inflight_bytes int8',
-    context => context.engine.checkpointTasks().map(t => ({
+    async context => (await context.engine.checkpointTasks()).map(t => ({
       job_id: t.jobId, checkpoint_id: t.checkpointId, task: t.task, subtask: t.subtask, status: t.status, ack_time: timestampOf(t.ackMs), start_delay: milliseconds(t.startDelayMs),
       alignment_duration: milliseconds(t.alignmentMs), sync_duration: milliseconds(t.syncMs), async_duration: milliseconds(t.asyncMs),
       checkpointed_bytes: t.checkpointedBytes, processed_inflight_bytes: t.processedInflightBytes, persisted_inflight_bytes: t.persistedInflightBytes,
     }))),
-  define('checkpoint_settings', 'one row a job and setting that governs its checkpoints and restarts',
-    'job_id int8, job_name text, name text, flink_key text, setting text',
+  define('checkpoint_settings', 'one row a job, setting and time it held; until is null for the value of now',
+    'job_id int8, job_name text, name text, flink_key text, setting text, since timestamptz, until timestamptz, changed_by text',
     context => context.engine.jobs().flatMap(j => {
-      const settings = context.catalog.job(j.jobId)?.settings;
-      if (settings === undefined) return [];
-      return settingSpecs.filter(s => s.scope === 'job').map(s => ({
-        job_id: j.jobId, job_name: j.name, name: s.name, flink_key: s.flinkKey, setting: formatSetting(s, settings[s.name as keyof typeof settings]),
-      }));
+      const stored = context.catalog.job(j.jobId);
+      return stored === null ? [] : settingSpecs.filter(s => s.scope === 'job').flatMap(s => settingHistory(stored, s)).map(row => ({ job_id: j.jobId, job_name: j.name, ...row }));
     })),
   define('job_failures', 'one row a failure of a job, newest last; kept over restarts',
     'job_id int8, job_name text, failure_time timestamptz, task text, sqlstate text, message text, detail text, restarts int8, action text',

@@ -7,7 +7,7 @@ import type { Datum } from '../../types/value.js';
 import type { Column } from '../../types/sqltype.js';
 import { SqlArray } from '../../types/array.js';
 import { typeInfo, typeInfos, typeMod } from '../../types/typeinfo.js';
-import { formatSetting, settingSpecs } from '../../types/settings.js';
+import { formatSetting, isReadOnly, settingSpecs, type SettingSpec, type SettingValue } from '../../types/settings.js';
 import { SCHEMAS } from '../catalog/catalog.js';
 import { relkind, type StoredRelation } from '../catalog/relation.js';
 import { catalogColumns } from './catalogcolumns.js';
@@ -163,11 +163,11 @@ const makers: Readonly<Record<string, Maker>> = {
   pg_tablespace: () => [{ oid: 1663, spcname: 'pg_default', spcowner: OWNER }],
   pg_language: () => [{ oid: 12, lanname: 'internal', lanowner: OWNER, lanispl: false, lanpltrusted: false }, { oid: 14, lanname: 'sql', lanowner: OWNER, lanispl: false, lanpltrusted: true }],
   pg_settings: context => settingSpecs.map(s => ({
-    name: s.name, setting: formatSetting(s, context.settings.get(s.name)), unit: s.kind === 'duration' ? 'ms' : s.kind === 'size' ? 'B' : null,
+    name: s.name, setting: inUnit(s, context.settings.get(s.name)), unit: s.kind === 'duration' ? 'ms' : s.kind === 'size' ? 'B' : null,
     category: s.scope === 'job' ? 'Jobs and checkpoints' : s.scope === 'server' ? 'Server' : 'Client connection', short_desc: s.description, extra_desc: s.flinkKey === null ? null : `Flink: ${s.flinkKey}`,
-    context: s.scope === 'server' ? 'postmaster' : 'user', vartype: s.kind === 'boolean' ? 'bool' : s.kind === 'enum' ? 'enum' : s.kind === 'number' ? 'real' : s.kind === 'text' ? 'string' : 'integer',
-    source: context.settings.own().has(s.name) ? 'session' : 'default', min_val: s.min === undefined ? null : String(s.min), max_val: s.max === undefined ? null : String(s.max),
-    enumvals: s.values === undefined ? null : SqlArray.of([...s.values]), boot_val: formatSetting(s, s.default), reset_val: formatSetting(s, s.default), pending_restart: false,
+    context: isReadOnly(s) ? 'internal' : s.scope === 'server' ? 'postmaster' : 'user', vartype: s.kind === 'boolean' ? 'bool' : s.kind === 'enum' ? 'enum' : s.kind === 'number' ? 'real' : s.kind === 'text' ? 'string' : 'integer',
+    source: context.settings.sourceOf(s.name), min_val: s.min === undefined ? null : String(s.minusOne === true ? -1 : s.zero === true ? 0 : s.min), max_val: s.max === undefined ? null : String(s.max),
+    enumvals: s.values === undefined ? null : SqlArray.of([...s.values]), boot_val: inUnit(s, s.default), reset_val: inUnit(s, context.settings.resetValue(s.name)), pending_restart: false,
   })),
   pg_tables: context => [...allRelations(context)].filter(r => r.kind === 'table' || r.kind === 'system table').map(r => ({
     schemaname: r.schema, tablename: r.name, tableowner: context.user, hasindexes: r.kind === 'table', hasrules: false, hastriggers: false, rowsecurity: false,
@@ -190,6 +190,9 @@ const makers: Readonly<Record<string, Maker>> = {
   pg_foreign_table: context => [...context.catalog.relations()].flatMap(r => (r.kind === 'stream' ? [{ ftrelid: r.id, ftserver: SERVER_OID + connectorsOf(context).indexOf(r.connector ?? LOG_SERVER) }] : [])),
   pg_stat_user_tables: context => [...context.catalog.relations()].filter(r => r.kind === 'table').map(r => ({ relid: r.id, schemaname: r.schema, relname: r.name })),
 };
+
+/** As Postgres shows settings here: numbers in the unit of their column. */
+function inUnit(spec: SettingSpec, value: SettingValue): string { return typeof value === 'number' ? String(value) : formatSetting(spec, value); }
 
 function roleRow(user: string): Readonly<Record<string, Datum>> {
   return { rolname: user, rolsuper: true, rolinherit: true, rolcreaterole: true, rolcreatedb: true, rolcanlogin: true, rolreplication: false, rolconnlimit: -1, rolpassword: '********', rolbypassrls: true, oid: OWNER };
