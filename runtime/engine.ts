@@ -62,7 +62,7 @@ export interface CheckpointRow {
 export interface CheckpointTaskRow {
   jobId: number; checkpointId: number; task: string; subtask: number; status: string; ackMs: number | null;
   startDelayMs: number; alignmentMs: number; syncMs: number; asyncMs: number;
-  checkpointedBytes: number; processedInflightBytes: number; persistedInflightBytes: number;
+  checkpointedBytes: number; processedInflightBytes: number; persistedInflightBytes: number; unaligned?: boolean;
 }
 
 export interface JobInfo {

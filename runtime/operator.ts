@@ -25,7 +25,13 @@ export interface Barrier {
   /** Rises by one with every barrier of the job; results become visible one whole epoch at a time. */
   readonly epoch: number;
   /** Checkpoint that tasks snapshot at this barrier, or null for a light barrier. */
-  readonly checkpoint: { readonly id: number; /** C: last completed checkpoint when triggered; 0 = none */ readonly since: number } | null;
+  readonly checkpoint: {
+    readonly id: number;
+    /** C: last completed checkpoint when triggered; 0 = none. */
+    readonly since: number;
+    /** The job stops with it: after this barrier sources give nothing. */
+    readonly last?: true;
+  } | null;
   /** Table-log position S: table sources emit exactly the transactions <= S before this barrier. */
   readonly logPosition: number;
   /** Wall clock at injection, microseconds: now() in continuous queries of the next epoch. */

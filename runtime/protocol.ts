@@ -78,6 +78,13 @@ export interface CheckpointAck extends TaskRef, AckTimes {
   readonly metadata: TaskMetadata;
   readonly stateBytes: number;
   readonly checkpointedBytes: number;
+  /** The task did not wait for its barrier to be aligned. */
+  readonly unaligned: boolean;
+  /** Taken from channels between the first barrier and the snapshot. */
+  readonly processedInflightBytes: number;
+  readonly persistedInflightBytes: number;
+  /** Oldest log position the snapshot needs; Infinity = none. */
+  readonly logPosition: number;
 }
 
 export interface EpochPassed extends TaskRef {

@@ -234,6 +234,18 @@ export class AggregateOperator implements Operator {
     }
   }
 
+  /** Partial results that were in flight when the job ran in parallel. */
+  async addPartials(batch: Batch): Promise<void> {
+    const epoch = this.#epoch;
+    assert(epoch !== null, 'partial results for an aggregate that cannot add them up');
+    if (epoch.full) {
+      await this.#prefetchEpoch(epoch);
+      this.#flush();
+    }
+    this.#leaving = null;
+    epoch.addPartials(batch);
+  }
+
   // ---- the epoch's groups into the state ----
 
   #prefetchEpoch(epoch: EpochGroups): Promise<void> | null {
@@ -295,14 +307,15 @@ export class AggregateOperator implements Operator {
     });
   }
 
-  barrier(_barrier: Barrier): void {
+  barrier(barrier: Barrier): void {
     const state = this.#state;
     state.loosen();
     this.#flush();
     if (state.global && this.#context.subtask === 0) state.ensureGlobal();
     if (state.late) return;
     state.emitTouched();
-    if (this.#closedUpTo > -Infinity) {
+    // Rows for closing groups may come until the epoch ends.
+    if (this.#closedUpTo > -Infinity && barrier.midEpoch === undefined) {
       state.freeDue(this.#closedUpTo);
       this.#closedUpTo = -Infinity;
     }

@@ -22,7 +22,7 @@ import { compileFilter } from '../codegen/compile.js';
 import { interpret, type RowFunction } from '../codegen/interpret.js';
 import type { SubplanRunner } from '../codegen/subplan.js';
 import type { KeyBatch, RowBytes } from '../keys.js';
-import type { Operator, OperatorContext } from '../operator.js';
+import type { Barrier, Operator, OperatorContext } from '../operator.js';
 import { datumRow } from '../vectors.js';
 import { consolidate } from '../zset.js';
 import { JoinPairs } from './joinpairs.js';
@@ -71,8 +71,8 @@ export class JoinOperator implements Operator {
 
   watermark(us: number): void { this.#watermarkUs = us; }
 
-  /** What the inputs owed for this watermark has come before the barrier. */
-  barrier(): void { for (const side of this.#sides) side.free(this.#watermarkUs); }
+  /** What the inputs owed for this watermark has come before the epoch's barrier. */
+  barrier(barrier: Barrier): void { if (barrier.midEpoch === undefined) for (const side of this.#sides) side.free(this.#watermarkUs); }
 
   readState(k: number): void { this.#sides[k].readAll((batch) => { this.#context.emit(batch); }); }
 

@@ -15,7 +15,7 @@ import { BatchBuilder } from '../batchbuilder.js';
 import { compileFilter, type FilterFunction } from '../codegen/compile.js';
 import type { SubplanRunner } from '../codegen/subplan.js';
 import { keyEncoder, type KeyBatch, type KeyEncoder, type RowBytes, rowEncoder } from '../keys.js';
-import type { Barrier, Operator, OperatorContext } from '../operator.js';
+import type { Barrier, Operator, OperatorContext, Owed } from '../operator.js';
 import type { GroupTable } from '../state/table.js';
 import { gather, gatherVector } from '../vectors.js';
 
@@ -84,7 +84,8 @@ export class LookupOperator implements Operator {
 
   // ---- barrier ----
 
-  prefetchBarrier(_barrier: Barrier): Promise<void> | null {
+  prefetchBarrier(barrier: Barrier): Promise<void> | null {
+    if (barrier.midEpoch !== undefined) return null;
     let waiting: Promise<void> | null = null;
     for (const batch of this.#held) {
       // The keys are copied before the encoder is used again.
@@ -94,8 +95,11 @@ export class LookupOperator implements Operator {
     return waiting;
   }
 
+  owed(): Owed[] { return this.#held.map((batch) => ({ input: 0, batch, keys: this.node.leftKeys })); }
+
   /** The table's changes of the epoch are all here. */
-  barrier(_barrier: Barrier): void {
+  barrier(barrier: Barrier): void {
+    if (barrier.midEpoch !== undefined) return;
     const held = this.#held;
     this.#held = [];
     this.#heldRows = 0;

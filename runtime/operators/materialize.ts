@@ -146,7 +146,7 @@ export class MaterializeOperator implements Operator {
   }
 
   barrier(barrier: Barrier): void {
-    if (this.#listeners.size === 0) return;
+    if (this.#listeners.size === 0 || barrier.midEpoch !== undefined) return;
     const changes = consolidate(this.#types, this.#changes, this.node.key, this.node.appendOnly);
     this.#changes = [];
     for (const listener of this.#listeners) listener(barrier.epoch, changes);
@@ -183,9 +183,9 @@ export class MaterializeOperator implements Operator {
     };
   }
 
-  /** Gives the whole content to a reader that was added to the job later. */
+  /** Gives the whole content to a reader that was added to the job later; in the midst of an epoch with counts below 0, which the rest of it makes up for. */
   async backfill(push: (batch: Batch) => Promise<void> | null): Promise<void> {
-    const reader = this.openReader(null);
+    const reader = new TableViewReader(this.#table.openReader(), this.#types, null, this.#keys === null, true);
     try {
       for (let batch = await reader.next(); batch !== null; batch = await reader.next()) {
         const waiting = push(batch);
@@ -217,20 +217,23 @@ class TableViewReader implements ViewReader {
   readonly #builder: BatchBuilder;
   readonly #fields: readonly number[] | null;
   readonly #keyless: boolean;
+  readonly #negative: boolean;
   #more = true;
 
-  constructor(reader: SnapshotReader, types: readonly SqlType[], fields: readonly number[] | null, keyless: boolean) {
+  /** `negative`: rows with counts below 0, too. */
+  constructor(reader: SnapshotReader, types: readonly SqlType[], fields: readonly number[] | null, keyless: boolean, negative = false) {
     this.#reader = reader;
     this.#builder = new BatchBuilder(types);
     this.#fields = fields;
     this.#keyless = keyless;
+    this.#negative = negative;
   }
 
   async next(): Promise<Batch | null> {
     while (this.#more) {
       this.#more = await this.#reader.next(BATCH_ROWS_MAX, (key, keyStart, _keyEnd, value, valueStart, valueEnd) => {
-        if (this.#keyless) appendKeyless(this.#builder, key, keyStart, value, valueStart);
-        else appendEntries(this.#builder, value, valueStart, valueEnd);
+        if (this.#keyless) appendKeyless(this.#builder, key, keyStart, value, valueStart, this.#negative);
+        else appendEntries(this.#builder, value, valueStart, valueEnd, this.#negative);
       });
       if (this.#builder.length === 0) continue;
       const batch = this.#builder.finish();
@@ -242,17 +245,17 @@ class TableViewReader implements ViewReader {
   close(): void { this.#more = false; this.#reader.close(); }
 }
 
-function appendKeyless(builder: BatchBuilder, row: Uint8Array, rowStart: number, value: Uint8Array, valueStart: number): void {
+function appendKeyless(builder: BatchBuilder, row: Uint8Array, rowStart: number, value: Uint8Array, valueStart: number, negative = false): void {
   const count = new DataView(value.buffer, value.byteOffset + valueStart, 8).getFloat64(0, true);
-  if (count > 0) builder.appendStored(row, rowStart, count);
+  if (count > 0 || negative) builder.appendStored(row, rowStart, count);
 }
 
 /** Rows of one key's entries that count. */
-function appendEntries(builder: BatchBuilder, value: Uint8Array, start: number, end: number): void {
+function appendEntries(builder: BatchBuilder, value: Uint8Array, start: number, end: number, negative = false): void {
   const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
   for (let at = start; at < end;) {
     const count = view.getInt32(at, true);
-    if (count > 0) builder.appendStored(value, at + ENTRY_HEAD, count);
+    if (count > 0 || negative) builder.appendStored(value, at + ENTRY_HEAD, count);
     at += entryBytes(view.getInt32(at + 4, true));
   }
 }

@@ -241,13 +241,14 @@ export class SessionOperator implements Operator {
     return touched === null ? due : due === null ? touched : Promise.all([touched, due]).then(() => undefined);
   }
 
-  barrier(_barrier: Barrier): void {
+  barrier(barrier: Barrier): void {
     if (this.#late) return;
     for (let k = 0; k < this.#touched.length; k++) this.#emitChanges(k);
     this.#flush();
     this.#touched.clear();
     this.#before = [];
-    if (this.#closedUpTo > -Infinity) {
+    // Rows of closing sessions may come until the epoch ends.
+    if (this.#closedUpTo > -Infinity && barrier.midEpoch === undefined) {
       this.#close(this.#closedUpTo, false);
       this.#closedUpTo = -Infinity;
     }

@@ -330,10 +330,11 @@ export class SessionAggregateOperator implements Operator {
     return touched === null ? due : due === null ? touched : Promise.all([touched, due]).then(() => undefined);
   }
 
-  barrier(_barrier: Barrier): void {
+  barrier(barrier: Barrier): void {
     if (this.#late) return;
     if (this.#touched.length > 0) this.#emitTouched();
-    if (this.#closedUpTo > -Infinity) {
+    // Rows of closing sessions may come until the epoch ends.
+    if (this.#closedUpTo > -Infinity && barrier.midEpoch === undefined) {
       this.#close(this.#closedUpTo, null);
       this.#closedUpTo = -Infinity;
     }

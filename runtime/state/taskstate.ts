@@ -552,10 +552,10 @@ export class TaskState {
     const { moved } = restored;
     const sources = restored.tasks.filter((t) => (moved !== undefined || (t.keyGroupLast >= options.keyGroupFirst && t.keyGroupFirst <= options.keyGroupLast)) && t.nodeIds.some((id) => nodes.has(id)));
     const own = moved === undefined && sources.length === 1 && sources[0].task === options.task && sources[0].keyGroupFirst === options.keyGroupFirst && sources[0].keyGroupLast === options.keyGroupLast ? sources[0] : null;
-    const files = sources.flatMap((t) => t.files).filter((ref) => ref.kind !== 'log');
+    const files = sources.flatMap((t) => t.files).filter((ref) => ref.kind === 'base' || ref.kind === 'delta');
     const logs = sources.flatMap((t) => t.files).filter((ref) => ref.kind === 'log');
     state.#chains.set(restored.checkpointId, own === null ? [] : files);
-    const chains = (): (readonly FileRef[])[] => sources.map((t) => t.files.filter((ref) => ref.kind !== 'log'));
+    const chains = (): (readonly FileRef[])[] => sources.map((t) => t.files.filter((ref) => ref.kind === 'base' || ref.kind === 'delta'));
     if (kv === null || stored === null) {
       if (moved === undefined) await state.#loadFiles(files);
       else await loadMoved(options, chains(), moved, (tableId, key, value) => { state.#table(tableId).restoreEntry(key, 0, key.length, value, 0, value.length); });

@@ -4,6 +4,9 @@
  * over a MessagePort, column bytes moved, not cloned, several batches a message, and credit comes back over the same port in larger sums;
  * in one worker they are handed over.
  * Barriers, watermarks and ends need no credit: a barrier never waits behind a full channel.
+ *
+ * Whatever was sent is at the receiver within milliseconds, however long it is queued there. So a checkpoint barrier that overtakes does so at the
+ * receiver alone: `announced` tells the task of it as it comes in, and `capture` gives what stands before it, and what still comes before it.
  */
 import type { Env, Timer } from '../../types/env.js';
 import type { SqlType } from '../../types/sqltype.js';
@@ -42,12 +45,22 @@ export interface ChannelOut {
   close(): void;
 }
 
+/** What a checkpoint keeps of one channel. */
+export interface Captured {
+  readonly batches: Batch[];
+  /** Resolves when the barrier has come: then `batches` is complete. */
+  readonly complete: Promise<void>;
+}
+
 /** The receiving end. `wake` is called when something came to an empty queue. */
 export class ChannelIn {
   readonly key: string;
   queuedBytes = 0;
   ended = false;
   wake: () => void = () => undefined;
+  /** A checkpoint barrier that ends no epoch came into the queue. */
+  announced: (injected: Injected) => void = () => undefined;
+  #recording: { readonly id: number; readonly batches: Batch[]; readonly done: () => void } | null = null;
   readonly #items: Item[] = [];
   #head = 0;
   readonly #credit: (bytes: number) => void;
@@ -60,10 +73,42 @@ export class ChannelIn {
   get empty(): boolean { return this.#head === this.#items.length; }
 
   put(item: Item): void {
-    if (item.k === 'batch') this.queuedBytes += item.bytes;
+    if (item.k === 'batch') {
+      this.queuedBytes += item.bytes;
+      this.#recording?.batches.push(item.batch);
+    } else if (item.k === 'barrier' && item.injected.barrier.midEpoch !== undefined) {
+      if (this.#recording !== null && item.injected.barrier.checkpoint?.id === this.#recording.id) {
+        this.#recording.done();
+        this.#recording = null;
+        return;
+      }
+      this.announced(item.injected);
+    }
     this.#items.push(item);
     this.wake();
   }
+
+  /** The batches before the barrier of checkpoint `id`, queued ones and those that still come; the barrier itself is taken out of the queue. */
+  capture(id: number): Captured {
+    const batches: Batch[] = [];
+    for (let k = this.#head; k < this.#items.length; k++) {
+      const item = this.#items[k];
+      if (item.k === 'batch') batches.push(item.batch);
+      else if (item.k === 'barrier' && item.injected.barrier.midEpoch !== undefined && item.injected.barrier.checkpoint?.id === id) {
+        this.#items.splice(k, 1);
+        if (this.#head === this.#items.length) {
+          this.#items.length = 0;
+          this.#head = 0;
+        }
+        return { batches, complete: Promise.resolve() };
+      }
+    }
+    const complete = new Promise<void>(done => { this.#recording = { id, batches, done }; });
+    return { batches, complete };
+  }
+
+  /** The checkpoint was given up. */
+  forget(id: number): void { if (this.#recording?.id === id) this.#recording = null; }
 
   take(): Item {
     const item = this.#items[this.#head++];

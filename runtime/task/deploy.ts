@@ -4,7 +4,8 @@
 import type { Json } from '../../types/connect.js';
 import type { Env } from '../../types/env.js';
 import { assert } from '../../types/error.js';
-import type { Column } from '../../types/sqltype.js';
+import type { Column, SqlType } from '../../types/sqltype.js';
+import { partialColumns } from '../aggregates/partials.js';
 import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { openCheckpointStorage } from '../../storage/checkpoint/open.js';
 import { jobStatePath } from '../../storage/datadir.js';
@@ -19,6 +20,7 @@ import { TaskState } from '../state/taskstate.js';
 import { buildTask, type TaskHost } from './builder.js';
 import { localChannel, portIn, portOut, type ChannelIn, type ChannelOut } from './channel.js';
 import { channelKey, channelPairs, cutPlan, edgeColumns, firstKeyGroup, normalisePlan, taskName, workerOf, type Edge, type Fragment } from './fragment.js';
+import { readInFlight, type Reader } from './inflight.js';
 import { Task, type TaskEvents } from './task.js';
 
 export interface DeployHost {
@@ -131,6 +133,7 @@ export class JobPart {
     const { spec } = this;
     const maxParallelism = spec.settings.max_parallelism;
     const name = taskName(fragment.id, subtask);
+    const columns = columnsOf(spec);
     const state = await TaskState.restore({
       task: name, nodeIds: fragment.nodes.map(n => n.id), maxParallelism,
       keyGroupFirst: firstKeyGroup(subtask, fragment.parallelism, maxParallelism), keyGroupLast: firstKeyGroup(subtask + 1, fragment.parallelism, maxParallelism) - 1,
@@ -153,7 +156,7 @@ export class JobPart {
       return channels;
     };
     const outbound = spec.readOnly ? { ...fragment, outbound: [], inbound: [] } : fragment;
-    const built = buildTask(outbound, columnsOf(spec), taskHost, state, outs, () => {
+    const built = buildTask(outbound, columns, taskHost, state, outs, () => {
       assert(task !== null, 'no task yet');
       return task.passing();
     }, spec.readOnly, spec.nowUs);
@@ -161,9 +164,24 @@ export class JobPart {
       .map(p => ({ edge, channel: this.#end(this.#ends.in, channelKey(edge, p.from, p.to)) })));
     const operators: Record<string, Json> = {};
     for (const t of spec.restore?.tasks ?? []) if (t.subtask === subtask) Object.assign(operators, t.operators);
+    const edgeTypes = (edge: Edge): readonly SqlType[] => edgeColumns(edge, columns).map(c => c.type);
+    const inputColumns = ({ node, input }: Reader): readonly Column[] => {
+      const from = fragment.nodes.find(n => n.id === node)?.inputs[input] ?? -1;
+      const edge = fragment.inbound.find(e => e.entry === from);
+      return edge === undefined ? columns.get(from) ?? [] : edgeColumns(edge, columns);
+    };
+    const inputTypes = (reader: Reader): readonly SqlType[] => inputColumns(reader).map(c => c.type);
+    const inFlight = spec.readOnly || spec.restore === null ? [] : await readInFlight(this.#storage, spec.restore.tasks.flatMap(t => t.files), {
+      fragment, subtask, maxParallelism, edgeTypes, inputTypes,
+      partialTypes: reader => {
+        const aggregate = fragment.nodes.find(n => n.id === reader.node);
+        assert(aggregate?.op === 'aggregate', 'partial results for no aggregate');
+        return partialColumns(aggregate, inputColumns(reader)).map(c => c.type);
+      },
+    });
     task = new Task({
       jobId: spec.jobId, attempt: spec.attempt, fragment: outbound, subtask, worker: host.worker, maxParallelism,
-      exactlyOnce: spec.settings.checkpoint_mode === 'exactly_once', state, built, inbound, outbound: used,
+      storage: this.#storage, state, built, inbound, outbound: used, inFlight, inputTypes, edgeTypes,
       restored: spec.restore === null ? null : { checkpointId: spec.restore.checkpointId, operators },
       freshNodes: new Set(spec.freshNodes), tablesFirst: spec.plan.nodes.some(n => n.op === 'lookup'), events: host.events, env: host.env,
     });

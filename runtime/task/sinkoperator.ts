@@ -1,6 +1,6 @@
 /**
  * Sink: hands each epoch's changes to a connector's SinkWriter. Append-only edges are written as they come; others are gathered and
- * consolidated by stream key at the barrier. At a checkpoint barrier `snapshot` waits for the writes and prepares; the next batch waits for
+ * consolidated by stream key at the epoch's barrier; a checkpoint in the midst of the epoch keeps them (`owed`). At a checkpoint barrier `snapshot` waits for the writes and prepares; the next batch waits for
  * it (backpressure: `prefetch` gives the write under way). `committed` runs when the checkpoint completed.
  */
 import type { Json } from '../../types/connect.js';
@@ -10,7 +10,7 @@ import type { SqlType } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
 import type { SinkConnector, SinkWriter, SourceContext } from '../connector.js';
 import type { SinkInfo } from '../engine.js';
-import type { Barrier, Operator } from '../operator.js';
+import type { Barrier, Operator, Owed } from '../operator.js';
 import { consolidate } from '../zset.js';
 
 export class SinkOperator implements Operator {
@@ -51,7 +51,16 @@ export class SinkOperator implements Operator {
 
   prefetchBarrier(): Promise<void> | null { return this.#writing; }
 
-  barrier(_barrier: Barrier): void {
+  owed(): Owed[] { return this.#changes.map(batch => ({ input: 0, batch, keys: null })); }
+
+  /** What was owed in other subtasks, when the parallelism has changed: before the job starts, so that no later change of a row comes before it. */
+  async writeNow(batches: readonly Batch[]): Promise<void> {
+    for (const batch of consolidate(this.#types, batches, this.node.key, false)) this.#write(batch);
+    await this.settled();
+  }
+
+  barrier(barrier: Barrier): void {
+    if (barrier.midEpoch !== undefined) return;
     const changes = this.#changes;
     this.#changes = [];
     for (const batch of consolidate(this.#types, changes, this.node.key, false)) this.#write(batch);

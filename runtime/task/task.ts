@@ -7,28 +7,31 @@
  *   3. all inputs ended: operators `end`
  *   4. operators' barriers in topological order, the senders' among them: the barrier goes on to the next tasks
  *   5. readers and subscriptions that came with the barrier open: they see exactly this epoch
- *   6. checkpoint: positions, sinks and state are frozen (synchronous phase); the files are written while the task goes on
+ *   6. checkpoint: positions, sinks and state are frozen (synchronous phase); the files are written while the task goes on (snapshots.ts)
+ *
+ * A checkpoint barrier that ends no epoch goes through in the same way, but for 2, 3 and 5; when it overtakes, the queued input goes into the snapshot.
  *
  * Nothing available: the loop sleeps until a channel, a feed or the coordinator wakes it. It yields to the event loop every YIELD_MS of
  * work, so that all tasks of a worker make progress. A full outbound channel stops the loop (backpressure) until it drains.
  */
 import type { Json } from '../../types/connect.js';
+import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { faultPoint } from '../../storage/faults.js';
-import type { FileRef, TaskMetadata } from '../../storage/checkpoint/metadata.js';
 import type { Env } from '../../types/env.js';
 import { assert, toErrorData } from '../../types/error.js';
 import type { Batch } from '../batch.js';
-import type { TaskInfos, AckTimes, CheckpointAck, EpochPassed, Injected, PinSpec, TaskRef } from '../protocol.js';
+import type { TaskInfos, CheckpointAck, EpochPassed, Injected, PinSpec, TaskRef } from '../protocol.js';
+import { AggregateOperator } from '../operators/aggregate.js';
 import type { MaterializeOperator } from '../operators/materialize.js';
-import type { FrozenState, TaskState } from '../state/taskstate.js';
-import { Alignment } from './alignment.js';
+import type { SqlType } from '../../types/sqltype.js';
+import type { TaskState } from '../state/taskstate.js';
+import { Alignment, CheckpointAlignment, type Completed } from './alignment.js';
 import { headId, type BuiltTask } from './builder.js';
 import type { ChannelIn, ChannelOut, Item } from './channel.js';
-import type { Feed } from './feed.js';
-import type { SinkOperator } from './sinkoperator.js';
-import { RowsFeed } from './rowsfeed.js';
-import { TableFeed } from './tablefeed.js';
-import { firstKeyGroup, taskName, type Edge, type Fragment } from './fragment.js';
+import { readersOf, type Reader, type Restored } from './inflight.js';
+import { TaskSnapshots, type CapturedChannel } from './snapshots.js';
+import { TaskFeeds } from './taskfeeds.js';
+import { taskName, type Edge, type Fragment } from './fragment.js';
 import { taskInfos } from './taskinfos.js';
 
 /** Named limit: work between two turns of the event loop. */
@@ -55,12 +58,16 @@ export interface TaskParts {
   readonly subtask: number;
   readonly worker: number;
   readonly maxParallelism: number;
-  readonly exactlyOnce: boolean;
+  readonly storage: CheckpointStorage;
   readonly state: TaskState | null;
   readonly built: BuiltTask;
   readonly inbound: readonly { readonly edge: Edge; readonly channel: ChannelIn }[];
   readonly outbound: readonly ChannelOut[];
   readonly restored: { readonly checkpointId: number; readonly operators: Readonly<Record<string, Json>> } | null;
+  /** What was in flight to this task: goes in before anything else. */
+  readonly inFlight: readonly Restored[];
+  inputTypes(reader: Reader): readonly SqlType[];
+  edgeTypes(edge: Edge): readonly SqlType[];
   /** Fragments' nodes that the checkpoint does not know. */
   readonly freshNodes: ReadonlySet<number>;
   /** The job looks rows up in tables: its streams wait until all tables have been read. */
@@ -69,23 +76,21 @@ export interface TaskParts {
   readonly env: Env;
 }
 
-interface FeedSlot { readonly feed: Feed; ready: { readonly raw: unknown } | null; pending: boolean; idle: boolean; ended: boolean; wakes: number }
-interface Inbound { readonly edge: Edge; readonly channel: ChannelIn; readonly input: number; watermarkUs: number; ended: boolean }
-
-const isTable = (feed: Feed): boolean => feed instanceof TableFeed || feed instanceof RowsFeed;
+interface Inbound { readonly edge: Edge; readonly readers: readonly Reader[]; readonly types: readonly SqlType[]; readonly channel: ChannelIn; readonly input: number; watermarkUs: number; ended: boolean }
 
 export class Task {
   readonly name: string;
   readonly parts: TaskParts;
-  readonly #feeds: FeedSlot[];
+  readonly #feeds: TaskFeeds;
   readonly #inbound: Inbound[];
   readonly #coordinated: boolean;
   readonly #coordinatorInput: number;
   readonly #alignment: Alignment;
-  readonly #barriers: { readonly injected: Injected; readonly atMs: number }[] = [];
-  readonly #injectedByEpoch = new Map<number, Injected>();
-  readonly #snapshots = new Map<number, Readonly<Record<string, Json>>>();
-  readonly #commits = new Map<number, Promise<void>>();
+  readonly #checkpoints: CheckpointAlignment;
+  readonly #snapshots: TaskSnapshots;
+  #barriers: Injected[] = [];
+  #restored: readonly Restored[];
+  #takenBytes = 0;
   #passing: Injected | null = null;
   #turn = 0;
   #running: Promise<void> | null = null;
@@ -93,8 +98,6 @@ export class Task {
   #wakeUp: (() => void) | null = null;
   #failure: { readonly error: unknown } | null = null;
   #dirty = false;
-  /** Feeds of streams give nothing yet. */
-  #streamsWait: boolean;
   #endTold = false;
   #endDone = false;
   rowsIn = 0;
@@ -104,21 +107,31 @@ export class Task {
 
   constructor(parts: TaskParts) {
     this.parts = parts;
-    this.#streamsWait = parts.tablesFirst;
     this.name = taskName(parts.fragment.id, parts.subtask);
-    this.#feeds = parts.built.feeds.map(feed => ({ feed, ready: null, pending: false, idle: false, ended: false, wakes: 0 }));
-    this.#inbound = parts.inbound.map(({ edge, channel }, input) => ({ edge, channel, input, watermarkUs: -Infinity, ended: false }));
+    this.#feeds = new TaskFeeds(parts.built.feeds, parts.tablesFirst, () => { this.#wake(); }, e => { this.#fail(e); });
+    this.#restored = parts.inFlight;
+    this.#inbound = parts.inbound.map(({ edge, channel }, input) => ({
+      edge, channel, input, readers: readersOf(parts.fragment, edge.entry), types: parts.edgeTypes(edge), watermarkUs: -Infinity, ended: false,
+    }));
     this.#coordinated = this.#feeds.length > 0 || this.#inbound.length === 0;
     this.#coordinatorInput = this.#inbound.length;
-    this.#alignment = new Alignment(this.#inbound.length + (this.#coordinated ? 1 : 0), parts.exactlyOnce);
-    for (const i of this.#inbound) i.channel.wake = () => { this.#wake(); };
+    const inputs = this.#inbound.length + (this.#coordinated ? 1 : 0);
+    this.#alignment = new Alignment(inputs);
+    this.#checkpoints = new CheckpointAlignment(inputs);
+    this.#snapshots = new TaskSnapshots(this.name, parts, e => { this.#fail(e); });
+    for (const i of this.#inbound) {
+      i.channel.wake = () => { this.#wake(); };
+      i.channel.announced = injected => { this.#announced(injected); };
+    }
   }
 
   get ref(): TaskRef { return { jobId: this.parts.jobId, attempt: this.parts.attempt, task: this.name }; }
   get coordinated(): boolean { return this.#coordinated; }
   get status(): string { return this.#failure !== null ? 'failed' : this.#stopped ? 'stopped' : this.#endDone ? 'finished' : 'running'; }
   /** Nothing went through since the last barrier, and none is under way: its tables show that barrier's epoch. */
-  get quiet(): boolean { return !this.#dirty && this.#passing === null && this.#barriers.length === 0 && this.#injectedByEpoch.size === 0 && this.#failure === null && !this.#stopped; }
+  get quiet(): boolean {
+    return !this.#dirty && this.#passing === null && this.#barriers.length === 0 && !this.#alignment.waiting && this.#restored.length === 0 && this.#failure === null && !this.#stopped;
+  }
   /** The barrier that is passing through the operators. */
   passing(): Injected {
     assert(this.#passing !== null, 'no barrier is passing');
@@ -131,62 +144,46 @@ export class Task {
       const state = restored?.operators[String(operator.node.id)];
       if (state !== undefined && operator.restore !== undefined) operator.restore(state);
     }
-    for (const { feed } of this.#feeds) await feed.open(restored?.operators[String(feed.nodeId)]);
-    for (const sink of built.sinks) await sink.open(restored?.operators[String(sink.node.id)], restored?.checkpointId ?? 0);
+    for (const feed of this.#feeds.all) await feed.open(restored?.operators[String(feed.nodeId)]);
+    for (const sink of built.sinks) {
+      await sink.open(restored?.operators[String(sink.node.id)], restored?.checkpointId ?? 0);
+      const owed = this.#restored.filter(r => !r.own && r.origin.entry === null && r.origin.readers[0].node === sink.node.id);
+      this.#restored = this.#restored.filter(r => !owed.includes(r));
+      if (owed.length > 0) await sink.writeNow(owed.map(r => r.batch));
+    }
   }
 
   start(): void { this.#running = this.#run(); }
 
   inject(injected: Injected): void {
     if (!this.#coordinated) return;
-    this.#barriers.push({ injected, atMs: this.parts.env.now() });
+    this.#barriers.push(injected);
+    if (injected.barrier.midEpoch !== undefined) this.#announced(injected);
     this.#wake();
   }
 
-  wakeFeed(index: number): void {
-    const slot = this.#feeds[index];
-    if (slot === undefined) return;
-    slot.wakes++;
-    slot.idle = false;
-    this.#wake();
-  }
+  wakeFeed(index: number): void { this.#feeds.wake(index); }
 
-  completed(checkpointId: number): void {
-    this.parts.state?.completed(checkpointId);
-    const snapshot = this.#snapshots.get(checkpointId);
-    for (const id of this.#snapshots.keys()) if (id <= checkpointId) this.#snapshots.delete(id);
-    if (snapshot === undefined) return;
-    for (const { feed } of this.#feeds) {
-      const state = snapshot[String(feed.nodeId)];
-      if (state !== undefined) feed.completed(state).catch((e: unknown) => { this.#fail(e); });
-    }
-    for (const sink of this.parts.built.sinks) {
-      const commit = this.#commit(sink, checkpointId).catch((e: unknown) => { this.#fail(e); }).finally(() => { this.#commits.delete(checkpointId); });
-      this.#commits.set(checkpointId, commit);
-    }
-  }
-
-  async #commit(sink: SinkOperator, checkpointId: number): Promise<void> {
-    if (faultPoint !== null) await faultPoint('sink.commit', this.name);
-    await sink.committed(checkpointId);
-  }
+  completed(checkpointId: number): void { this.#snapshots.completed(checkpointId); }
 
   aborted(checkpointId: number): void {
-    this.#snapshots.delete(checkpointId);
-    this.parts.state?.aborted(checkpointId);
+    this.#checkpoints.aborted(checkpointId);
+    for (const i of this.#inbound) i.channel.forget(checkpointId);
+    this.#snapshots.aborted(checkpointId);
+    this.#wake();
   }
 
   async close(): Promise<void> {
     this.#stopped = true;
     this.#wake();
-    const ended = Promise.all([this.#running, ...this.#commits.values()]);
+    const ended = Promise.all([this.#running, this.#snapshots.settled()]);
     await new Promise<void>(resolve => {
       const timer = this.parts.env.after(STOP_MS, resolve);
       const done = (): void => { timer.cancel(); resolve(); };
       ended.then(done, done);
     });
     const closing: Promise<unknown>[] = [];
-    for (const { feed } of this.#feeds) closing.push(feed.close());
+    for (const feed of this.#feeds.all) closing.push(feed.close());
     for (const sink of this.parts.built.sinks) closing.push(sink.closeWriter());
     await Promise.allSettled(closing);
     for (const operator of this.parts.built.driver.operators()) operator.close?.();
@@ -243,16 +240,21 @@ export class Task {
 
   /** One piece of work; false when there is none. */
   #step(): Promise<void> | boolean {
+    if (this.#checkpoints.waiting) {
+      const due = this.#checkpoints.due(this.parts.env.now());
+      if (due !== null) return this.#checkpointNow(due);
+    }
     for (const out of this.parts.outbound) if (out.full) return this.#drain(out);
-    const barrier = this.#barriers[0];
-    if (barrier !== undefined && !this.#alignment.blocked(this.#coordinatorInput)) {
+    if (this.#restored.length > 0) return this.#giveRestored();
+    const [barrier] = this.#barriers;
+    if (barrier !== undefined && !this.#blocked(this.#coordinatorInput)) {
       this.#barriers.shift();
-      return this.#arrived(this.#coordinatorInput, barrier.injected, barrier.atMs);
+      return this.#arrived(this.#coordinatorInput, barrier);
     }
     const inputs = this.#inbound.length + this.#feeds.length;
     for (let k = 0; k < inputs; k++) {
       const at = (this.#turn + k) % inputs;
-      const worked = at < this.#inbound.length ? this.#fromChannel(this.#inbound[at]) : this.#fromFeed(this.#feeds[at - this.#inbound.length]);
+      const worked = at < this.#inbound.length ? this.#fromChannel(this.#inbound[at]) : this.#fromFeed(at - this.#inbound.length);
       if (worked === false) continue;
       this.#turn = (at + 1) % inputs;
       return worked;
@@ -270,11 +272,15 @@ export class Task {
     this.backpressuredMs += env.monotonic() - began;
   }
 
+  #blocked(input: number): boolean { return this.#alignment.blocked(input) || this.#checkpoints.blocked(input); }
+
   #fromChannel(from: Inbound): Promise<void> | boolean {
-    if (from.channel.empty || this.#alignment.blocked(from.input)) return false;
+    if (from.channel.empty || this.#blocked(from.input)) return false;
     const item: Item = from.channel.take();
     switch (item.k) {
-      case 'batch': return this.#push(from.edge.entry, item.batch);
+      case 'batch':
+        this.#takenBytes += item.bytes;
+        return this.#push(from.edge.entry, item.batch);
       case 'watermark': {
         from.watermarkUs = item.us;
         let min = Infinity;
@@ -284,39 +290,16 @@ export class Task {
       case 'end':
         from.ended = true;
         return true;
-      case 'barrier': return this.#arrived(from.input, item.injected, 0);
+      case 'barrier': return this.#arrived(from.input, item.injected);
     }
   }
 
-  #fromFeed(slot: FeedSlot): Promise<void> | boolean {
-    if (slot.ended || slot.pending || (this.#streamsWait && !isTable(slot.feed)) || (this.#coordinated && this.#alignment.blocked(this.#coordinatorInput))) return false;
-    let raw: unknown;
-    if (slot.ready !== null) {
-      raw = slot.ready.raw;
-      slot.ready = null;
-    } else {
-      if (slot.idle) return false;
-      const wakes = slot.wakes;
-      const next = slot.feed.next();
-      if (next instanceof Promise) {
-        slot.pending = true;
-        next.then(
-          value => {
-            slot.pending = false;
-            if (value === 'idle') slot.idle = slot.wakes === wakes;
-            slot.ready = { raw: value };
-            this.#wake();
-          },
-          (e: unknown) => { this.#fail(e); });
-        return false;
-      }
-      if (next === 'idle') slot.idle = slot.wakes === wakes;
-      raw = next;
-    }
-    const batch = slot.feed.take(raw);
-    if (batch === 'idle') return !slot.idle;
+  #fromFeed(k: number): Promise<void> | boolean {
+    if (this.#blocked(this.#coordinatorInput)) return false;
+    const batch = this.#feeds.next(k);
+    if (batch === null) return false;
+    if (batch === 'again') return true;
     if (batch === 'end') {
-      slot.ended = true;
       if (this.#allEnded() && !this.#endTold) {
         this.#endTold = true;
         this.parts.events.ended(this.ref);
@@ -324,7 +307,7 @@ export class Task {
       return true;
     }
     this.rowsIn += batch.length;
-    return this.#push(slot.feed.nodeId, batch);
+    return this.#push(this.#feeds.all[k].nodeId, batch);
   }
 
   #push(entry: number, batch: Batch): Promise<void> | boolean {
@@ -344,38 +327,34 @@ export class Task {
   }
 
   #allEnded(): boolean {
-    return this.#feeds.every(f => f.ended) && this.#inbound.every(i => i.ended) && this.#feeds.length + this.#inbound.length > 0;
+    return this.#feeds.ended && this.#inbound.every(i => i.ended) && this.#feeds.length + this.#inbound.length > 0;
   }
 
   // ---- barriers ----
 
-  #arrived(input: number, injected: Injected, atMs: number): Promise<void> | boolean {
-    if (faultPoint === null || injected.barrier.checkpoint === null) return this.#align(input, injected, atMs);
-    return faultPoint('checkpoint.align', this.name).then(async () => { await this.#align(input, injected, atMs); });
+  #arrived(input: number, injected: Injected): Promise<void> | boolean {
+    if (faultPoint === null || injected.barrier.checkpoint === null) return this.#align(input, injected);
+    return faultPoint('checkpoint.align', this.name).then(async () => { await this.#align(input, injected); });
   }
 
-  #align(input: number, injected: Injected, atMs: number): Promise<void> | boolean {
-    const { epoch } = injected.barrier;
-    this.#injectedByEpoch.set(epoch, injected);
-    const done = this.#alignment.arrived(input, injected.barrier, this.parts.env.now());
-    if (done.length === 0) return true;
-    return this.#passAll(done.map(d => ({ injected: this.#injectedByEpoch.get(d.barrier.epoch) ?? injected, alignmentMs: d.alignmentMs })), atMs);
-  }
-
-  async #passAll(done: readonly { injected: Injected; alignmentMs: number }[], atMs: number): Promise<void> {
-    for (const { injected, alignmentMs } of done) {
-      this.#injectedByEpoch.delete(injected.barrier.epoch);
-      const startDelayMs = Math.max(0, injected.barrier.timeUs === 0 ? 0 : (atMs === 0 ? this.parts.env.now() : atMs) - injected.barrier.timeUs / 1000);
-      await this.#pass(injected, { startDelayMs, alignmentMs });
+  #align(input: number, injected: Injected): Promise<void> | boolean {
+    const now = this.parts.env.now();
+    if (injected.barrier.midEpoch !== undefined) {
+      const done = this.#checkpoints.arrived(input, injected, now, this.#takenBytes);
+      return done === null ? true : this.#checkpoint(done, null);
     }
+    const done = this.#alignment.arrived(input, injected, now, this.#takenBytes);
+    return done === null ? true : this.#pass(done);
   }
 
-  async #pass(injected: Injected, times: { startDelayMs: number; alignmentMs: number }): Promise<void> {
+  async #pass(completed: Completed): Promise<void> {
+    const { injected } = completed;
     const { barrier } = injected;
     const { env } = this.parts;
     const { driver, sinks, session } = this.parts.built;
+    const times = this.#times(completed);
     const began = env.monotonic();
-    if (injected.tablesRead) this.#streamsWait = false;
+    if (injected.tablesRead) this.#feeds.streamsWait = false;
     await this.#finishFeeds(barrier.logPosition);
     if (this.#allEnded() && !this.#endDone) {
       this.#endDone = true;
@@ -394,37 +373,93 @@ export class Task {
       const view = this.parts.built.views.get(tap.nodeId);
       if (view !== undefined) this.parts.events.tapped(tap.subscriptionId, tap.snapshot, barrier.epoch, view);
     }
-    if (barrier.checkpoint !== null) await this.#checkpoint(injected, { ...times, syncMs: env.monotonic() - began });
+    if (barrier.checkpoint !== null) await this.#snapshots.take(injected, times, began, null, []);
     const changed = this.#dirty;
     this.#dirty = false;
+    const feeds = this.#feeds.all;
     this.parts.events.passed({
       ...this.ref, epoch: barrier.epoch, changed, ended: this.#endDone,
-      caughtUp: this.#feeds.every(f => f.feed.backfilled), tablesRead: this.#feeds.every(f => !isTable(f.feed) || f.feed.backfilled), logPosition: this.#logPosition(),
+      caughtUp: feeds.every(f => f.backfilled), tablesRead: this.#feeds.tablesRead, logPosition: this.#feeds.logPosition,
       rowsIn: this.rowsIn, rowsOut: this.#rowsOut(),
     });
     const waiting = this.parts.state?.maintain() ?? null;
     if (waiting !== null) await waiting;
   }
 
-  /** What feeds owe before the barrier, then their watermarks: an idle feed follows the others. */
-  async #finishFeeds(logPosition: number): Promise<void> {
-    const { driver } = this.parts.built;
-    for (const { feed } of this.#feeds) {
-      if (this.#streamsWait && !isTable(feed)) continue;
-      const rest = feed.untilBarrier(logPosition);
-      if (rest === null) continue;
-      for await (const batch of rest) {
-        this.rowsIn += batch.length;
-        const pushed = this.#push(feed.nodeId, batch);
-        if (pushed instanceof Promise) await pushed;
-        for (const out of this.parts.outbound) if (out.full && !this.#stopped) await this.#drain(out);
+  #times(completed: Completed): { startDelayMs: number; alignmentMs: number; firstMs: number; processedInflightBytes: number } {
+    const { firstMs, takenBytes, injected } = completed;
+    return { firstMs, startDelayMs: Math.max(0, firstMs - injected.barrier.timeUs / 1000), alignmentMs: this.parts.env.now() - firstMs, processedInflightBytes: this.#takenBytes - takenBytes };
+  }
+
+  // ---- checkpoints that end no epoch ----
+
+  /** The barrier of one stands in the queue of an input. */
+  #announced(injected: Injected): void {
+    const { env } = this.parts;
+    const withinMs = this.#checkpoints.announced(injected, env.now(), this.#takenBytes);
+    if (withinMs === null) return;
+    if (withinMs === 0) this.#wake();
+    else env.after(Math.ceil(withinMs), () => { this.#wake(); });
+  }
+
+  /** Before its barrier has come on every input: what is queued before it, and what still comes before it, goes into the snapshot. */
+  async #checkpointNow(due: Completed): Promise<void> {
+    const { checkpoint } = due.injected.barrier;
+    assert(checkpoint !== null, 'no checkpoint');
+    const { id } = checkpoint;
+    const at = this.#barriers.findIndex(b => b.barrier.midEpoch !== undefined && b.barrier.checkpoint?.id === id);
+    if (at >= 0) this.#barriers.splice(at, 1);
+    await this.#checkpoint(due, id);
+  }
+
+  /** `overtaking`: id of the checkpoint that does not wait for its barrier. */
+  async #checkpoint(completed: Completed, overtaking: number | null): Promise<void> {
+    const { injected } = completed;
+    const { fragment, subtask, built, env } = this.parts;
+    const times = this.#times(completed);
+    const began = env.monotonic();
+    // Operators hand on what they owe, and the senders the barrier behind it.
+    this.#passing = injected;
+    await built.driver.barrier(injected.barrier);
+    this.#passing = null;
+    for (const sink of built.sinks) await sink.settled();
+    const channels = overtaking === null ? null : this.#inbound.map((i): CapturedChannel => ({
+      origin: { entry: i.edge.entry, partials: i.edge.partials !== null, readers: i.readers, subtask, parallelism: fragment.parallelism },
+      types: i.types, captured: i.channel.capture(overtaking),
+    }));
+    await this.#snapshots.take(injected, times, began, channels, this.#restored);
+    const waiting = this.parts.state?.maintain() ?? null;
+    if (waiting !== null) await waiting;
+  }
+
+  /** One batch of what the restored checkpoint held in flight. */
+  async #giveRestored(): Promise<void> {
+    const [{ origin, batch }] = this.#restored;
+    this.#restored = this.#restored.slice(1);
+    this.#touch();
+    const { built: { driver }, fragment, state } = this.parts;
+    if (origin.entry !== null && fragment.inbound.some(e => e.entry === origin.entry)) await driver.push(origin.entry, batch);
+    else {
+      for (const { node, input } of origin.readers) {
+        const operator = driver.operator(node);
+        if (origin.entry !== null && origin.partials && operator instanceof AggregateOperator) await operator.addPartials(batch);
+        else await driver.pushTo(node, input, batch);
       }
     }
-    let active = Infinity;
-    for (const { feed } of this.#feeds) if (!feed.idle) active = Math.min(active, feed.watermarkUs);
-    for (const { feed, ended } of this.#feeds) {
-      const us = ended ? Infinity : feed.idle && active !== Infinity ? Math.max(active, feed.watermarkUs) : feed.watermarkUs;
-      const waiting = driver.watermark(feed.nodeId, us);
+    await state?.maintain();
+  }
+
+  /** What feeds owe before the barrier, then their watermarks. */
+  async #finishFeeds(logPosition: number): Promise<void> {
+    const { driver } = this.parts.built;
+    for await (const { feed, batch } of this.#feeds.untilBarrier(logPosition)) {
+      this.rowsIn += batch.length;
+      const pushed = this.#push(feed.nodeId, batch);
+      if (pushed instanceof Promise) await pushed;
+      for (const out of this.parts.outbound) if (out.full && !this.#stopped) await this.#drain(out);
+    }
+    for (const { nodeId, us } of this.#feeds.watermarks()) {
+      const waiting = driver.watermark(nodeId, us);
       if (waiting !== null) await waiting;
     }
     // An entry without a channel to this subtask gives nothing, and holds nothing back.
@@ -433,54 +468,6 @@ export class Task {
       const waiting = driver.watermark(edge.entry, Infinity);
       if (waiting !== null) await waiting;
     }
-  }
-
-  async #checkpoint(injected: Injected, times: Omit<AckTimes, 'asyncMs'>): Promise<void> {
-    const { barrier } = injected;
-    assert(barrier.checkpoint !== null, 'no checkpoint');
-    const { id, since } = barrier.checkpoint;
-    const operators: Record<string, Json> = {};
-    for (const { feed } of this.#feeds) operators[String(feed.nodeId)] = feed.snapshot();
-    for (const operator of this.parts.built.driver.operators()) {
-      if (operator.snapshot !== undefined) operators[String(operator.node.id)] = await operator.snapshot(barrier);
-    }
-    const { env, state } = this.parts;
-    assert(state !== null, 'a checkpoint of a task that is only read');
-    if (faultPoint !== null) await faultPoint('checkpoint.sync', this.name);
-    const frozen = state.freeze(id, since);
-    this.#snapshots.set(id, operators);
-    const began = env.monotonic();
-    // In the background: the task goes on.
-    this.#write(state, frozen).then(
-      files => {
-        this.parts.events.acknowledged({
-          ...this.ref, ...times, asyncMs: env.monotonic() - began, checkpointId: id, since: frozen.since,
-          metadata: this.#metadata(frozen.since, files, operators), stateBytes: files.reduce((sum, f) => sum + f.bytes, 0), checkpointedBytes: frozen.bytes,
-        });
-      },
-      (e: unknown) => { this.parts.events.declined({ ...this.ref, checkpointId: id, reason: 'async_phase_failed', error: toErrorData(e) }); });
-  }
-
-  async #write(state: TaskState, frozen: FrozenState): Promise<readonly FileRef[]> {
-    const files = await state.write(frozen);
-    if (faultPoint !== null) await faultPoint('checkpoint.acknowledge', this.name);
-    return files;
-  }
-
-  #metadata(since: number, files: readonly FileRef[], operators: Readonly<Record<string, Json>>): TaskMetadata {
-    const { fragment, subtask, maxParallelism } = this.parts;
-    return {
-      task: this.name, subtask, since, files, operators,
-      keyGroupFirst: firstKeyGroup(subtask, fragment.parallelism, maxParallelism),
-      keyGroupLast: firstKeyGroup(subtask + 1, fragment.parallelism, maxParallelism) - 1,
-      nodeIds: fragment.nodes.map(n => n.id),
-    };
-  }
-
-  #logPosition(): number {
-    let min = Infinity;
-    for (const { feed } of this.#feeds) min = Math.min(min, feed.logPosition);
-    return min;
   }
 
   #rowsOut(): number {

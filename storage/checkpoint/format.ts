@@ -7,7 +7,7 @@
  *   kind 2   entries: u32 table id, u32 count, then per entry u16 key group, u32 key length, i32 value length (−1 = deleted), key, value
  *   kind 3   end: JSON of StateFileEnd; the last block: a file without it was cut
  *
- * A later entry of a file stands over an earlier one with the same key. The file's own checksum is the CRC32C of all block heads (which hold the
+ * The blocks of kind 2 of a file in flight hold batches instead (runtime/task/inflight.ts). A later entry of a file stands over an earlier one with the same key. The file's own checksum is the CRC32C of all block heads (which hold the
  * blocks' CRCs), so that every byte is covered once. EntryWriter builds entry blocks in memory, in the form the file has them.
  */
 import { crc32c } from '../../types/crc32c.js';
@@ -30,7 +30,7 @@ export interface StateFileHeader {
   readonly format: number;
   readonly jobId: number;
   readonly task: string;
-  readonly kind: 'base' | 'delta' | 'log';
+  readonly kind: 'base' | 'delta' | 'log' | 'inflight';
   readonly checkpoint: number;
   readonly since: number;
   readonly maxParallelism: number;

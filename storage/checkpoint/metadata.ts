@@ -12,8 +12,8 @@ export const METADATA_FORMAT = 1;
 export interface FileRef {
   /** Relative to the checkpoint's folder, e.g. `../shared/delta-7-3.0-1f2e3d4c`. */
   readonly path: string;
-  /** 'log': rows added to row logs; 'base' and 'delta': entries of state tables. */
-  readonly kind: 'base' | 'delta' | 'log';
+  /** 'log': rows added to row logs; 'base' and 'delta': entries of state tables; 'inflight': rows on their way (runtime/task/inflight.ts). */
+  readonly kind: 'base' | 'delta' | 'log' | 'inflight';
   readonly bytes: number;
   /** CRC32C of the file's block heads, as eight hex digits. */
   readonly checksum: string;
@@ -48,6 +48,10 @@ export interface CheckpointMetadata {
   readonly checkpointId: number;
   readonly kind: 'checkpoint' | 'savepoint';
   readonly mode: 'exactly_once' | 'at_least_once';
+  /** Taken in the midst of an epoch: views hold a part of it, and the rest is in flight or comes again from the sources. */
+  readonly midEpoch?: boolean;
+  /** Some task took it before its barrier was aligned. */
+  readonly unaligned?: boolean;
   readonly plan: Plan;
   readonly hashVersion: number;
   readonly parallelism: number;
