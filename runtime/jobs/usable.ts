@@ -42,8 +42,7 @@ export class UsableCheckpoints {
     const stored = await storage.list();
     const retained: CheckpointMetadata[] = [];
     for (const c of stored) {
-      // Given up while its _metadata was being written: its tasks have removed their files, or will.
-      if (this.#damaged.has(c.id) || history.givenUp(jobId, c.id)) continue;
+      if (this.#damaged.has(c.id)) continue;
       if (c.metadata === null) { this.#skip(c.id, c.path, c.error?.message ?? 'unreadable'); continue; }
       if (retained.length === 0) {
         try {

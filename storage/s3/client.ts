@@ -93,7 +93,7 @@ export class S3Client {
     const signed = await signer.sign();
     const response = await fetch(signed.url, {
       method: request.method, headers: signed.headers, body: request.body === undefined ? null : request.body as Uint8Array<ArrayBuffer>, redirect: 'manual',
-      signal: AbortSignal.timeout(TIMEOUT_MS + (request.body?.length ?? 0) / BYTES_PER_MS_MIN),
+      signal: AbortSignal.timeout(TIMEOUT_MS + Math.ceil((request.body?.length ?? 0) / BYTES_PER_MS_MIN)),
     });
     return { status: response.status, headers: response.headers, body: new Uint8Array(await response.arrayBuffer()) };
   }
