@@ -181,7 +181,22 @@ ${emitter.text}
 k++; }
 ${after.join('\n')}
 return k;`;
-  return { kernel: new Function('C', 'n', 'R', 'W', 'out', 'ctx', 'K', 'H', text) as Kernel, constants: emitter.constants, forms: outs };
+  return { kernel: kernelOf(text), constants: emitter.constants, forms: outs };
+}
+
+/** Named limit: kernels kept by their text. */
+const KERNELS_MAX = 512;
+const kernels = new Map<string, Kernel>();
+
+/** A kernel holds nothing of its own: expressions of the same text share one, and what the engine has learnt and compiled of it (a query that comes again). */
+function kernelOf(text: string): Kernel {
+  let kernel = kernels.get(text);
+  if (kernel === undefined) {
+    kernel = new Function('C', 'n', 'R', 'W', 'out', 'ctx', 'K', 'H', text) as Kernel;
+    if (kernels.size >= KERNELS_MAX) kernels.clear();
+    kernels.set(text, kernel);
+  }
+  return kernel;
 }
 
 /** An expression in the class its column is written from. */

@@ -10,9 +10,10 @@
 import type { Expr } from '../../types/expr.js';
 import type { SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
+import type { EvalContext } from '../../types/functions/evalcontext.js';
 import { castFor, functionById } from '../../types/functions/registry.js';
 import { layoutOf } from '../../types/encoding/kinds.js';
-import { Numeric } from '../../types/numeric.js';
+import { Numeric, pow10 } from '../../types/numeric.js';
 import { Interval } from '../../types/interval.js';
 import { Json } from '../../types/json.js';
 import { SqlError } from '../../types/error.js';
@@ -31,17 +32,35 @@ export const INEXACT = { inexact: true } as const;
 /** The catalogue's helpers that kernels call, by name: passed as H. */
 export const helpers = {
   ...text,
-  INEXACT, utf8Text, Numeric, Json,
+  INEXACT, utf8Text, Numeric, Json, truncated,
   divideByZero: (): never => { throw new SqlError('22012', 'division by zero'); },
   outOfRange: (name: string): never => { throw new SqlError('22003', `${name} out of range`); },
   canonical: (b: bigint): number | bigint => (b >= -9007199254740992n && b <= 9007199254740992n ? Number(b) : b),
 };
+
+/** A finite numeric cut to a whole number, as a double; null when it takes more than 53 bits or is not finite. */
+function truncated(v: Numeric): number | null {
+  const { coef, scale } = v;
+  if (v.kind !== 'finite') return null;
+  if (typeof coef === 'bigint') {
+    const whole = coef / pow10(scale);
+    return whole <= 9007199254740992n && whole >= -9007199254740992n ? Number(whole) : null;
+  }
+  if (scale > TRUNCATED_SCALE_MAX) return null;
+  const unit = 10 ** scale;
+  const whole = Math.trunc(coef / unit);
+  // A quotient may round up to the next whole number.
+  const rest = coef - whole * unit;
+  return (coef < 0 ? (rest > 0 ? whole + 1 : whole) : rest < 0 ? whole - 1 : whole) + 0;
+}
 
 const COMPARISONS: Readonly<Record<string, string>> = { '=': '===', '<>': '!==', '<': '<', '<=': '<=', '>': '>', '>=': '>=' };
 const RANGE: Readonly<Record<string, { readonly limit: number; readonly name: string }>> = { int2: { limit: 32767, name: 'smallint' }, int4: { limit: 2147483647, name: 'integer' } };
 const EXACT_MAX = '9007199254740992';
 /** Texts of an IN list that are compared one by one; more go to a set of strings. */
 const IN_COMPARED_MAX = 8;
+/** Powers of ten up to it times a quotient stay below 2^53. */
+const TRUNCATED_SCALE_MAX = 15;
 
 export class Emitter {
   readonly constants: unknown[] = [];
@@ -51,6 +70,7 @@ export class Emitter {
   readonly #subplans: SubplanRunner | null;
   /** What was evaluated in the open blocks, the innermost last. */
   readonly #scopes: Map<string, Emitted>[] = [new Map()];
+  readonly #shared = new Map<string, string>();
   /** Columns used, by index. */
   readonly used = new Set<number>();
   /** Code before the loop over the rows. */
@@ -88,6 +108,16 @@ export class Emitter {
   object(value: unknown): string {
     const name = this.name('k');
     this.once(`const ${name} = ${this.constant(value)};`);
+    return name;
+  }
+  /** A constant as a variable that all places of the kernel with this key use; `once` is a line before the loop. */
+  shared(key: string, make: () => unknown, once: (name: string) => string): string {
+    let name = this.#shared.get(key);
+    if (name === undefined) {
+      name = this.object(make());
+      this.once(once(name));
+      this.#shared.set(key, name);
+    }
     return name;
   }
   /** The scratch for texts made in a row. */
@@ -422,8 +452,18 @@ export class Emitter {
     if (from.kind === to.kind && from.kind !== 'array' && to.kind !== 'array' && (to.mod === undefined || to.mod === from.mod)) return this.emit(e.arg);
     if (to.kind === 'text' && (from.kind === 'varchar' || from.kind === 'name') || (to.kind === 'varchar' && to.mod === undefined && from.kind === 'text')) return this.emit(e.arg);
     if (castFor(from, to) === null) return this.#interpreted(e);
+    if (from.kind === 'numeric' && to.kind === 'int8') return this.#wholeNumber(e.arg, castFunction(from, to, e.explicit));
     const a = this.#argument(e.arg);
     return this.#datumCall(to, a.n, `${this.constant(castFunction(from, to, e.explicit))}(${a.v}, ctx)`);
+  }
+
+  /** numeric → int8; of trunc(…) in one step. */
+  #wholeNumber(arg: Expr, cast: ReturnType<typeof castFunction>): Emitted {
+    const truncates = arg.node === 'call' && arg.fn === 'trunc(numeric)';
+    const a = this.emit(truncates ? arg.args[0] : arg);
+    if (a.cls === 'dec' && a.scale === 0) return { ...a, cls: 'num' };
+    const x = truncates ? this.as(a, 'datum') : this.#argument(arg);
+    return this.#datumCall({ kind: 'int8' }, x.n, truncates ? `H.truncated(${x.v}) ?? ${this.constant((v: Numeric, ctx: EvalContext) => cast(v.trunc(0), ctx))}(${x.v}, ctx)` : `${this.constant(cast)}(${x.v}, ctx)`);
   }
 
   #connective(and: boolean, args: readonly Expr[]): Emitted {

@@ -12,7 +12,8 @@ import { SqlError } from '../../types/error.js';
 import { US_PER_DAY } from '../../types/interval.js';
 import { anyOf, type Emitted, isInteger, type Span, spanText } from './emitted.js';
 import type { Emitter } from './emit.js';
-import { CharPool, DayFunction, Needle, requiredLiteral } from './text.js';
+import { spanPattern, textPattern } from './pattern.js';
+import { CharPool, DayFunction, Needle } from './text.js';
 
 type Call = Extract<Expr, { node: 'call' }>;
 type Emission = (em: Emitter, e: Call, def: FunctionDef) => Emitted | null;
@@ -191,7 +192,7 @@ const concat: Emission = (em, e) => {
   return made(em, anyOf([a.n, b.n]), t => `${t}.begin(); ${t}.add(${spanText(a.span)}); ${t}.add(${spanText(b.span)}); ${t}.end()`);
 };
 
-/** (regexp_match(text, constant))[k]: the array is not made; a constant text of every match is searched before the pattern is tried. */
+/** (regexp_match(text, constant))[k]: the array is not made (pattern.ts). */
 const subscript: Emission = (em, e) => {
   const [call, index] = e.args;
   const k = intOf(index);
@@ -209,13 +210,27 @@ const subscript: Emission = (em, e) => {
   }
   const groups = new RegExp(`${re.source}|`, 'u').exec('')?.length ?? 1;
   const group = groups === 1 && k === 1 ? 0 : k;
-  const a = em.span(call.args[0]);
-  const key = `match ${JSON.stringify(call)}`;
-  const m = em.known(key) ?? em.remember(key, em.let('datum', `${a.n === 'false' ? '' : `${a.n} ? null : `}H.match(${em.object(re)}, ${em.object(flags === '' ? requiredLiteral(pattern) : null)}, ${spanText(a.span)})`, a.n));
-  const g = em.name('t');
   if (k < 1 || group >= groups) return { ...em.textConstant(''), n: 'true' };
-  em.line(`const ${g} = ${m.v} === null ? undefined : ${m.v}[${group}];`);
-  return em.let('str', `${g} === undefined ? '' : ${g}`, `(${g} === undefined)`);
+  const a = em.span(call.args[0]);
+  const spans = spanPattern(re);
+  // Of the call, in whatever block of the kernel it stands.
+  const m = em.shared(`pattern ${JSON.stringify(call)}`, () => spans ?? textPattern(re, flags === '' ? pattern : null), name => `${name}.begin();`);
+  const found = `${m}.at(i, ${spanText(a.span)})`;
+  if (spans === null) {
+    const r = em.result('str');
+    const g = em.name('t');
+    em.unless(a.n, r, () => {
+      em.line(`const ${g} = ${found} ? ${m}.group(${group}) : undefined;`);
+      em.line(`if (${g} === undefined) ${r.n} = true; else ${r.v} = ${g};`);
+    });
+    return r;
+  }
+  const r = em.result('span');
+  em.unless(a.n, r, () => {
+    em.block(`if (${found})`, () => { em.setSpan(r, a.span.d, `${m}.from(${group})`, `${m}.to(${group})`, a.span.base, a.span.ascii); });
+    em.line(`else ${r.n} = true;`);
+  });
+  return r;
 };
 
 // ---- times ----

@@ -51,6 +51,7 @@ const TEXTS: readonly Expr[] = [
   ...[-2, 0, 1, 3].flatMap(start => [call('substring(text,int4)', TEXT, col(0), int(start)), call('substring(text,int4,int4)', TEXT, col(0), int(start), int(2)), call('substr(text,int4,int4)', TEXT, col(0), int(start), int(0))]),
   call('left(text,int4)', TEXT, col(0), int(3)), call('left(text,int4)', TEXT, col(0), int(-1)), call('left(text,int4)', TEXT, col(0), int(0)),
   match('(&|^)channel_id=([^&]*)', 2), match('(&|^)channel_id=([^&]*)', 1), match('(&|^)channel_id=([^&]*)', 3), match('a+', 1), match('a+', 2), match('(x)?b', 1), match('APPLE', 1, 'i'), match('a|channel_id', 1), match('***=channel', 1),
+  ...['(^|/)a*', 'channel_id=', '^https', '(^|&)channel_id=([^&]+)', '(/)([a-z]+)', '^(h)', '/([^/c]*)', '(c)([^c])', 'a(\\d*)', 'p([a-eé]+)', '&([^é]*)', 'c{2}', 'c+([a-z]*)', '^cc[a-z]*', '/[]a]+', '(c)c(c)'].flatMap(p => [match(p, 1), match(p, 2)]),
   { node: 'case', whens: [{ when: call('=(text,text)', BOOL, call('lower(text)', TEXT, col(1)), text('apple')), then: text('0') }, { when: call('>(text,text)', BOOL, col(0), col(1)), then: call('split_part(text,text,int4)', TEXT, col(0), text('/'), int(2)) }], otherwise: null, type: TEXT },
   { node: 'case', whens: [{ when: call('<(text,text)', BOOL, col(0), col(1)), then: text('less') }], otherwise: text(''), type: TEXT },
   { node: 'coalesce', args: [col(0), col(1)], type: TEXT }, { node: 'coalesce', args: [call('lower(text)', TEXT, col(0)), text('none')], type: TEXT }, { node: 'coalesce', args: [text(null), col(0)], type: TEXT },

@@ -240,13 +240,6 @@ export function replace(t: TextScratch, d: Uint8Array, s: number, e: number, fro
   t.end();
 }
 
-/** Match of a constant pattern, or null. `literal`: what stands in every match; without it the expression is not tried. */
-export function match(re: RegExp, literal: Needle | null, d: Uint8Array, s: number, e: number): RegExpExecArray | null {
-  if (literal !== null && literal.find(d, s, e) < 0) return null;
-  re.lastIndex = 0;
-  return re.exec(utf8Text(d, s, e));
-}
-
 /** Least length of a literal that is worth a search of its own. */
 const LITERAL_MIN = 3;
 
