@@ -1,153 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, test } from 'node:test';
-import { CatalogStore } from '../../storage/catalogstore.js';
-import type { Kv } from '../../storage/kv.js';
-import { levelDb } from '../../storage/leveldb.js';
-import { openTableWriter } from '../../storage/tables/writer.js';
-import type { TableWriter } from '../../storage/tablestore.js';
+import { test } from 'node:test';
 import { encodeOrderKey } from '../../types/encoding/order.js';
 import { RowCodec } from '../../types/encoding/row.js';
 import { SqlError } from '../../types/error.js';
 import type { Plan, PlanNode } from '../../types/plan.js';
-import { jobSettings, Settings, type JobSettings } from '../../types/settings.js';
-import { INT8, NUMERIC, type Column } from '../../types/sqltype.js';
+import { INT8, type Column } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import { formatDatum } from '../../types/textio.js';
-import type { JobStatus } from '../engine.js';
 import { datumRow } from '../vectors.js';
-import { createEngine } from './engine.js';
-
-type TestEngine = Awaited<ReturnType<typeof createEngine>>;
-
-const roots: string[] = [];
-after(async () => { for (const dir of roots) await rm(dir, { recursive: true, force: true }); });
-
-async function directory(): Promise<string> {
-  const dir = await mkdtemp(path.join(tmpdir(), 'millrace-engine-'));
-  roots.push(dir);
-  return dir;
-}
-
-const never = new AbortController().signal;
-const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: (fields: object, message: string) => { console.error(message, fields); } };
-
-/** An engine on a data directory, with what a server would hold beside it. */
-class Fixture {
-  readonly statuses: { jobId: number; status: JobStatus; failure: SqlError | null }[] = [];
-  #waiting: { done: () => boolean; resolve: () => void }[] = [];
-  engine!: TestEngine;
-  tables!: TableWriter;
-  #catalog!: CatalogStore;
-  #tablesKv!: Kv;
-
-  static async open(dir: string, workers = 2): Promise<Fixture> {
-    const f = new Fixture();
-    f.#catalog = await CatalogStore.open(await levelDb.open(path.join(dir, 'catalog')));
-    f.#tablesKv = await levelDb.open(path.join(dir, 'tables'));
-    f.tables = await openTableWriter(f.#tablesKv);
-    f.engine = await createEngine({
-      dataDir: dir, workers, memoryLimit: 256 * 1024 * 1024, connectorsModule: new URL('./testconnectors.js', import.meta.url), log: quiet, history: f.#catalog,
-      lastSeq: () => f.tables.lastSeq,
-      events: {
-        status: (jobId, status, failure) => { f.statuses.push({ jobId, status, failure }); f.#check(); },
-        checkpoint: () => { f.#check(); },
-      },
-    });
-    f.tables.onCommit(seq => { f.engine.logAdvanced(seq); });
-    return f;
-  }
-
-  #check(): void {
-    for (const w of this.#waiting.splice(0)) {
-      if (w.done()) w.resolve();
-      else this.#waiting.push(w);
-    }
-  }
-
-  /** Resolves at the status or checkpoint event after which the condition holds. */
-  until(done: () => boolean): Promise<void> {
-    if (done()) return Promise.resolve();
-    return new Promise(resolve => { this.#waiting.push({ done, resolve }); });
-  }
-
-  async start(jobId: number, plan: Plan, settings: Partial<JobSettings> = {}): Promise<void> {
-    await this.engine.startJob({ jobId, name: `job${jobId}`, plan, settings: { ...DEFAULTS, ...settings }, status: 'created', createdMs: 0 });
-  }
-
-  status(jobId: number): JobStatus | undefined { return this.engine.jobs().find(j => j.jobId === jobId)?.status; }
-  finished(jobId: number): Promise<void> { return this.until(() => this.status(jobId) === 'finished' || this.status(jobId) === 'failed'); }
-
-  async rows(jobId: number, columns: readonly Column[], nodeId = VIEW): Promise<string[]> {
-    const query: Plan = {
-      version: 1, roots: [1],
-      nodes: [
-        { ...base(0, [], columns), op: 'view', relationId: 1, relationName: 'v', jobId, nodeId, fields: columns.map((_, i) => i) },
-        { ...base(1, [0], columns), op: 'output', visible: columns.length },
-      ],
-    };
-    const out: string[] = [];
-    for await (const batch of this.engine.query(query, { system: new Map(), catalog: null, user: 'u', timeZone: 'UTC', nowUs: 0, signal: never })) {
-      for (let i = 0; i < batch.length; i++) out.push(datumRow(columns.map(c => c.type), batch, i).map((v, k) => (v === null ? 'NULL' : formatDatum(columns[k].type, v))).join(' '));
-    }
-    return out.sort();
-  }
-
-  /** As a crash: threads end where they are, nothing is written any more. */
-  async crash(): Promise<void> {
-    await this.engine.pool.close();
-    await this.tables.close();
-    await this.#catalog.close();
-  }
-
-  async close(): Promise<void> {
-    await this.engine.close();
-    await this.tables.close();
-    await this.#catalog.close();
-  }
-}
-
-const DEFAULTS: JobSettings = {
-  ...jobSettings(new Settings(null), 1), parallelism: 1, checkpoint_interval: 20, barrier_interval: 5, restart_strategy: 'fixed_delay', restart_attempts: 100, restart_delay: 1,
-};
-const VIEW = 4;
-const KV: Column[] = [{ name: 'k', type: INT8 }, { name: 'v', type: INT8 }];
-const COUNTS: Column[] = [{ name: 'k', type: INT8 }, { name: 'n', type: INT8 }, { name: 's', type: NUMERIC }];
-
-const base = (id: number, inputs: number[], columns: readonly Column[]): { id: number; inputs: number[]; columns: readonly Column[]; appendOnly: boolean; key: number[] | null } =>
-  ({ id, inputs, columns, appendOnly: false, key: null });
-
-/** SELECT k, count(*), sum(v) FROM numbers GROUP BY k */
-function counts(options: Record<string, string>): Plan {
-  return { version: 1, nodes: countNodes({
-    ...base(1, [], KV), appendOnly: true, op: 'source', relationId: 1, relationName: 'numbers', connector: 'numbers', options,
-    fields: KV.map((c, ordinal) => ({ name: c.name, type: c.type, path: null, metadata: null, notNull: false, defaultExpr: null, ordinal })),
-    watermark: null, splitWatermark: false, logId: null,
-  }), roots: [VIEW] };
-}
-
-function countNodes(input: PlanNode): PlanNode[] {
-  return [
-    input,
-    { ...base(2, [1], input.columns), op: 'exchange', kind: 'hash', keys: [0], appendOnly: input.appendOnly },
-    {
-      ...base(3, [2], COUNTS), key: [0], op: 'aggregate', groupKeys: [0], inputAppendOnly: input.appendOnly, closes: null,
-      calls: [{ fn: 'count()', args: [], distinct: false, filter: null, orderBy: [], type: INT8 }, { fn: 'sum(int8)', args: [1], distinct: false, filter: null, orderBy: [], type: NUMERIC }],
-    },
-    { ...base(VIEW, [3], COUNTS), key: [0], op: 'materialize', relationId: 2, relationName: 'counts', visible: 3 },
-  ];
-}
-
-function expected(rows: number, keys = 7): string[] {
-  const groups = new Map<number, { n: number; s: number }>();
-  for (let v = 0; v < rows * 4; v++) {
-    const g = groups.get(v % keys) ?? { n: 0, s: 0 };
-    groups.set(v % keys, { n: g.n + 1, s: g.s + v });
-  }
-  return [...groups].map(([k, g]) => `${k} ${g.n} ${g.s}`).sort();
-}
+import { base, countNodes, counts, COUNTS, DEFAULTS, directory, expected, Fixture, KV, never, VIEW } from './testengine.js';
 
 test('a job over a bounded source finishes, keeps a last checkpoint, and stays readable after a restart', async () => {
   const dir = await directory();

@@ -1,6 +1,7 @@
 /**
  * Connectors for the engine's tests, loaded by workers as a server's are. Not used by the server.
  *   numbers     four splits of (k, v) rows: k = v % keys; `rows` a split, then its end; `per_batch` rows a batch, `pause_ms` between batches
+ *   slow        a sink whose batches take `write_ms` each, until the file `fast` exists; a commit leaves rows and their counts in `file`.<subtask>
  *   stuck       a sink whose checkpoint never comes
  *               with `code` it fails once a split gave `after` rows; with the file `once` only the first time
  */
@@ -8,7 +9,9 @@ import { existsSync, writeFileSync } from 'node:fs';
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
 import type { Batch } from '../batch.js';
-import type { Connectors, SinkConnector, SourceConnector, SourceContext, SourceReader, SourceSpec, SplitBatch } from '../connector.js';
+import { formatDatum } from '../../types/textio.js';
+import { datumRow } from '../vectors.js';
+import type { Connectors, SinkConnector, SinkSpec, SinkWriter, SourceConnector, SourceContext, SourceReader, SourceSpec, SplitBatch } from '../connector.js';
 
 const SPLITS = 4;
 
@@ -95,4 +98,37 @@ const stuck: SinkConnector = {
   }),
 };
 
-export const connectors: Connectors = { sources: [numbers], sinks: [stuck] };
+/** What a slow sink has been given; after a restore it goes on from what the checkpoint held. */
+class Slow implements SinkWriter {
+  readonly #spec: SinkSpec;
+  #rows = new Map<string, number>();
+
+  constructor(spec: SinkSpec) { this.#spec = spec; }
+
+  open(restored: Json | null): Promise<void> {
+    if (restored !== null) this.#rows = new Map(restored as unknown as [string, number][]);
+    return Promise.resolve();
+  }
+
+  write(batch: Batch): void | Promise<void> {
+    const { columns, options } = this.#spec;
+    const types = columns.map(c => c.type);
+    for (let i = 0; i < batch.length; i++) {
+      const row = datumRow(types, batch, i).map((v, k) => (v === null ? 'NULL' : formatDatum(types[k], v))).join(' ');
+      this.#rows.set(row, (this.#rows.get(row) ?? 0) + (batch.weights === null ? 1 : batch.weights[i]));
+    }
+    if (existsSync(options['fast'])) return;
+    return new Promise(resolve => { setTimeout(resolve, Number(options['write_ms'])); });
+  }
+
+  prepare(): Json { return [...this.#rows].filter(([, n]) => n !== 0) as unknown as Json; }
+  commit(): Promise<void> {
+    writeFileSync(`${this.#spec.options['file']}.${this.#spec.subtask}`, JSON.stringify(this.prepare()));
+    return Promise.resolve();
+  }
+  close(): Promise<void> { return Promise.resolve(); }
+}
+
+const slow: SinkConnector = { name: 'slow', description: '', options: [], guarantee: 'none', acceptsUpdates: () => 'yes', create: spec => new Slow(spec) };
+
+export const connectors: Connectors = { sources: [numbers], sinks: [stuck, slow] };
