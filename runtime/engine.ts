@@ -49,7 +49,11 @@ export interface JobEvents {
   status(jobId: number, status: JobStatus, failure: SqlError | null): void;
   /** For LISTEN checkpoints and logs. */
   checkpoint(jobId: number, event: CheckpointRow): void;
+  restored?(jobId: number, event: RestoreEvent): void;
 }
+
+/** A job's tasks began from a checkpoint. */
+export interface RestoreEvent { readonly jobId: number; readonly jobName: string; readonly checkpointId: number; readonly kind: 'checkpoint' | 'savepoint'; readonly restoreMs: number; readonly restarts: number }
 
 export interface CheckpointRow {
   jobId: number; jobName: string; checkpointId: number; kind: 'checkpoint' | 'savepoint';

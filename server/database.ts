@@ -6,7 +6,7 @@
  * constraints hold without row locks. Readers never wait for it.
  */
 import path from 'node:path';
-import type { Engine, JobStatus, CheckpointRow } from '../runtime/engine.js';
+import type { Engine, JobStatus } from '../runtime/engine.js';
 import { createEngine } from '../runtime/jobs/engine.js';
 import type { SinkConnector, SourceConnector } from '../runtime/connector.js';
 import { openDataDirectory, type DataDirectory } from '../storage/datadir.js';
@@ -23,6 +23,7 @@ import { Settings } from '../types/settings.js';
 import { Catalog } from './catalog/catalog.js';
 import type { StoredJob } from './catalog/relation.js';
 import { Mutex } from './mutex.js';
+import { Notifications } from './sql/notifications.js';
 import { PlanCache } from './sql/plancache.js';
 import { systemTables } from './system/tables.js';
 import type { SessionFacts, SystemTable } from './system/systemtable.js';
@@ -52,7 +53,7 @@ export class Database {
   readonly writeLock = new Mutex();
   readonly ddlLock = new Mutex();
   readonly sessions = new Map<number, SessionFacts>();
-  readonly listeners = new Set<(event: CheckpointRow) => void>();
+  readonly notifications = new Notifications();
   readonly options: DatabaseOptions;
   readonly catalog: Catalog;
   readonly tables: TableWriter;
@@ -97,10 +98,11 @@ export class Database {
     const engine = await createEngine({
       dataDir: options.dataDir, workers: options.workers, memoryLimit: options.memoryLimit, connectorsModule: options.connectorsModule, log: options.log,
       ...(options.faults === undefined ? {} : { faults: options.faults }),
-      history: directory.catalog, lastSeq: () => tables.lastSeq,
+      history: directory.catalog, secrets: name => catalog.secret(name)?.values ?? null, lastSeq: () => tables.lastSeq,
       events: {
         status: (jobId, status, failure) => database?.jobStatus(jobId, status, failure),
-        checkpoint: (jobId, row) => { for (const listener of database?.listeners ?? []) listener({ ...row, jobId }); },
+        checkpoint: (_, row) => { database?.notifications.checkpointEnded(row); },
+        restored: (_, event) => { database?.notifications.restored(event); },
       },
     });
     database = new Database({ options, directory, catalog, tables, reader, engine, settings, isNew });

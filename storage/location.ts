@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { SqlError } from '../types/error.js';
+import type { Secrets } from '../types/secretref.js';
 import type { FileStore } from './filestore.js';
 import type { FileSystem } from './filesystem.js';
 import { localStore } from './localstore.js';
@@ -25,8 +26,6 @@ export interface S3Settings {
   readonly s3_secret: string;
 }
 
-/** Content of a secret by its name; null when there is none. */
-export type Secrets = (name: string) => Readonly<Record<string, string>> | null;
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Throws 22023 for what is no place for files, 28000 when credentials are missing, 42704 for an unknown secret. */

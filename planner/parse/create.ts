@@ -1,5 +1,6 @@
 /** CREATE of relations: tables, views, materialized views, streams, derived streams, sinks. And what EXPLAIN takes of them. */
 import { SqlError, unsupported } from '../../types/error.js';
+import { SECRET_VALUE } from '../../types/secretref.js';
 import { parseElements } from './columns.js';
 import { parseCreateSavepoint } from './jobs.js';
 import type { TokenReader } from './reader.js';
@@ -33,21 +34,32 @@ export function parseCreate(r: TokenReader): Statement | null {
   if (r.accept('sink')) { replaced('SINK'); return createSink(r); }
   if (r.word() === 'source') throw r.syntaxError('A source of rows is a stream: CREATE STREAM name (column type, …) WITH (connector = …).');
   if (r.accept('savepoint')) return parseCreateSavepoint(r);
-  if (r.word() === 'secret' || r.word() === 'connection') {
-    const kind = r.word() === 'secret' ? 'create secret' : 'create connection';
-    r.at++;
+  if (r.accept('secret')) return createSecret(r, orReplace, position);
+  if (r.accept('connection')) {
     const exists = ifNotExists(r);
     const name = r.relationName();
     const options = r.accept('with') || r.isSymbol('(') ? r.options() : [];
-    if (!r.atEnd() && kind === 'create secret') {
-      r.expect('as');
-      const valuePosition = r.position();
-      options.push({ key: 'value', value: r.string(), form: 'string', position: valuePosition, valuePosition });
-    }
     r.finish();
-    return { kind, name, ifNotExists: exists, options, position };
+    return { kind: 'create connection', name, ifNotExists: exists, options, position };
   }
   return null;
+}
+
+/** CREATE SECRET name AS 'value', or [WITH] (key = 'value', …). */
+function createSecret(r: TokenReader, orReplace: boolean, position: number): Statement {
+  const exists = ifNotExists(r);
+  if (exists && orReplace) throw r.syntaxError('OR REPLACE or IF NOT EXISTS, not both.', r.at - 1);
+  const name = r.relationName();
+  if (r.accept('as')) {
+    const valuePosition = r.position();
+    const value = r.string();
+    r.finish();
+    return { kind: 'create secret', name, ifNotExists: exists, orReplace, options: [{ key: SECRET_VALUE, value, form: 'string', position: valuePosition, valuePosition }], position };
+  }
+  r.accept('with');
+  const options = r.isSymbol('(') ? r.options() : [];
+  r.finish("CREATE SECRET name AS 'value'; or CREATE SECRET name WITH (key = 'value', …);");
+  return { kind: 'create secret', name, ifNotExists: exists, orReplace, options, position };
 }
 
 function createView(r: TokenReader, orReplace: boolean): CreateView {

@@ -255,7 +255,8 @@ export type Statement =
   /** `value` null = DEFAULT, and RESET. */
   | { readonly kind: 'alter job'; readonly job: string; readonly changes: readonly SettingChange[]; readonly position: number }
   // Parsed; the server answers
-  | { readonly kind: 'create secret' | 'create connection'; readonly name: RelationName; readonly ifNotExists: boolean; readonly options: readonly Option[]; readonly position: number }
+  | { readonly kind: 'create secret'; readonly name: RelationName; readonly ifNotExists: boolean; readonly orReplace: boolean; readonly options: readonly Option[]; readonly position: number }
+  | { readonly kind: 'create connection'; readonly name: RelationName; readonly ifNotExists: boolean; readonly options: readonly Option[]; readonly position: number }
   /** Any other command of Postgres: answered with 0A000 naming `feature`. */
   | { readonly kind: 'unsupported'; readonly feature: string; readonly position: number; readonly hint: string | null };
 

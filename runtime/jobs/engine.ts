@@ -6,12 +6,12 @@ import { jobStatePath } from '../../storage/datadir.js';
 import { realFiles, type FileSystem } from '../../storage/filesystem.js';
 import { armFaults, Faults, type FaultPlan } from '../../storage/faults.js';
 import { faultyFiles } from '../../storage/faultyfiles.js';
-import type { Secrets } from '../../storage/location.js';
 import { levelDb } from '../../storage/leveldb.js';
 import type { Env } from '../../types/env.js';
 import { systemEnv } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
 import type { Plan, RowsNode, ViewNode, PlanNode } from '../../types/plan.js';
+import type { Secrets } from '../../types/secretref.js';
 import type { JobSettings } from '../../types/settings.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
@@ -19,6 +19,7 @@ import type { CheckpointRow, Engine, JobEvents, JobInfo, JobSpec, QueryOptions, 
 import { WorkerPool } from '../pool.js';
 import type { MainMethods, Pin, QuerySpec, TaskInfos } from '../protocol.js';
 import { Transfer, type Handlers } from '../rpc.js';
+import { withSecrets } from '../secrets.js';
 import { subplansOf } from '../subplan.js';
 import { viewNodesOf } from '../task/query.js';
 import { fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
@@ -50,7 +51,7 @@ export interface EngineOptions {
   readonly events: JobEvents;
   readonly env?: Env;
   readonly files?: FileSystem;
-  /** Content of secrets, for s3:// storage. */
+  /** Content of secrets, for s3:// storage and connectors. */
   readonly secrets?: Secrets;
   /** For tests: by which storage and the steps of checkpoints fail, in all threads. */
   readonly faults?: FaultPlan;
@@ -154,6 +155,7 @@ class LocalEngine implements Engine {
       pool: this.pool, files: this.#files, kvs: levelDb, env: this.#env, history: this.#history, dataDir: this.#options.dataDir, secrets: this.#options.secrets ?? (() => null), lastSeq: this.#options.lastSeq,
       fairShare: () => Math.floor(this.#options.memoryLimit / Math.max(FAIR_SHARES_MIN, this.#jobs.size)),
       statusChanged: (job, status, failure) => { if (job.jobId < EPHEMERAL_FIRST) events.status(job.jobId, status, failure); },
+      restored: event => { if (event.jobId < EPHEMERAL_FIRST) events.restored?.(event.jobId, event); },
       checkpointEnded: (job, row) => { if (job.jobId < EPHEMERAL_FIRST) events.checkpoint(job.jobId, row); },
       log: (level, message, fields) => { log[level](fields, message); },
       nextId: () => this.#ids++,
@@ -261,14 +263,15 @@ class LocalEngine implements Engine {
   #send(queryId: number, plan: Plan, options: QueryOptions, worker: number, pins: readonly (readonly Pin[])[], quiet: QuerySpec['quiet']): void {
     const transfer: ArrayBuffer[] = [];
     const system: { name: string; batches: WireBatch[]; types: SqlType[] }[] = [];
-    const named = entriesOf(plan).filter((n): n is RowsNode => n.op === 'rows' && n.system !== null);
+    const entries = entriesOf(plan);
+    const named = entries.filter((n): n is RowsNode => n.op === 'rows' && n.system !== null);
     for (const [name, batches] of options.system) {
       const node = named.find(n => n.system === name);
       if (node === undefined) continue;
       const nodeTypes = node.columns.map(c => c.type);
       system.push({ name, types: nodeTypes, batches: batches.map(b => { const t = toTransferable(nodeTypes, b); transfer.push(...t.transfer); return t.wire; }) });
     }
-    const spec: QuerySpec = { queryId, plan, system, catalog: options.catalog, user: options.user, timeZone: options.timeZone, nowUs: options.nowUs, logPosition: this.#options.lastSeq(), pins, quiet };
+    const spec: QuerySpec = { queryId, plan: entries.some(n => n.op === 'source') ? withSecrets(plan, this.#options.secrets ?? (() => null)) : plan, system, catalog: options.catalog, user: options.user, timeZone: options.timeZone, nowUs: options.nowUs, logPosition: this.#options.lastSeq(), pins, quiet };
     this.pool.rpc(worker).notify('query', spec, transfer);
   }
 

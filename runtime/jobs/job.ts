@@ -10,14 +10,16 @@ import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { faultPoint } from '../../storage/faults.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import type { FileSystem } from '../../storage/filesystem.js';
-import { storageLocation, type Secrets, type StorageLocation } from '../../storage/location.js';
+import { storageLocation, type StorageLocation } from '../../storage/location.js';
 import type { Kv, KvOpener } from '../../storage/kv.js';
 import type { Env, Timer } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
 import type { MaterializeNode, Plan } from '../../types/plan.js';
-import type { CheckpointRow, JobInfo, JobSpec, JobStatus, SubscriptionEvent } from '../engine.js';
+import type { Secrets } from '../../types/secretref.js';
+import type { CheckpointRow, JobInfo, JobSpec, JobStatus, RestoreEvent, SubscriptionEvent } from '../engine.js';
 import type { Pool } from '../pool.js';
 import type { CheckpointAck, DeploySpec, EpochPassed, Injected, Pin, PinSpec, TaskRef } from '../protocol.js';
+import { withSecrets } from '../secrets.js';
 import { cutPlan, type Fragment, workerOf } from '../task/fragment.js';
 import { abortReason, onAbort } from './abort.js';
 import { CheckpointCoordinator } from './coordinator.js';
@@ -42,6 +44,7 @@ export interface JobDeps {
   fairShare(): number;
   statusChanged(job: Job, status: JobStatus, failure: SqlError | null): void;
   checkpointEnded(job: Job, row: CheckpointRow): void;
+  restored(event: RestoreEvent): void;
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>): void;
   nextId(): number;
 }
@@ -218,7 +221,7 @@ export class Job {
     if (this.settings.state_backend !== 'memory') this.#stateStore = await this.#deps.kvs.open(jobStatePath(this.#deps.dataDir, this.jobId));
     await Promise.all([...byWorker].map(async ([worker, { tasks, ports }]) => {
       const spec: DeploySpec = {
-        jobId: this.jobId, attempt, name: this.name, plan: this.plan, settings: this.settings, stateMemory, checkpoints: location,
+        jobId: this.jobId, attempt, name: this.name, plan: withSecrets(this.plan, this.#deps.secrets), settings: this.settings, stateMemory, checkpoints: location,
         restore: chosen === null ? null : { checkpointId: chosen.checkpointId, tasks: chosen.tasks },
         freshNodes: freshNodes ?? (chosen === null ? [] : this.plan.nodes.filter(n => !known.has(n.id)).map(n => n.id)), epoch: this.#epoch, nowUs: env.nowUs(), readOnly, tasks, ports,
       };
@@ -230,6 +233,7 @@ export class Job {
     // Before its sources begin: a task that fails at once must find the job running.
     this.#setStatus('running', null);
     await Promise.all(this.#workers.map(worker => pool.rpc(worker).call('start', { jobId: this.jobId, attempt })));
+    if (chosen !== null) this.#deps.restored({ jobId: this.jobId, jobName: this.name, checkpointId: chosen.checkpointId, kind: chosen.kind, restoreMs: env.now(), restarts: this.restarts });
     this.#coordinator.schedule();
     this.requestBarrier(true);
   }

@@ -6,9 +6,11 @@ import type { Plan, PlanNode } from '../../types/plan.js';
 import type { StoredJob, StoredRelation } from '../catalog/relation.js';
 import type { Database } from '../database.js';
 import type { ExecuteContext } from '../session/backend.js';
+import { dropSecrets } from './secret.js';
 
 export async function drop(database: Database, object: DropObject, names: readonly RelationName[], ifExists: boolean, cascade: boolean, context: ExecuteContext): Promise<void> {
-  if (object === 'schema' || object === 'function' || object === 'secret' || object === 'connection' || object === 'index') {
+  if (object === 'secret') { await dropSecrets(database, names, ifExists, cascade, context); return; }
+  if (object === 'schema' || object === 'function' || object === 'connection' || object === 'index') {
     const name = names[0];
     if (ifExists) { context.notice({ severity: 'NOTICE', message: `${object} "${name?.name ?? ''}" does not exist, skipping` }); return; }
     throw new SqlError('42704', `${object} "${name?.name ?? ''}" does not exist`, { position: name?.position });

@@ -12,7 +12,7 @@ import type { Database } from '../database.js';
 import type { ExecuteContext } from '../session/backend.js';
 import { deploy, placeOf } from './job.js';
 import { wholeRelation } from '../sql/wholerelation.js';
-import { maskSecrets, optionRecord } from './options.js';
+import { maskSecrets, optionRecord, optionsWithSecrets, withReferences } from './options.js';
 
 export async function createSink(database: Database, statement: CreateSink, sql: string, settings: Settings, session: Session, context: ExecuteContext): Promise<{ created: boolean }> {
   const { name } = statement;
@@ -20,20 +20,21 @@ export async function createSink(database: Database, statement: CreateSink, sql:
   database.catalog.checkFree(name.schema, name.name, name.position);
   const { connector: connectorName, ...rest } = optionRecord(statement.options);
   if (connectorName === undefined) throw new SqlError('42601', `sink "${name.name}" needs a connector`, { position: name.position, hint: `CREATE SINK ${name.name} AS … WITH (connector = 'file', path = 'out', format = 'json');` });
-  const { connector, options } = database.locate(statement.options, () => database.options.validateSink(connectorName, rest));
+  const { connector, options } = database.locate(statement.options, () => database.options.validateSink(connectorName, optionsWithSecrets(database, rest, statement.options)));
+  const storedOptions = withReferences(options, rest);
   const id = await database.catalog.allocateId();
   const query = statement.from.kind === 'query' ? statement.from.query : wholeRelation(statement.from.name.name);
   const plan = (firstNodeId: number): PlannedQuery => planQuery(query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, [], session);
   const first = plan(1);
   const place = await placeOf(database, first.readsJobs);
-  const planned = asSink(place.firstNodeId === 1 ? first : plan(place.firstNodeId), connectorName, options);
+  const planned = asSink(place.firstNodeId === 1 ? first : plan(place.firstNodeId), connectorName, storedOptions);
   checkUpdates(connector, options, planned, name.position);
   connector.validate?.(options, planned.columns);
   await connector.check?.(options);
   for (const message of planned.notices) context.notice({ severity: 'NOTICE', message });
   context.notice({ severity: 'NOTICE', message: guarantee(connector, name.name) });
   const stored: SinkRelation & StoredFacts = {
-    kind: 'sink', id, schema: 'public', name: name.name, columns: planned.columns, jobId: place.jobId, connector: connectorName, options,
+    kind: 'sink', id, schema: 'public', name: name.name, columns: planned.columns, jobId: place.jobId, connector: connectorName, options: storedOptions,
     createSql: maskSecrets(sql, statement.options), createdMs: Date.now(), dependsOn: planned.reads, comment: null,
   };
   await deploy(database, place, planned, stored, settings, context);

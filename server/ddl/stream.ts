@@ -7,7 +7,7 @@ import type { Column } from '../../types/sqltype.js';
 import type { SourceConnector } from '../../runtime/connector.js';
 import type { StoredRelation } from '../catalog/relation.js';
 import type { Database } from '../database.js';
-import { maskSecrets, optionRecord, refuseUnknown } from './options.js';
+import { maskSecrets, optionRecord, optionsWithSecrets, refuseUnknown, withReferences } from './options.js';
 import { checkColumnNames, keyColumns } from './table.js';
 
 const METADATA: readonly string[] = ['offset', 'partition', 'timestamp', 'key', 'headers', 'file', 'line'];
@@ -19,7 +19,7 @@ export async function createStream(database: Database, statement: CreateStream, 
   const given = optionRecord(statement.options);
   const { connector: connectorName, ...rest } = given;
   if (connectorName === undefined) refuseUnknown(statement.options, ['connector', 'retention'], 'a stream without connector');
-  const validated = connectorName === undefined ? null : database.locate(statement.options, () => database.options.validateSource(connectorName, rest));
+  const validated = connectorName === undefined ? null : database.locate(statement.options, () => database.options.validateSource(connectorName, optionsWithSecrets(database, rest, statement.options)));
   const connector: SourceConnector | null = validated?.connector ?? null;
   const options = validated?.options ?? rest;
   const columns = streamColumns(statement, connector, options);
@@ -44,7 +44,7 @@ export async function createStream(database: Database, statement: CreateStream, 
   }
   const id = await database.catalog.allocateId();
   const stored: StreamRelation & StoredRelation = {
-    kind: 'stream', id, schema: 'public', name: name.name, columns, connector: connectorName ?? null, options, watermark,
+    kind: 'stream', id, schema: 'public', name: name.name, columns, connector: connectorName ?? null, options: withReferences(options, rest), watermark,
     primaryKey: keyColumns(statement.primaryKey, columns), bounded: connector?.bounded(options) ?? false,
     createSql: maskSecrets(sql, statement.options), createdMs: Date.now(), dependsOn: [], comment: null,
   };

@@ -72,7 +72,8 @@ export function catalogSnapshot(context: SystemContext): CatalogSnapshot {
       return { oid: r.id, schema: r.schema, name: r.name, visible: r.schema !== 'information_schema', definition: stored === null ? null : definition(stored) };
     }), ...keyObjects(context)],
     schemas: SCHEMAS,
-    settings: Object.fromEntries(settingSpecs.map(s => [s.name, formatSetting(s, context.settings.get(s.name))])),
+    // With what functions ask by names that are no settings.
+    settings: { ...Object.fromEntries(settingSpecs.map(s => [s.name, formatSetting(s, context.settings.get(s.name))])), database: context.database, backend_pid: String(context.pid) },
   };
 }
 

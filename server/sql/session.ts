@@ -6,7 +6,6 @@
  */
 import type { Session } from '../../planner/bind/context.js';
 import type { Batch } from '../../runtime/batch.js';
-import type { CheckpointRow } from '../../runtime/engine.js';
 import { batchFromDatums } from '../../runtime/vectors.js';
 import type { ParsedStatement, Query, Statement } from '../../planner/parse/statement.js';
 import { parseQuery } from '../../planner/parse/parser.js';
@@ -20,10 +19,13 @@ import { createStream } from '../ddl/stream.js';
 import { createTable } from '../ddl/table.js';
 import { createMaterializedView, createView } from '../ddl/view.js';
 import { drop } from '../ddl/drop.js';
+import { maskSecrets } from '../ddl/options.js';
+import { createSecret } from '../ddl/secret.js';
 import type { Database } from '../database.js';
 import type { BackendSession, ExecuteContext, Execution, Prepared, SessionEvents, SessionInfo, TransactionStatus } from '../session/backend.js';
 import type { SystemContext } from '../system/systemtable.js';
 import { alterJob, checkpointJobs, jobNamed } from './jobs.js';
+import { SessionChannels } from './notifications.js';
 import { withParams } from './params.js';
 import { type QuerySession, runPlan } from './query.js';
 import { describe, explainStatement, showCreate, showQuery, showRelations, showSetting, type TextTable } from './show.js';
@@ -32,9 +34,6 @@ import { planQuerySubscription, planSubscription, type Subscription } from './su
 import { Transaction } from './transaction.js';
 import { copyFrom, planWrite, runWrite, type WritePlan } from './write.js';
 import { wholeRelation } from './wholerelation.js';
-
-/** LISTEN channel of checkpoint events. */
-const CHECKPOINTS_CHANNEL = 'checkpoints';
 
 class PreparedStatement implements Prepared {
   readonly parsed: ParsedStatement;
@@ -64,7 +63,6 @@ type Bound = { readonly paramTypes: readonly SqlType[]; readonly columns: readon
 export class SqlSession implements BackendSession {
   readonly #database: Database;
   readonly #info: SessionInfo;
-  readonly #events: SessionEvents;
   readonly #session: SessionSettings;
   readonly #settings: Settings;
   #transaction: Transaction | null = null;
@@ -72,18 +70,15 @@ export class SqlSession implements BackendSession {
   #release: (() => void) | null = null;
   #block = false;
   #failed = false;
-  readonly #channels = new Set<string>();
-  readonly #onCheckpoint: (row: CheckpointRow) => void;
+  readonly #channels: SessionChannels;
   #transactionTimeUs = 0;
 
   constructor(database: Database, info: SessionInfo, events: SessionEvents) {
     this.#database = database;
     this.#info = info;
-    this.#events = events;
     this.#session = new SessionSettings(database.settings, info);
     this.#settings = this.#session.values;
-    this.#onCheckpoint = row => { if (this.#channels.has(CHECKPOINTS_CHANNEL)) this.#events.notification(CHECKPOINTS_CHANNEL, JSON.stringify(row), this.#info.pid); };
-    database.listeners.add(this.#onCheckpoint);
+    this.#channels = new SessionChannels(database.notifications, info.pid, (channel, payload, pid) => { events.notification(channel, payload, pid); });
     database.sessions.set(info.pid, {
       pid: info.pid, user: info.user, database: info.database, applicationName: String(this.#settings.get('application_name')), clientAddress: info.remoteAddress ?? '',
       startedMs: Date.now(), state: 'idle', query: '', queryStartedMs: null,
@@ -124,7 +119,6 @@ export class SqlSession implements BackendSession {
 
   /** `parsed`: the statement that the query is, when it may come again. */
   #bindQuery(query: Query, given: readonly (SqlType | null)[], parsed: ParsedStatement | null = null): Bound {
-    if (query.asOf.length > 0) throw unsupported('AS OF CHECKPOINT', query.asOf[0]?.position);
     if (query.emit === 'changes') {
       const subscription = planQuerySubscription(this.#database, query, true, this.#bindSession());
       return { kind: 'subscription', paramTypes: [], columns: subscription.columns, subscription };
@@ -139,7 +133,7 @@ export class SqlSession implements BackendSession {
   async execute(prepared: Prepared, params: readonly (string | null)[], context: ExecuteContext): Promise<Execution> {
     if (!(prepared instanceof PreparedStatement)) throw new SqlError('XX000', 'internal error: a prepared statement of another backend');
     const facts = this.#database.sessions.get(this.#info.pid);
-    if (facts !== undefined) this.#database.sessions.set(this.#info.pid, { ...facts, state: 'active', query: prepared.parsed.sql.slice(0, 1024), queryStartedMs: Date.now() });
+    if (facts !== undefined) this.#database.sessions.set(this.#info.pid, { ...facts, state: 'active', query: shownText(prepared.parsed), queryStartedMs: Date.now() });
     try {
       // A change of the catalog since: bind again, as Postgres re-plans.
       const bound = prepared.catalogVersion === this.#database.catalog.version ? prepared.bound : this.#bind(prepared.parsed, prepared.given);
@@ -225,12 +219,13 @@ export class SqlSession implements BackendSession {
       case 'create index':
         context.notice({ severity: 'NOTICE', message: 'views are kept indexed by their key; the index is not needed and was not created' });
         return command('CREATE INDEX');
-      case 'listen': this.#channels.add(statement.channel); return command('LISTEN');
-      case 'unlisten': if (statement.channel === null) this.#channels.clear(); else this.#channels.delete(statement.channel); return command('UNLISTEN');
-      case 'notify': throw unsupported('NOTIFY');
+      case 'listen': this.#channels.listen(statement.channel); return command('LISTEN');
+      case 'unlisten': this.#channels.unlisten(statement.channel); return command('UNLISTEN');
+      case 'notify': this.#channels.notify(statement.channel, statement.payload); return command('NOTIFY');
+      case 'create secret': await ddl(() => createSecret(database, statement, context)); return command('CREATE SECRET');
       case 'create derived stream': throw unsupported('CREATE STREAM … AS (a derived stream)', undefined, 'CREATE MATERIALIZED VIEW keeps and passes on the same changes.');
       case 'create savepoint': case 'drop savepoint': case 'stop job': case 'pause job': case 'resume job': case 'explain restore': case 'explain checkpoint':
-      case 'create secret': case 'create connection': throw unsupported(statement.kind.toUpperCase(), 'position' in statement ? statement.position : undefined);
+      case 'create connection': throw unsupported(statement.kind.toUpperCase(), 'position' in statement ? statement.position : undefined);
       case 'unsupported': throw unsupported(statement.feature, statement.position, statement.hint ?? undefined);
       default: throw new SqlError('XX000', `internal error: statement ${statement.kind} has no executor`);
     }
@@ -289,7 +284,7 @@ export class SqlSession implements BackendSession {
 
   #querySession(): QuerySession {
     const system: SystemContext = {
-      catalog: this.#database.catalog, engine: this.#database.engine, settings: this.#settings, user: this.#info.user, database: this.#info.database,
+      catalog: this.#database.catalog, engine: this.#database.engine, settings: this.#settings, user: this.#info.user, database: this.#info.database, pid: this.#info.pid,
       sessions: () => [...this.#database.sessions.values()],
     };
     return { system, user: this.#info.user, timeZone: String(this.#settings.get('TimeZone')), nowUs: this.#transaction === null ? Date.now() * 1000 : this.#transactionTimeUs };
@@ -343,6 +338,7 @@ export class SqlSession implements BackendSession {
   /** Forgets the transaction; settings made in it stay when it committed, except SET LOCAL's. */
   #end(committed: boolean): void {
     this.#session.end(committed);
+    if (committed) this.#channels.commit(); else this.#channels.rollback();
     this.#release?.();
     this.#release = null;
     this.#transaction = null;
@@ -362,13 +358,19 @@ export class SqlSession implements BackendSession {
   async discard(what: 'all' | 'plans' | 'sequences' | 'temp'): Promise<void> {
     if (what !== 'all') return;
     this.#settings.resetAll();
-    this.#channels.clear();
+    this.#channels.close();
   }
   async close(): Promise<void> {
     this.#end(false);
-    this.#database.listeners.delete(this.#onCheckpoint);
+    this.#channels.close();
     this.#database.sessions.delete(this.#info.pid);
   }
+}
+
+/** The statement as others see it: no values of secrets. */
+function shownText({ statement, sql }: ParsedStatement): string {
+  const hidden = statement.kind === 'create secret' ? `CREATE SECRET ${statement.name.name} …` : statement.kind === 'create stream' || statement.kind === 'create sink' ? maskSecrets(sql, statement.options) : sql;
+  return hidden.slice(0, 1024);
 }
 
 async function* one(batch: Batch): AsyncGenerator<Batch> { yield batch; }

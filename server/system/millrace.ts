@@ -4,6 +4,7 @@ import { Interval } from '../../types/interval.js';
 import { SqlArray } from '../../types/array.js';
 import { formatSetting, settingSpecs, type JobSettings, type SettingSpec, type SettingValue } from '../../types/settings.js';
 import type { StoredJob } from '../catalog/relation.js';
+import { secretUsers } from '../catalog/secretusers.js';
 import { type SystemContext, type SystemTable, parseColumns, rowsOf, timestampOf } from './systemtable.js';
 
 const milliseconds = (ms: number | null): Datum => (ms === null ? null : new Interval(0, 0, Math.round(ms * 1000)));
@@ -110,4 +111,7 @@ export const millraceTables: readonly SystemTable[] = [
     context => context.engine.deadLetters().map(d => ({
       job_id: d.jobId, job_name: jobName(context, d.jobId), relation: d.relationName, split: d.split, position: d.position, reason: d.reason, record: d.raw, received_at: timestampOf(d.timeMs),
     }))),
+  define('secrets', 'one row a secret: its keys and who uses it, never its values',
+    'name text, keys text[], used_by text[], created_at timestamptz',
+    context => [...context.catalog.secrets()].map(s => ({ name: s.name, keys: SqlArray.of(Object.keys(s.values)), used_by: SqlArray.of(secretUsers(context.catalog, s.name)), created_at: timestampOf(s.createdMs) }))),
 ];

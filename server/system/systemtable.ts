@@ -16,6 +16,7 @@ export interface SystemContext {
   readonly settings: Settings;
   readonly user: string;
   readonly database: string;
+  readonly pid: number;
   readonly sessions: () => readonly SessionFacts[];
 }
 

@@ -1,0 +1,134 @@
+/** LISTEN and NOTIFY through a real client: between sessions, with transactions, and the server's own notifications of checkpoints and restores. Secrets: used, never shown. */
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type pg from 'pg';
+import { ServerProcess, removeFolder, temporaryFolder, until } from './serverprocess.js';
+
+let dir: string;
+let server: ServerProcess;
+
+before(async () => {
+  dir = temporaryFolder('notify');
+  server = await ServerProcess.start(path.join(dir, 'data'));
+  await server.query('CREATE TABLE t (a int PRIMARY KEY); SET checkpoint_interval = 0; CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM t');
+});
+after(async () => { await server.kill(); removeFolder(dir); });
+
+interface Heard { readonly channel: string; readonly payload: string; readonly processId: number }
+/** A client and what it is notified of, in order. */
+async function listener(sql: string): Promise<{ client: pg.Client; heard: Heard[]; next: () => Promise<Heard> }> {
+  const client = await server.connect();
+  const heard: Heard[] = [];
+  let taken = 0;
+  client.on('notification', n => { heard.push({ channel: n.channel, payload: n.payload ?? '', processId: n.processId }); });
+  await client.query(sql);
+  const next = async (): Promise<Heard> => {
+    while (heard.length <= taken) await once(client, 'notification', { signal: AbortSignal.timeout(20_000) });
+    return heard[taken++];
+  };
+  return { client, heard, next };
+}
+
+test('a notification reaches every listener of its channel, once a transaction, and only when that commits', async () => {
+  const a = await listener('LISTEN c; LISTEN "Other"');
+  const b = await server.connect();
+  const pid = Number((await b.query<{ pid: string }>('SELECT pg_backend_pid() AS pid')).rows[0]?.pid);
+  await b.query("BEGIN; NOTIFY c, 'rolled back'; ROLLBACK");
+  await assert.rejects(b.query("NOTIFY c, 'failed'; SELECT 1 / 0"));
+  await b.query("BEGIN; NOTIFY c, 'x'; NOTIFY c, 'x'; NOTIFY c, 'y'; COMMIT");
+  await b.query("NOTIFY other, 'folded'; NOTIFY \"Other\"");
+  assert.deepEqual([await a.next(), await a.next(), await a.next()], [
+    { channel: 'c', payload: 'x', processId: pid }, { channel: 'c', payload: 'y', processId: pid }, { channel: 'Other', payload: '', processId: pid },
+  ]);
+  // Itself too; after UNLISTEN, and after a LISTEN that rolled back, nothing.
+  await a.client.query("NOTIFY c, 'own'");
+  assert.equal((await a.next()).payload, 'own');
+  await a.client.query('UNLISTEN c');
+  await a.client.query('BEGIN; LISTEN d; ROLLBACK');
+  await b.query("NOTIFY c, 'unheard'; NOTIFY d, 'unheard'; NOTIFY \"Other\", 'last'");
+  assert.equal((await a.next()).payload, 'last');
+  await a.client.query('UNLISTEN *; LISTEN e');
+  await b.query("NOTIFY \"Other\", 'unheard'; NOTIFY e, 'end'");
+  assert.equal((await a.next()).payload, 'end');
+  await a.client.query('DISCARD ALL; LISTEN f');
+  await b.query("NOTIFY e, 'unheard'; NOTIFY f, 'end'");
+  assert.equal((await a.next()).payload, 'end');
+  await assert.rejects(b.query(`NOTIFY c, '${'x'.repeat(8000)}'`), { code: '22023', message: 'payload string too long' });
+  await a.client.end();
+  await b.end();
+});
+
+test('checkpoints are told as JSON when they end, and a job when it was restored', async () => {
+  const a = await listener('LISTEN checkpoints');
+  const event = async (): Promise<Record<string, unknown>> => { const n = await a.next(); assert.equal(n.channel, 'checkpoints'); return JSON.parse(n.payload) as Record<string, unknown>; };
+  await server.query('INSERT INTO t VALUES (1); FLUSH; CHECKPOINT JOB v');
+  const done = await event();
+  const [row] = await server.query("SELECT checkpoint_id, path, state_bytes FROM checkpoints WHERE job_name = 'v' AND status = 'completed' ORDER BY checkpoint_id DESC LIMIT 1");
+  assert.deepEqual([done['event'], done['job_name'], done['kind'], done['failure_reason']], ['completed', 'v', 'checkpoint', null]);
+  assert.deepEqual([done['checkpoint_id'], done['path'], done['state_bytes']].map(String), row);
+  assert.equal(Date.parse(String(done['completion_time'])) - Date.parse(String(done['trigger_time'])), done['duration_ms']);
+  // A view that joins the job: a checkpoint, and the tasks begin anew from it.
+  await server.query('CREATE MATERIALIZED VIEW joined AS SELECT n + 1 AS n FROM v');
+  const before = await event();
+  const restored = await event();
+  assert.deepEqual([before['event'], restored['event'], restored['job_name'], restored['checkpoint_id'], restored['restarts']], ['completed', 'restored', 'v', before['checkpoint_id'], 0]);
+  await a.client.end();
+});
+
+test('psql prints notifications', { skip: spawnSync('psql', ['--version']).status === 0 ? false : 'SKIPPED: psql is not installed' }, () => {
+  const run = spawnSync('psql', ['-X', '-q', '-h', '127.0.0.1', '-p', String(server.port), '-U', 'me', '-d', 'test'], { input: "LISTEN checkpoints;\nCHECKPOINT JOB v;\nSELECT 1;\nNOTIFY checkpoints, 'by hand';\n", encoding: 'utf8', timeout: 30_000 });
+  assert.match(run.stdout, /Asynchronous notification "checkpoints" with payload "\{"event":"completed".*received from server process with PID 0\./);
+  assert.match(run.stdout, /payload "by hand"/);
+});
+
+test('a secret is used by name and its value is shown nowhere', async () => {
+  mkdirSync(path.join(dir, 'in'));
+  const file = path.join(dir, 'in', 'hidden-4711.ndjson');
+  writeFileSync(file, '{"a":1}\n{"a":2}\n');
+  const client = await server.connect();
+  const code = async (sql: string): Promise<string> => client.query(sql).then(() => 'accepted', (e: pg.DatabaseError) => `${e.code ?? ''} ${e.message} | ${e.hint ?? ''} | ${e.position ?? ''}`);
+  assert.match(await code("CREATE STREAM s (a int) WITH (connector = 'file', path = SECRET place, format = 'json')"), /^42704 secret "place" does not exist \| CREATE SECRET place AS '…'; \| 58$/);
+  await client.query(`CREATE SECRET place AS '${file}'`);
+  await client.query("CREATE STREAM s (a int) WITH (connector = 'file', path = SECRET place, format = 'json'); CREATE MATERIALIZED VIEW m AS SELECT sum(a) AS t FROM s");
+  await until(() => server.query('SELECT t FROM m'), rows => rows[0]?.[0] === '3', 20_000, 'the rows of the file');
+  assert.deepEqual((await client.query({ text: 'SELECT count(*) FROM s', rowMode: 'array' })).rows, [['2']]);
+  await client.query('CHECKPOINT JOB m');
+  assert.match(await code('CREATE SECRET place AS \'x\''), /^42710 .*CREATE OR REPLACE SECRET place/);
+  assert.match(await code('DROP SECRET place'), /^2BP01 .*CREATE OR REPLACE SECRET place/);
+  assert.match(await code('DROP SECRET plase'), /^42704 .*Perhaps you meant "place"/);
+  assert.match(await code('CREATE SECRET empty'), /^42601 secret "empty" needs a value/);
+  assert.match(await code("CREATE SECRET x WITH (a = 'b', a = 'c')"), /^42601 /);
+  assert.match(await code("BEGIN; CREATE SECRET x AS 'y'"), /^25001 /);
+  await client.query('ROLLBACK');
+  await client.query("CREATE SECRET two WITH (access_key_id = 'hidden-4711', secret_access_key = 'hidden-4711')");
+  assert.match(await code("CREATE STREAM s2 (a int) WITH (connector = 'file', path = SECRET two, format = 'json')"), /^22023 secret "two" has no value for option "path"/);
+  assert.deepEqual(await server.query("SELECT name, keys::text, used_by::text FROM secrets ORDER BY name"), [['place', '{value}', '{"stream s"}'], ['two', '{access_key_id,secret_access_key}', '{}']]);
+  // Nothing a client can ask for, and nothing beside the catalog's own store, holds a value.
+  for (const sql of ['SHOW SECRETS', 'SHOW CREATE STREAM s', 'TABLE secrets', 'TABLE jobs', 'TABLE sources', 'TABLE checkpoint_settings', 'SELECT query FROM pg_stat_activity', 'EXPLAIN SELECT * FROM s', 'SELECT * FROM pg_settings']) {
+    const text = JSON.stringify(await server.query(sql));
+    assert(!text.includes('hidden-4711') || sql === 'TABLE sources', sql);
+  }
+  for (const entry of readdirSync(path.join(dir, 'data', 'checkpoints'), { recursive: true, withFileTypes: true })) {
+    if (entry.name === '_metadata') assert(!readFileSync(path.join(entry.parentPath, entry.name), 'utf8').includes('"path":"/'), 'a plan in a checkpoint holds a reference');
+  }
+  assert(!server.log.some(line => line.includes('hidden-4711')), 'the log');
+  // A restart reads it anew; a replaced one is used from the next start on.
+  await client.query(`CREATE OR REPLACE SECRET place AS '${file}'`);
+  await client.end();
+  await server.kill();
+  server = await ServerProcess.start(path.join(dir, 'data'));
+  await until(() => server.query('SELECT t FROM m'), rows => rows[0]?.[0] === '3', 20_000, 'the view after a restart');
+  await server.query('DROP STREAM s CASCADE; DROP SECRET place, two');
+  assert.deepEqual(await server.query('TABLE secrets'), []);
+});
+
+test('a statement with a secret is seen by others without its value', async () => {
+  const client = await server.connect();
+  await client.query("CREATE SECRET s AS 'hidden-4712'");
+  assert.deepEqual((await server.query("SELECT query FROM pg_stat_activity WHERE query LIKE 'CREATE SECRET%'")), [['CREATE SECRET s …']]);
+  await client.end();
+});
