@@ -78,6 +78,8 @@ export interface SourceReader {
   waits?(): boolean;
   /** Rows for millrace.sources: split, position, lag (rows or bytes behind the end; null = unknown). */
   progress(): readonly { readonly split: string; readonly position: string; readonly lag: number | null }[];
+  /** Far behind the end (checkpoint_interval_during_backlog). Absent = until `next` first gave 'idle'. */
+  backlog?(): boolean;
   /**
    * Until told otherwise no row past these positions: a split that is not named gives none, and `next` gives 'idle' where nothing else is left.
    * Minded from the next block on at the latest. Null: no border any more. Readers of connectors with `sharing` have it.
@@ -155,6 +157,11 @@ export interface SinkConnector {
   acceptsUpdates(options: Readonly<Record<string, string>>): 'no' | 'with_key' | 'yes';
   validate?(options: Readonly<Record<string, string>>, columns: readonly Column[]): void;
   check?(options: Readonly<Record<string, string>>): Promise<void>;
+  /**
+   * The job goes on at another parallelism: what `prepare` gave, by subtask (null: nothing), for the new subtasks. Everything that was prepared must
+   * still be committed by one of them. Absent: subtasks keep no state.
+   */
+  redistribute?(states: readonly Json[], parallelism: number): Json[];
   create(spec: SinkSpec, context: Pick<SourceContext, 'log' | 'now'>): SinkWriter;
 }
 

@@ -2,6 +2,7 @@
  * The engine as the server sees it: jobs, batch queries, reads, subscriptions, checkpoints. Lives on the main thread; all tasks and
  * queries run in a fixed pool of worker threads. Contract; implemented by runtime/jobs/*.
  */
+import type { S3Settings } from '../storage/location.js';
 import type { Plan } from '../types/plan.js';
 import type { JobSettings } from '../types/settings.js';
 import type { SqlError } from '../types/error.js';
@@ -17,6 +18,8 @@ export interface JobSpec {
   /** Stored plan; run as it is, also after a restart. */
   readonly plan: Plan;
   readonly settings: JobSettings;
+  /** Given to a job created from a checkpoint or savepoint. */
+  readonly restore?: RestoreSource;
   /** Status the catalog remembers: a finished, failed or paused job is opened for reading only. */
   readonly status: JobStatus;
   readonly createdMs: number;
@@ -60,7 +63,9 @@ export interface CheckpointRow {
   status: 'in_progress' | 'completed' | 'failed' | 'expired' | 'aborted';
   mode: 'exactly_once' | 'at_least_once'; unaligned: boolean; incremental: boolean;
   triggerMs: number; completionMs: number | null; acknowledgedTasks: number; totalTasks: number;
-  stateBytes: number; checkpointedBytes: number; persistedInflightBytes: number;
+  stateBytes: number; checkpointedBytes: number; processedInflightBytes: number; persistedInflightBytes: number;
+  /** Of the task that aligned longest. */
+  alignmentMs: number;
   path: string | null; discarded: boolean; failureReason: string | null; failureMessage: string | null;
 }
 export interface CheckpointTaskRow {
@@ -68,6 +73,36 @@ export interface CheckpointTaskRow {
   startDelayMs: number; alignmentMs: number; syncMs: number; asyncMs: number;
   checkpointedBytes: number; processedInflightBytes: number; persistedInflightBytes: number; unaligned?: boolean;
 }
+
+export type CheckpointMetric = 'duration_ms' | 'alignment_ms' | 'state_bytes' | 'checkpointed_bytes' | 'processed_inflight_bytes' | 'persisted_inflight_bytes';
+/** One metric over the completed checkpoints of a job that its history holds. */
+export interface CheckpointSummaryRow {
+  jobId: number; jobName: string; metric: CheckpointMetric; checkpoints: number;
+  min: number; avg: number; p50: number; p90: number; p95: number; p99: number; max: number;
+}
+/** Since the job was created, also those that its history holds no more. */
+export interface CheckpointCounts { jobId: number; jobName: string; restored: number; total: number; inProgress: number; completed: number; failed: number }
+
+export interface SavepointRow {
+  savepointId: number; jobId: number; jobName: string; path: string; checkpointId: number | null; triggerMs: number; completionMs: number | null;
+  status: 'in_progress' | 'completed' | 'failed'; bytes: number; failureMessage: string | null;
+}
+
+/** Where a new job's state comes from until it has a checkpoint of its own. */
+export interface RestoreSource {
+  readonly path: string;
+  /** Nodes of the job's plan whose state is there, under the same ids. */
+  readonly nodes: readonly number[];
+  /** Among them: streams whose log is another one, read from its start. */
+  readonly resetLogs: readonly number[];
+  /** The job owns the folder, and deletes it. */
+  readonly claim: boolean;
+}
+
+export interface RestoreOptions { readonly allowNonRestored: boolean; readonly claim: boolean; readonly access: S3Settings }
+
+/** One operator in EXPLAIN RESTORE. `operator` null: of the snapshot only. */
+export interface RestoreRow { operator: string | null; matched: string | null; bytes: number | null; action: 'restored' | 'starts empty' | 'starts anew' | 'dropped'; why: string }
 
 export interface JobInfo {
   jobId: number; name: string; status: JobStatus; parallelism: number; createdMs: number; startedMs: number | null; finishedMs: number | null;
@@ -80,7 +115,7 @@ export interface SourceInfo { jobId: number; relationName: string; operatorId: n
 export interface SinkInfo { jobId: number; relationName: string; operatorId: number; subtask: number; connector: string; rows: number; committedCheckpoint: number | null }
 export interface WatermarkInfo { jobId: number; operatorId: number; operator: string; subtask: number; watermarkUs: number | null; lateRows: number; nullEventTimes: number }
 export interface StateTableInfo { jobId: number; operatorId: number; operator: string; tableId: number; subtask: number; entries: number; residentEntries: number; bytes: number; dirtyBytes: number }
-export interface FailureInfo { jobId: number; jobName: string; timeMs: number; task: string | null; code: string; message: string; detail: string | null; restarts: number; action: 'restarted' | 'failed' }
+export interface FailureInfo { jobId: number; jobName: string; timeMs: number; task: string | null; code: string; message: string; detail: string | null; restarts: number; action: 'restarted' | 'failed' | 'older_checkpoint' }
 export interface DeadLetterInfo { jobId: number; relationName: string; split: string; position: string; reason: string; raw: Uint8Array; timeMs: number }
 
 export interface Engine {
@@ -101,6 +136,16 @@ export interface Engine {
   flush(seq: number, jobIds: readonly number[], signal: AbortSignal): Promise<void>;
   /** Triggers and awaits a checkpoint of one job, or all running ones. Rejects with the failure's reason. */
   checkpoint(jobId: number | null, signal: AbortSignal): Promise<CheckpointRow[]>;
+  /** Takes a savepoint into a new folder of `target` (null: savepoint_directory). Of a job that does not run: of its newest checkpoint. */
+  savepoint(jobId: number, target: string | null, signal: AbortSignal): Promise<SavepointRow>;
+  /** `access`: how s3:// is reached. */
+  dropSavepoint(path: string, access: S3Settings): Promise<void>;
+  savepoints(): SavepointRow[];
+  /** A last checkpoint after which sources give nothing, and a savepoint of it (a folder's name, null: savepoint_directory, false: none); then the job is finished. */
+  stopJob(jobId: number, options: { readonly savepoint: string | null | false }, signal: AbortSignal): Promise<SavepointRow | null>;
+  /** The same without end: its tasks go, its views stay readable, `resumeJob` goes on. */
+  pauseJob(jobId: number, signal: AbortSignal): Promise<void>;
+  resumeJob(jobId: number, parallelism?: number): Promise<void>;
   /** Called by the table store after each commit. */
   logAdvanced(seq: number): void;
   query(plan: Plan, options: QueryOptions): QueryResult;
@@ -120,7 +165,9 @@ export interface Engine {
   watermarks(): Promise<WatermarkInfo[]>;
   stateTables(): Promise<StateTableInfo[]>;
   checkpoints(): CheckpointRow[];
-  checkpointTasks(): CheckpointTaskRow[];
+  checkpointTasks(): Promise<CheckpointTaskRow[]>;
+  checkpointSummary(): CheckpointSummaryRow[];
+  checkpointCounts(): CheckpointCounts[];
   failures(): FailureInfo[];
   deadLetters(): DeadLetterInfo[];
   /** Takes a last checkpoint of every running job (SIGTERM), then stops the pool. */

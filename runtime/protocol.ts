@@ -11,6 +11,7 @@ import type { Barrier } from './operator.js';
 import type { SqlType } from '../types/sqltype.js';
 import type { FaultPlan } from '../storage/faults.js';
 import type { TaskMetadata } from '../storage/checkpoint/metadata.js';
+import type { PastSpec } from './task/past.js';
 import type { WireBatch } from './vectors.js';
 import type { CatalogSnapshot } from './query.js';
 import type { DeadLetterInfo, OperatorInfo, SinkInfo, SourceInfo, StateTableInfo, TaskInfo, WatermarkInfo, ChannelInfo } from './engine.js';
@@ -45,6 +46,13 @@ export interface ChannelPort {
 /** One end of a channel whose other end is in another worker. */
 export interface PortSpec { readonly key: string; readonly port: ChannelPort }
 
+/** The restored state is of tasks of another parallelism (`from` null), or of another job in the folder `name` of a place. */
+export interface MovedSpec {
+  readonly from: { readonly location: StorageLocation; readonly name: string } | null;
+  /** Nodes whose state is taken. */
+  readonly nodes: readonly number[];
+}
+
 export interface DeploySpec {
   readonly jobId: number;
   readonly attempt: number;
@@ -56,7 +64,7 @@ export interface DeploySpec {
   /** Holds `<job id>/chk-<N>`. */
   readonly checkpoints: StorageLocation;
   /** Checkpoint to restore, or null for an empty start. */
-  readonly restore: { readonly checkpointId: number; readonly tasks: readonly TaskMetadata[] } | null;
+  readonly restore: { readonly checkpointId: number; readonly tasks: readonly TaskMetadata[]; readonly moved?: MovedSpec } | null;
   /** Nodes that the plan gained since that checkpoint: backfilled from the materialize nodes they read before any other input flows. */
   readonly freshNodes: readonly number[];
   /** Epoch of the last barrier before this attempt. */
@@ -101,6 +109,8 @@ export interface EpochPassed extends TaskRef {
   readonly rowsOut: number;
   /** All inputs have ended before this barrier. */
   readonly ended: boolean;
+  /** A source is far behind: a table still being read for the first time, or a stream whose end was not reached since the job (re)started. */
+  readonly backlog: boolean;
 }
 
 export interface QuerySpec {
@@ -113,6 +123,8 @@ export interface QuerySpec {
   readonly nowUs: number;
   /** Pinned reads of the view nodes, in the order of `viewNodesOf`; one part a task that keeps rows of the view. */
   readonly pins: readonly (readonly Pin[])[];
+  /** Checkpoints to be read by the plan's past nodes, in the order of `pastNodesOf`. */
+  readonly past: readonly PastSpec[];
   /** Open these pins here and now, when nothing has gone through the job since its last barrier; else the query ends as `busy`. */
   readonly quiet: { readonly jobId: number; readonly attempt: number; readonly pins: readonly PinSpec[] } | null;
   /** The table log's end when the query began. */
@@ -151,6 +163,8 @@ export type WorkerMethods = {
   barrier(arg: { jobId: number; attempt: number; injected: Injected }): void;
   completed(arg: { jobId: number; attempt: number; checkpointId: number }): void;
   aborted(arg: { jobId: number; attempt: number; checkpointId: number }): void;
+  /** Answers when the job's sinks here have committed what completed checkpoints brought. */
+  committed(arg: { jobId: number; attempt: number }): void;
   stop(arg: { jobId: number; attempt: number }): void;
   /** Opens readers at the last barrier of the only task, or of a job that is only read. Ids are the caller's. */
   pin(arg: { jobId: number; attempt: number; pins: readonly PinSpec[] }): void;

@@ -55,6 +55,7 @@ export function serveWorker({ place, connectors, tables, env, files, kvs, link }
     start({ jobId, attempt }) { part(jobId, attempt)?.start(); },
     barrier({ jobId, attempt, injected }) { part(jobId, attempt)?.inject(injected); },
     completed({ jobId, attempt, checkpointId }) { for (const task of part(jobId, attempt)?.tasks ?? []) task.completed(checkpointId); },
+    async committed({ jobId, attempt }) { await Promise.all((part(jobId, attempt)?.tasks ?? []).map(task => task.committed())); },
     aborted({ jobId, attempt, checkpointId }) { for (const task of part(jobId, attempt)?.tasks ?? []) task.aborted(checkpointId); },
     async stop({ jobId }) {
       await deploying.get(jobId)?.catch(() => undefined);
@@ -76,7 +77,7 @@ export function serveWorker({ place, connectors, tables, env, files, kvs, link }
       }
       const types = rootTypes(spec.plan);
       const query = new Query(spec, {
-        tables, connectors, env,
+        tables, connectors, env, files, dataDir: place.dataDir,
         readChunk: (pin, node) => readPinned(pin, node.columns.map(c => c.type)),
         give(batch) {
           send();

@@ -5,7 +5,7 @@
  * Operations of files and stores are put in the way by faulty.ts and faultyfiles.ts. The steps of a checkpoint that are no I/O call `faultPoint`
  * where the product runs them; it is null, one comparison, unless `armFaults` was called in the thread.
  */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 
 export type CheckpointStep =
   /** The coordinator began it, no barrier carries it yet. */
@@ -39,6 +39,8 @@ export interface FaultRule {
   readonly stallMs?: number;
   /** file.write: bytes of the write that still get through before the error (a torn write). */
   readonly tornBytes?: number;
+  /** Nothing is let through, nor strikes, before this file is there. */
+  readonly armedBy?: string;
   /** File that gets a line each time the rule strikes, before it does. */
   readonly report?: string;
 }
@@ -82,6 +84,7 @@ export class Faults {
     for (const [k, rule] of this.#rules.entries()) {
       const matches = typeof rule.operation === 'string' ? rule.operation === operation : rule.operation.includes(operation);
       if (!matches || (rule.path !== undefined && !path.includes(rule.path))) continue;
+      if (rule.armedBy !== undefined && !existsSync(rule.armedBy)) continue;
       const hit = Atomics.add(this.#hits, k, 1);
       const after = rule.after ?? 0;
       if (hit < after || hit >= after + (rule.times ?? Infinity)) continue;

@@ -6,6 +6,9 @@
  * renames the parts that its checkpoint names, and deletes every later one, hidden or visible (its rows come again).
  * So a reader that looks at visible parts sees each row once; one part per subtask and checkpoint that has rows.
  *
+ * Numbers of parts rise over all subtasks when the parallelism changes, so that no name comes twice; subtask 0 finishes what subtasks that are no more
+ * prepared. A job restored from another's savepoint finishes the other's parts in the same folder, and gives its own names of its own.
+ *
  * Rows: plain ones for an append-only query. For a query whose result changes, `changelog = 'true'` writes every change with a leading
  * `op` ('insert', 'delete', 'update_before', 'update_after'); without it such a query is refused.
  */
@@ -31,10 +34,21 @@ export const CHANGELOG: OptionSpec = { name: 'changelog', kind: 'boolean', defau
 
 interface Part { readonly checkpoint: number; readonly number: number }
 
+/** What a checkpoint holds of a subtask. */
+interface State {
+  readonly next: number;
+  readonly parts: readonly number[];
+  /** Before a part's number, in its name. */
+  readonly prefix?: string;
+  /** Of subtasks, or a job, that this one stands in for: their parts are finished at the start. */
+  readonly others?: readonly State[];
+}
+
 class FileWriter implements SinkWriter {
   readonly #spec: SinkSpec;
   readonly #log: SourceContext['log'];
   readonly #folder: string;
+  readonly #jobPrefix: string;
   readonly #prefix: string;
   readonly #extension: string;
   readonly #encoder: RowEncoder;
@@ -50,36 +64,46 @@ class FileWriter implements SinkWriter {
     this.#spec = spec;
     this.#log = log;
     this.#folder = textOption(spec.options, PATH);
-    this.#prefix = `part-${spec.jobId}-${spec.nodeId}-${spec.subtask}-`;
+    this.#jobPrefix = `part-${spec.jobId}-${spec.nodeId}-`;
+    this.#prefix = `${this.#jobPrefix}${spec.subtask}-`;
     this.#extension = textOption(spec.options, FORMAT) === 'csv' ? '.csv' : '.ndjson';
     this.#changelog = booleanOption(spec.options, CHANGELOG);
     this.#encoder = rowEncoder(spec.options, spec.columns, this.#changelog);
   }
 
-  #visible(n: number): string {
-    return path.join(this.#folder, `${this.#prefix}${String(n).padStart(8, '0')}${this.#extension}`);
+  #visible(n: number, prefix = this.#prefix): string {
+    return path.join(this.#folder, `${prefix}${String(n).padStart(8, '0')}${this.#extension}`);
   }
 
-  #hidden(n: number): string {
-    return path.join(this.#folder, `.${this.#prefix}${String(n).padStart(8, '0')}${this.#extension}${UNFINISHED_SUFFIX}`);
+  #hidden(n: number, prefix = this.#prefix): string {
+    return path.join(this.#folder, `.${prefix}${String(n).padStart(8, '0')}${this.#extension}${UNFINISHED_SUFFIX}`);
   }
 
   async open(restored: Json | null, restoredCheckpoint: number): Promise<void> {
     await makeFolder(this.#folder);
-    if (restored !== null && typeof restored === 'object' && 'next' in restored && typeof restored.next === 'number' && 'parts' in restored && Array.isArray(restored.parts)) {
-      this.#number = restored.next;
-      for (const n of restored.parts as readonly Json[]) if (typeof n === 'number') this.#closed.push({ checkpoint: restoredCheckpoint, number: n });
-    }
+    const state = restored as unknown as State | null;
+    this.#number = state?.next ?? 0;
+    for (const n of state?.parts ?? []) this.#closed.push({ checkpoint: restoredCheckpoint, number: n });
     await this.commit(restoredCheckpoint);
-    await this.#dropNewer();
+    await this.#dropNewer(this.#prefix, this.#number);
+    for (const { prefix, parts, next } of state?.others ?? []) {
+      if (prefix === undefined) continue;
+      try {
+        for (const n of parts) await this.#publish(n, prefix);
+      } catch (e) {
+        throw writeError(this.#folder, e);
+      }
+      // Another job's later parts are its own.
+      if (prefix.startsWith(this.#jobPrefix)) await this.#dropNewer(prefix, next);
+    }
   }
 
-  async #dropNewer(): Promise<void> {
+  async #dropNewer(prefix: string, first: number): Promise<void> {
     for (const name of await readdir(this.#folder)) {
       const bare = name.startsWith('.') ? name.slice(1) : name;
-      if (!bare.startsWith(this.#prefix)) continue;
-      const n = Number.parseInt(bare.slice(this.#prefix.length), 10);
-      if (!(n >= this.#number)) continue;
+      if (!bare.startsWith(prefix)) continue;
+      const n = Number.parseInt(bare.slice(prefix.length), 10);
+      if (!(n >= first)) continue;
       if (name === bare) this.#log('warn', `${this.#spec.relationName}: visible part ${name} is newer than the restored checkpoint and is deleted; its rows come again`);
       await rm(path.join(this.#folder, name));
     }
@@ -126,7 +150,7 @@ class FileWriter implements SinkWriter {
       this.#closed.push({ checkpoint: checkpointId, number: this.#number });
       this.#number++;
     }
-    return { next: this.#number, parts: this.#closed.map((p) => p.number) };
+    return { next: this.#number, parts: this.#closed.map((p) => p.number), prefix: this.#prefix };
   }
 
   async commit(checkpointId: number): Promise<void> {
@@ -141,9 +165,9 @@ class FileWriter implements SinkWriter {
     this.#closed = this.#closed.filter((p) => p.checkpoint > checkpointId);
   }
 
-  async #publish(n: number): Promise<void> {
+  async #publish(n: number, prefix = this.#prefix): Promise<void> {
     try {
-      await rename(this.#hidden(n), this.#visible(n));
+      await rename(this.#hidden(n, prefix), this.#visible(n, prefix));
     } catch (e) {
       // Renamed already, before a crash or in an earlier try; a reader may even have taken the part away.
       if (!(e instanceof Error) || environmentCode(e) !== '58P01') throw e;
@@ -186,6 +210,18 @@ function validate(options: Options, columns: readonly { readonly name: string }[
   if (booleanOption(options, CHANGELOG) && columns.some((c) => c.name === 'op')) throw new SqlError('42701', 'column "op" is in the way of the changelog\'s own field "op"', { hint: 'Name the column otherwise (AS …).' });
 }
 
+/** Numbers go on above all that were given; the first subtask finishes the parts of those that are no more. */
+function redistribute(states: readonly Json[], parallelism: number): Json[] {
+  const own = states as unknown as readonly (State | null)[];
+  const next = Math.max(0, ...own.map((s) => s?.next ?? 0));
+  const gone = own.slice(parallelism).filter((s) => s !== null);
+  return Array.from({ length: parallelism }, (_, k): Json => {
+    const state = own[k] ?? null;
+    const others = [...(state?.others ?? []), ...(k === 0 ? gone.flatMap((s) => [s, ...(s.others ?? [])]) : [])];
+    return { next, parts: [...(state?.parts ?? [])], ...(others.length === 0 ? {} : { others: others as unknown as Json }) };
+  });
+}
+
 export const fileSink: SinkConnector = {
   name: 'file',
   description: 'NDJSON or CSV files in a folder; a part becomes visible when its checkpoint completed',
@@ -194,5 +230,6 @@ export const fileSink: SinkConnector = {
   acceptsUpdates: (options) => (booleanOption(options, CHANGELOG) ? 'yes' : 'no'),
   validate,
   check: (options) => makeFolder(textOption(options, PATH)),
+  redistribute,
   create: (spec, context) => new FileWriter(spec, (level, message, fields) => context.log(level, message, fields)),
 };

@@ -25,7 +25,7 @@ import type { BadSpan, BlockDecoder } from '../formats/format.js';
 import { checkMetadata, constantText, numbers } from '../metadata.js';
 import { ON_ERROR, TIMESTAMP_FORMAT, booleanOption, numberOption, textOption } from '../optionvalues.js';
 import { RateLimit } from '../ratelimit.js';
-import { ownsName, subtaskOfName } from '../splits.js';
+import { subtaskOfName } from '../splits.js';
 import { listFiles, openError, pathKind } from './files.js';
 import type { PathKind } from './files.js';
 import { LineCounter, StripeTail, stripeName } from './stripe.js';
@@ -119,16 +119,26 @@ class FileReader implements SourceReader {
     const files = await listFiles(this.#path, this.#kind);
     let owned = 0;
     for (const file of files) {
-      const stripe = this.#stripes && this.#kind === 'file' ? { index: (subtask - subtaskOfName(file, parallelism) + parallelism) % parallelism, count: parallelism } : null;
-      if (stripe === null && !ownsName(file, subtask, parallelism)) continue;
-      owned += 1 / (stripe?.count ?? 1);
-      const id = stripe === null ? file : stripeName(file, stripe);
-      if (stripe !== null && this.#restored[file] !== undefined) throw new SqlError('55000', `the checkpoint of file "${file}" is of a version that read it as a whole`, { hint: 'Create the job anew.' });
-      if (!this.#splits.has(id)) this.#splits.set(id, restoredSplit(id, file, stripe, this.#restored[id]));
+      for (const stripe of this.#stripesOf(file)) {
+        // Stripes are spread from the file's own subtask on.
+        const owner = (subtaskOfName(file, parallelism) + (stripe?.index ?? 0)) % parallelism;
+        if (owner !== subtask) continue;
+        owned += 1 / (stripe?.count ?? 1);
+        const id = stripe === null ? file : stripeName(file, stripe);
+        if (!this.#splits.has(id)) this.#splits.set(id, restoredSplit(id, file, stripe, this.#restored[id]));
+      }
     }
     this.#order = [...this.#splits.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
     if (this.#listedMs === 0 && owned > 0) this.#rate = new RateLimit(((numberOption(this.#spec.options, RATE) ?? 0) * owned) / files.length, this.#context.now());
     this.#listedMs = this.#context.now();
+  }
+
+  /** Its stripes, null for the file as a whole. A file that was begun in stripes is read to its end in them, at whatever parallelism. */
+  #stripesOf(file: string): readonly (Stripe | null)[] {
+    if (this.#kind !== 'file' || this.#restored[file] !== undefined) return [null];
+    const begun = Object.keys(this.#restored).map(id => (id.startsWith(`${file}#`) ? /^#\d+\/(\d+)$/.exec(id.slice(file.length))?.[1] : undefined)).find(n => n !== undefined);
+    const count = begun !== undefined ? Number(begun) : this.#stripes ? this.#spec.parallelism : 0;
+    return count === 0 ? [null] : Array.from({ length: count }, (_, index) => ({ index, count }));
   }
 
   #watch(): void {

@@ -119,11 +119,14 @@ function stateRelation(c: Call, job: JobPlan, operator: number, checkpoint: numb
   }, { id: checkpoint, state: true });
 }
 
-/** Written in SQL over the others: what one state has more often than the other. */
+/** Written in SQL over the others: rows by how often more they are in `b` than in `a`. */
 function difference(c: Call, job: JobPlan, named: string, a: number, b: number, operator: number | null): NamedSource {
   const { ctx } = c.env;
-  const at = (checkpoint: number): string => (operator === null ? `SELECT * FROM ${viewOf(c, named)} AS OF CHECKPOINT ${checkpoint}` : `SELECT * FROM millrace.state(${quoteLiteral(job.name)}, ${operator}, ${checkpoint})`);
-  const sql = `SELECT -1 AS weight, * FROM (${at(a)} EXCEPT ALL ${at(b)}) gone UNION ALL SELECT 1, * FROM (${at(b)} EXCEPT ALL ${at(a)}) come`;
+  const relation = operator === null ? viewOf(c, named) : stateRelation(c, job, operator, a);
+  const at = (checkpoint: number): string => (operator === null ? `public.${quoteIdentifier(named)} AS OF CHECKPOINT ${checkpoint}` : `millrace.state(${quoteLiteral(job.name)}, ${operator}, ${checkpoint})`);
+  const names = relation.columns.map((_, i) => `c${i}`);
+  const listed = relation.columns.map((column, i) => `c${i} AS ${quoteIdentifier(column.name)}`);
+  const sql = `SELECT sum(w)::bigint AS weight, ${listed.join(', ')} FROM (SELECT -1, * FROM ${at(a)} UNION ALL SELECT 1, * FROM ${at(b)}) x (w, ${names.join(', ')}) GROUP BY ${names.join(', ')} HAVING sum(w) <> 0`;
   const query = parseQuery(sql);
   const { source, lookups, asOf } = ctx;
   ctx.source = null;
@@ -139,8 +142,8 @@ function difference(c: Call, job: JobPlan, named: string, a: number, b: number, 
   }
 }
 
-function viewOf(c: Call, name: string): string {
+function viewOf(c: Call, name: string): MaterializedViewRelation {
   const relation = c.env.ctx.catalog.relation('public', name);
-  if (relation?.kind === 'materialized view') return `public.${quoteIdentifier(name)}`;
+  if (relation?.kind === 'materialized view') return relation;
   throw c.env.ctx.error('42809', `"${name}" is no materialized view`, c.at, { hint: `Name an operator: millrace.checkpoint_diff('${name}', a, b, operator_id). SELECT operator_id, operator FROM operators WHERE job_name = '${name}';` });
 }

@@ -1,77 +1,88 @@
 /**
- * The checkpoint coordinator of one job: pending → completed or failed(reason), as a small object beside the job. The job injects barriers and
- * hands acknowledgements in; the coordinator decides when to trigger, writes `_metadata`, keeps retention and the history, and counts failures.
+ * The checkpoint coordinator of one job, for one attempt of it: decides when a checkpoint begins (triggering.ts), hands it to the next barrier,
+ * gathers acknowledgements (pendingcheckpoint.ts), writes `_metadata`, tells the tasks, keeps retention and the history, and counts failures
+ * (failures.ts). The job injects the barriers and hands messages in. Rules and names are Flink's.
  *
- * Rules (Flink's): the tolerance counts consecutive failures (declined, expired, storage errors at completion), a success resets it; the
- * minimum pause runs from the completion of the checkpoint before; one checkpoint is in progress at a time.
+ * One barrier of a job is on its way at a time, but a checkpoint waits for its files long after its barrier passed: so several may be in
+ * progress (max_concurrent_checkpoints). They are finalized one after the other; one that completes supersedes the older ones in progress.
+ * Each of them may reach back to C, the last completed when its barrier left: a completed checkpoint that one in progress reaches back to is
+ * not deleted. A checkpoint that ends without completing leaves no file: its tasks remove theirs, and _metadata that was being written goes.
  */
+import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
 import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
-import { METADATA_FORMAT, type CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
 import { faultPoint } from '../../storage/faults.js';
-import { HASH_VERSION } from '../../types/encoding/hash.js';
 import type { Env, Timer } from '../../types/env.js';
 import { SqlError, toErrorData } from '../../types/error.js';
-import type { Plan } from '../../types/plan.js';
 import type { JobSettings } from '../../types/settings.js';
 import type { CheckpointRow } from '../engine.js';
+import type { Barrier } from '../operator.js';
 import type { CheckpointAck } from '../protocol.js';
 import { abortReason, onAbort } from './abort.js';
+import { FailureCounter, type CheckpointFailureReason } from './failures.js';
 import type { History } from './history.js';
+import { PendingCheckpoint, type PendingJob } from './pendingcheckpoint.js';
+import { nextTriggerMs } from './triggering.js';
 
-export interface CoordinatedJob {
-  readonly jobId: number;
-  readonly name: string;
-  readonly plan: Plan;
-  readonly settings: JobSettings;
-  readonly totalTasks: number;
+export interface CoordinatedJob extends PendingJob {
   /** Asks for a barrier that carries the checkpoint; called at once, the barrier may have to wait for the one in flight. */
   requestBarrier(): void;
+  /** Sends a barrier that ends no epoch, beside one that is on its way; null: only one that ends an epoch can go now. */
+  sendMidEpoch(checkpoint: { readonly id: number; readonly since: number }, midEpoch: NonNullable<Barrier['midEpoch']>): { readonly epoch: number; readonly logPosition: number } | null;
   notifyCompleted(checkpointId: number): void;
   notifyAborted(checkpointId: number): void;
   /** Too many failures: the job fails over. */
   failOver(error: SqlError): void;
-  /** `epoch`: of the barrier that carried it, 0 when none did. */
+  /** `epoch`: that its barrier ended, 0 when it ended none. */
   checkpointEnded(row: CheckpointRow, epoch: number): void;
   /** Everything ended, and the last checkpoint was taken: no other follows. */
   readonly finished: boolean;
-  /** Oldest log position that the tasks need at this epoch. */
-  neededSeqAt(epoch: number): number;
 }
 
-interface Pending {
-  readonly id: number;
-  readonly row: CheckpointRow;
-  readonly acks: Map<string, CheckpointAck>;
-  timer: Timer | null;
-  epoch: number;
-  logPosition: number;
-  completing: boolean;
-}
+export type CompletedStore = Pick<CheckpointStorage, 'complete' | 'retain' | 'discard'>;
+export type CheckpointHistory = Pick<History, 'begin' | 'task' | 'end' | 'discarded' | 'lastCheckpointId'>;
 
 /** The golden ratio's fraction: multiples of it lie evenly between 0 and 1, however many there are. */
 const PHASE = 0.618033988749895;
+/** Named limit: how long the end of an attempt waits for a _metadata that is being written. */
+const FINALIZE_WAIT_MS = 10_000;
 
 interface Waiter { readonly after: number; resolve(row: CheckpointRow): void; reject(e: SqlError): void }
 
+/** The settings' barrier when it ends no epoch; null = the epoch's barrier carries the checkpoint, aligned. */
+function midEpochOf(settings: JobSettings): NonNullable<Barrier['midEpoch']> | null {
+  if (settings.checkpoint_mode === 'at_least_once') return { unalignedAfterMs: null };
+  return settings.unaligned_checkpoints ? { unalignedAfterMs: settings.aligned_checkpoint_timeout } : null;
+}
+
 export class CheckpointCoordinator {
   readonly #job: CoordinatedJob;
-  readonly #storage: CheckpointStorage;
-  readonly #history: History;
+  readonly #storage: CompletedStore;
+  readonly #history: CheckpointHistory;
   readonly #env: Env;
-  #pending: Pending | null = null;
+  readonly #failures = new FailureCounter();
+  /** In progress, oldest first. */
+  #pending: PendingCheckpoint[] = [];
   #nextId: number;
   #lastCompleted: number;
   #lastTriggerMs: number;
   #lastCompletionMs = -Infinity;
-  #failures = 0;
   #timer: Timer | null = null;
+  /** Complete ones on disk, newest first. */
   #retained: CheckpointMetadata[];
   #waiters: Waiter[] = [];
   #changed = true;
+  #backlog = false;
+  #early = false;
+  #requested = false;
+  /** The next one has to end an epoch. */
+  #wholeEpoch = false;
+  #lastAttempts: number | null = null;
   #stopped = false;
+  /** Finalizations, one after the other; then retention. */
+  #finalizing: Promise<void> = Promise.resolve();
 
   /** `retained`: complete checkpoints on disk, newest first, that the job may go on from. */
-  constructor(job: CoordinatedJob, storage: CheckpointStorage, history: History, env: Env, retained: readonly CheckpointMetadata[], restored: number) {
+  constructor(job: CoordinatedJob, storage: CompletedStore, history: CheckpointHistory, env: Env, retained: readonly CheckpointMetadata[], restored: number) {
     this.#job = job;
     this.#storage = storage;
     this.#history = history;
@@ -84,173 +95,227 @@ export class CheckpointCoordinator {
   }
 
   get lastCompleted(): number { return this.#lastCompleted; }
-  get pendingId(): number | null { return this.#pending?.id ?? null; }
   /** Log position below which no retained checkpoint reads; 0 before the first. */
   get neededSeq(): number { return this.#retained.length === 0 ? 0 : Math.min(...this.#retained.map(r => r.logPosition)); }
+  get retained(): readonly CheckpointMetadata[] { return this.#retained; }
+  /** An id for a snapshot that is none of the coordinator's checkpoints (savepoint.ts): who waits for the next checkpoint still does. */
+  newId(): number { return this.#nextId++; }
+
+  // ---- what makes checkpoints begin ----
+
   /** Something went through the job: the next periodic checkpoint is worth taking. */
   changed(): void {
+    if (this.#changed) return;
     this.#changed = true;
-    if (this.#timer === null) this.schedule();
+    this.schedule();
+  }
+  /** A source is far behind, or no source is any more. */
+  backlog(backlog: boolean): void {
+    if (this.#backlog === backlog) return;
+    this.#backlog = backlog;
+    this.schedule();
+  }
+  /** The changed state nears its memory limit: an early checkpoint lets it go. Not when the job takes none by itself. */
+  wanted(): void {
+    this.#early = true;
+    this.schedule();
+  }
+  /** Everything ended: the last checkpoint, tried until one completes. Also called when one completed that began before the end. */
+  takeLast(): void {
+    this.#lastAttempts ??= 0;
+    this.schedule();
+  }
+  /** Resolves with the next checkpoint that begins after this call, triggering it as soon as possible. `wholeEpoch`: aligned, at the end of an epoch. */
+  next(signal: AbortSignal, wholeEpoch = false): Promise<CheckpointRow> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) { reject(abortReason(signal)); return; }
+      const off = onAbort(signal, reason => { this.#waiters = this.#waiters.filter(w => w !== waiter); reject(reason); });
+      const waiter: Waiter = { after: this.#nextId - 1, resolve: row => { off(); resolve(row); }, reject: e => { off(); reject(e); } };
+      this.#waiters.push(waiter);
+      this.#requested = true;
+      this.#wholeEpoch ||= wholeEpoch;
+      this.schedule();
+    });
   }
 
-  /** Sets the timer for the next periodic checkpoint. */
+  /** Decides anew when the next checkpoint begins, by the settings of now. */
   schedule(): void {
     this.#timer?.cancel();
     this.#timer = null;
-    const { checkpoint_interval, checkpoint_min_pause } = this.#job.settings;
-    if (this.#stopped || checkpoint_interval === 0 || this.#pending !== null || !this.#changed) return;
-    const at = Math.max(this.#lastTriggerMs + checkpoint_interval, this.#lastCompletionMs + checkpoint_min_pause);
-    this.#timer = this.#env.after(Math.max(0, at - this.#env.now()), () => { this.#timer = null; this.trigger(); });
-  }
-
-  /** Begins a checkpoint unless one is in progress. */
-  trigger(): void {
-    if (this.#pending !== null || this.#stopped) return;
-    this.#timer?.cancel();
-    this.#timer = null;
-    const { jobId, name, settings, totalTasks } = this.#job;
-    const now = this.#env.now();
-    const row: CheckpointRow = {
-      jobId, jobName: name, checkpointId: this.#nextId++, kind: 'checkpoint', status: 'in_progress', mode: settings.checkpoint_mode, unaligned: false, incremental: true, triggerMs: now, completionMs: null,
-      acknowledgedTasks: 0, totalTasks, stateBytes: 0, checkpointedBytes: 0, persistedInflightBytes: 0, path: null, discarded: false, failureReason: null, failureMessage: null,
-    };
-    this.#lastTriggerMs = now;
-    this.#history.begin(row, settings.checkpoint_history);
-    const pending: Pending = { id: row.checkpointId, row, acks: new Map(), timer: null, epoch: 0, logPosition: 0, completing: false };
-    pending.timer = this.#env.after(settings.checkpoint_timeout, () => { this.#fail(pending, 'expired', 'CHECKPOINT_EXPIRED', `checkpoint ${pending.id} was not complete after ${settings.checkpoint_timeout} ms`); });
-    this.#pending = pending;
-    this.#changed = false;
-    if (faultPoint === null) this.#job.requestBarrier();
-    else {
-      faultPoint('checkpoint.trigger', name).then(
-        () => { if (this.#pending === pending) this.#job.requestBarrier(); },
-        (e: unknown) => { this.#fail(pending, 'failed', 'IO_EXCEPTION', toErrorData(e).message); });
-    }
-  }
-
-  /** The checkpoint that the next barrier carries, once. */
-  take(epoch: number, logPosition: number): { readonly id: number; readonly since: number } | null {
-    const p = this.#pending;
-    if (p === null || p.epoch !== 0) return null;
-    p.epoch = epoch;
-    p.logPosition = logPosition;
-    return { id: p.id, since: this.#lastCompleted };
-  }
-  get wantsBarrier(): boolean { return this.#pending !== null && this.#pending.epoch === 0; }
-
-  acknowledged(ack: CheckpointAck): void {
-    const p = this.#pending;
-    if (p === null || p.id !== ack.checkpointId || p.completing) return;
-    p.acks.set(ack.task, ack);
-    p.row.acknowledgedTasks = p.acks.size;
-    p.row.stateBytes += ack.stateBytes;
-    p.row.checkpointedBytes += ack.checkpointedBytes;
-    this.#history.task({
-      jobId: this.#job.jobId, checkpointId: p.id, task: ack.task, subtask: ack.metadata.subtask, status: 'acknowledged', ackMs: this.#env.now(), startDelayMs: ack.startDelayMs, alignmentMs: ack.alignmentMs,
-      syncMs: ack.syncMs, asyncMs: ack.asyncMs, checkpointedBytes: ack.checkpointedBytes, processedInflightBytes: 0, persistedInflightBytes: 0,
+    if (this.#stopped || this.#job.finished) return;
+    const nowMs = this.#env.now();
+    const at = nextTriggerMs(this.#job.settings, {
+      nowMs, lastTriggerMs: this.#lastTriggerMs, lastCompletionMs: this.#lastCompletionMs, inProgress: this.#pending.length, awaitsBarrier: this.wantsBarrier, changed: this.#changed, backlog: this.#backlog,
+      early: this.#early, requested: this.#requested, lastAttempts: this.#lastAttempts,
     });
-    if (p.acks.size === this.#job.totalTasks) void this.#complete(p);
+    if (at === null) return;
+    if (at <= nowMs) this.#trigger(nowMs);
+    else this.#timer = this.#env.after(at - nowMs, () => { this.#timer = null; this.schedule(); });
   }
 
-  async #complete(p: Pending): Promise<void> {
-    p.completing = true;
-    const { jobId, name, plan, settings } = this.#job;
-    const metadata: CheckpointMetadata = {
-      format: METADATA_FORMAT, jobId, jobName: name, checkpointId: p.id, kind: 'checkpoint', mode: settings.checkpoint_mode, plan, hashVersion: HASH_VERSION, parallelism: settings.parallelism,
-      maxParallelism: settings.max_parallelism, epoch: p.epoch, logPosition: Math.min(p.logPosition, this.#job.neededSeqAt(p.epoch)), watermarkUs: null, triggerMs: p.row.triggerMs, completionMs: this.#env.now(),
-      stateBytes: p.row.stateBytes, checkpointedBytes: p.row.checkpointedBytes, tasks: [...p.acks.values()].map(a => a.metadata),
-    };
-    try {
-      p.row.path = await this.#storage.complete(metadata);
-    } catch (e) {
-      if (this.#pending === p) this.#fail(p, 'failed', 'FINALIZE_CHECKPOINT_FAILURE', toErrorData(e).message);
+  #trigger(nowMs: number): void {
+    const { settings } = this.#job;
+    const p = new PendingCheckpoint(this.#nextId++, this.#job, nowMs);
+    this.#lastTriggerMs = nowMs;
+    this.#changed = false;
+    this.#early = false;
+    this.#requested = false;
+    if (this.#lastAttempts !== null) this.#lastAttempts++;
+    this.#pending.push(p);
+    this.#history.begin(p.row, settings.checkpoint_history);
+    const timeout = settings.checkpoint_timeout;
+    p.timer = this.#env.after(timeout, () => { this.#fail(p, 'CHECKPOINT_EXPIRED', `checkpoint ${p.id} was not complete after ${timeout} ms: ${p.acks.size} of ${p.row.totalTasks} tasks had acknowledged`); });
+    if (faultPoint === null) this.#sendBarrier(p);
+    else faultPoint('checkpoint.trigger', this.#job.name).then(() => { if (p.state === 'triggered' && this.#pending.includes(p)) this.#sendBarrier(p); }, (e: unknown) => { this.#fail(p, 'IO_EXCEPTION', toErrorData(e).message); });
+    this.schedule();
+  }
+
+  #sendBarrier(p: PendingCheckpoint): void {
+    const midEpoch = this.#wholeEpoch || this.#lastAttempts !== null ? null : midEpochOf(this.#job.settings);
+    this.#wholeEpoch = false;
+    const sent = midEpoch === null ? null : this.#job.sendMidEpoch({ id: p.id, since: this.#lastCompleted }, midEpoch);
+    if (sent === null) {
+      this.#job.requestBarrier();
       return;
     }
-    // The job failed over meanwhile: the checkpoint stands on disk and may be restored, nothing more is to be told.
-    if (this.#pending !== p) return;
-    this.#pending = null;
-    p.timer?.cancel();
-    p.row.status = 'completed';
-    p.row.completionMs = metadata.completionMs;
+    p.midEpoch = true;
+    p.carried(sent.epoch, sent.logPosition, this.#lastCompleted);
+  }
+
+  // ---- its barrier ----
+
+  get wantsBarrier(): boolean { return this.#pending.some(p => p.state === 'triggered'); }
+  /** The checkpoint that the next barrier carries, once. */
+  take(epoch: number, logPosition: number): { readonly id: number; readonly since: number } | null {
+    const p = this.#pending.find(x => x.state === 'triggered');
+    if (p === undefined) return null;
+    p.carried(epoch, logPosition, this.#lastCompleted);
+    this.schedule();
+    return { id: p.id, since: p.since };
+  }
+
+  // ---- what tasks say ----
+
+  acknowledged(ack: CheckpointAck): void {
+    const p = this.#pending.find(x => x.id === ack.checkpointId);
+    // Of a checkpoint that ended: its tasks were told, and remove what they wrote.
+    if (p === undefined || !p.acknowledge(ack)) return;
+    this.#history.task({
+      jobId: this.#job.jobId, checkpointId: p.id, task: ack.task, subtask: ack.metadata.subtask, status: 'acknowledged', ackMs: this.#env.now(), startDelayMs: ack.startDelayMs, alignmentMs: ack.alignmentMs,
+      syncMs: ack.syncMs, asyncMs: ack.asyncMs, checkpointedBytes: ack.checkpointedBytes, processedInflightBytes: ack.processedInflightBytes, persistedInflightBytes: ack.persistedInflightBytes, unaligned: ack.unaligned,
+    });
+    if (!p.acknowledgedByAll) return;
+    p.state = 'finalizing';
+    this.#finalizing = this.#finalizing.then(() => this.#finalize(p));
+  }
+
+  declined(checkpointId: number, reason: CheckpointFailureReason, message: string): void {
+    const p = this.#pending.find(x => x.id === checkpointId);
+    if (p?.open === true) this.#fail(p, reason, message);
+  }
+
+  // ---- how they end ----
+
+  async #finalize(p: PendingCheckpoint): Promise<void> {
+    if (p.state !== 'finalizing') return;
+    const metadata = p.metadata(this.#env.now());
+    let path: string;
+    try {
+      path = await this.#storage.complete(metadata);
+    } catch (e) {
+      this.#fail(p, 'FINALIZE_CHECKPOINT_FAILURE', toErrorData(e).message);
+      return;
+    }
+    if (!this.#pending.includes(p)) {
+      // It ended while _metadata was being written (expired, or the attempt is over), and its tasks have removed their files.
+      await this.#storage.discard(p.id, metadata.tasks.flatMap(t => t.files), this.#retained).catch(() => undefined); // a leftover goes at the next start
+      return;
+    }
+    this.#pending = this.#pending.filter(x => x !== p);
+    p.completed(path, metadata.completionMs);
     this.#lastCompleted = p.id;
     this.#lastCompletionMs = this.#env.now();
-    this.#failures = 0;
+    this.#failures.completed();
     this.#retained.unshift(metadata);
     this.#job.notifyCompleted(p.id);
-    this.#end(p);
+    // Nobody needs the older ones any more: the newer one holds everything they would.
+    for (const older of this.#pending.filter(x => x.id < p.id)) this.#fail(older, 'CHECKPOINT_SUBSUMED', `checkpoint ${p.id} completed first`);
+    this.#ended(p);
     await this.#retain();
   }
 
   async #retain(): Promise<void> {
+    const { jobId, settings } = this.#job;
+    // What one in progress reaches back to stays: its chain of files has not been written down yet.
+    const reach = Math.min(...this.#pending.filter(p => p.state !== 'triggered').map(p => p.since));
+    const needed = this.#retained.findLastIndex(m => m.checkpointId >= reach) + 1;
+    const count = Math.max(settings.retained_checkpoints, needed);
+    if (this.#retained.length <= count) return;
     try {
-      const gone = await this.#storage.retain(this.#retained, this.#job.settings.retained_checkpoints);
+      const gone = await this.#storage.retain(this.#retained, count);
       this.#retained = this.#retained.filter(m => !gone.includes(m.checkpointId));
-      this.#history.discarded(this.#job.jobId, gone);
+      this.#history.discarded(jobId, gone);
     } catch {
       // Old files that could not be deleted are tried again with the next checkpoint, and at the next start.
     }
   }
 
-  #end(p: Pending): void {
+  #fail(p: PendingCheckpoint, reason: CheckpointFailureReason, message: string): void {
+    if (!this.#pending.includes(p)) return;
+    this.#pending = this.#pending.filter(x => x !== p);
+    p.failed(reason, message, this.#env.now());
+    if (reason !== 'CHECKPOINT_SUBSUMED') this.#changed = true;
+    this.#job.notifyAborted(p.id);
+    const { tolerable_failed_checkpoints: tolerable } = this.#job.settings;
+    const tooMany = this.#failures.failed(p.id, reason, tolerable);
+    // None begins that the failing over would end.
+    if (tooMany) this.#stopped = true;
+    this.#ended(p);
+    if (!tooMany) return;
+    this.#job.failOver(new SqlError('58000', 'exceeded checkpoint tolerable failure threshold', {
+      detail: `checkpoint ${p.id}: ${reason}: ${message}`, hint: `ALTER JOB "${this.#job.name}" SET (tolerable_failed_checkpoints = ${Math.min(2147483647, tolerable + 1)}); lets it survive one more in a row.`,
+    }));
+  }
+
+  #ended(p: PendingCheckpoint): void {
     this.#history.end(p.row, this.#job.settings.checkpoint_history);
-    this.#job.checkpointEnded(p.row, p.epoch);
-    // Of a finished job the last checkpoint is what a later one would be.
+    this.#job.checkpointEnded(p.row, p.midEpoch ? 0 : p.epoch);
+    const completed = p.row.status === 'completed';
+    // Of a finished job the last checkpoint is what a later one would be. One that was superseded: a newer one answered already, or will.
     const { finished } = this.#job;
-    const done = this.#waiters.filter(w => finished || w.after < p.id);
+    const done = this.#waiters.filter(w => finished || (w.after < p.id && p.row.failureReason !== 'CHECKPOINT_SUBSUMED'));
     this.#waiters = this.#waiters.filter(w => !done.includes(w));
     for (const w of done) {
-      if (p.row.status === 'completed') w.resolve(p.row);
+      if (completed) w.resolve(p.row);
       else w.reject(new SqlError(p.row.status === 'expired' ? '57014' : '58000', `checkpoint ${p.id} of job "${this.#job.name}" ${p.row.status}`, { detail: `${p.row.failureReason ?? ''}: ${p.row.failureMessage ?? ''}` }));
     }
-    // Somebody asked while this one was in progress.
-    if (finished) return;
-    if (this.#waiters.length > 0) this.trigger();
-    else this.schedule();
+    this.schedule();
   }
 
-  declined(checkpointId: number, reason: string, message: string): void {
-    const p = this.#pending;
-    if (p !== null && p.id === checkpointId) this.#fail(p, 'failed', reason, message);
-  }
+  // ---- the end of the attempt ----
 
-  #fail(p: Pending, status: 'failed' | 'expired' | 'aborted', reason: string, message: string): void {
-    if (this.#pending !== p) return;
-    this.#pending = null;
-    p.timer?.cancel();
-    p.row.status = status;
-    p.row.completionMs = this.#env.now();
-    p.row.failureReason = reason;
-    p.row.failureMessage = message;
-    this.#changed = true;
-    this.#job.notifyAborted(p.id);
-    this.#end(p);
-    if (status === 'aborted') return;
-    this.#failures++;
-    if (this.#failures > this.#job.settings.tolerable_failed_checkpoints) {
-      this.#job.failOver(new SqlError('58000', 'exceeded checkpoint tolerable failure threshold', { detail: `checkpoint ${p.id}: ${reason}: ${message}`, hint: 'SET tolerable_failed_checkpoints = N; before creating the job lets it survive N in a row.' }));
-    }
-  }
-
-  /** Resolves with the next checkpoint that begins after this call, triggering it as soon as possible. */
-  next(signal: AbortSignal): Promise<CheckpointRow> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) { reject(abortReason(signal)); return; }
-      const off = onAbort(signal, reason => { this.#waiters = this.#waiters.filter(w => w !== waiter); reject(reason); });
-      const waiter: Waiter = { after: this.#pending?.id ?? this.#nextId - 1, resolve: row => { off(); resolve(row); }, reject: e => { off(); reject(e); } };
-      this.#waiters.push(waiter);
-      this.#changed = true;
-      if (this.#pending === null) this.trigger();
-    });
-  }
-  /** The job's tasks are gone: what is in progress is aborted. */
-  stop(message: string): void {
+  /**
+   * The attempt is over, no checkpoint begins any more, and those in progress end. A task that failed before it acknowledged is the reason;
+   * otherwise it is `reason`. What all tasks acknowledged may still complete: `settled` tells when.
+   */
+  abort(reason: CheckpointFailureReason, message: string, failedTask: string | null = null): void {
     this.#stopped = true;
     this.#timer?.cancel();
     this.#timer = null;
-    const p = this.#pending;
-    if (p !== null && !p.completing) this.#fail(p, 'aborted', 'CHECKPOINT_COORDINATOR_SHUTDOWN', message);
-    else if (p !== null) this.#pending = null;
-    for (const w of this.#waiters) w.reject(new SqlError('55000', `job "${this.#job.name}" took no checkpoint: ${message}`));
+    for (const p of this.#pending.filter(x => x.open)) this.#fail(p, failedTask !== null && !p.acks.has(failedTask) ? 'TASK_FAILURE' : reason, message);
+    const waiters = this.#waiters;
     this.#waiters = [];
+    for (const w of waiters) w.reject(new SqlError('55000', `job "${this.#job.name}" took no checkpoint: ${message}`));
+  }
+
+  /** After `abort`: resolves when nothing is being written, or has not ended for too long; that is given up then. */
+  async settled(reason: CheckpointFailureReason, message: string): Promise<void> {
+    if (this.#pending.length > 0) {
+      let timer: Timer | null = null;
+      const late = new Promise<void>(resolve => { timer = this.#env.after(FINALIZE_WAIT_MS, resolve); });
+      await Promise.race([this.#finalizing, late]);
+      (timer as Timer | null)?.cancel();
+    }
+    for (const p of this.#pending) this.#fail(p, reason, message);
   }
 }

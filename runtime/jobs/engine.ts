@@ -2,10 +2,13 @@
  * The engine: jobs by id, batch queries, and the pool under them. Messages from workers come in here and go to the job or query they name.
  */
 import type { CatalogStore } from '../../storage/catalogstore.js';
+import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import { realFiles, type FileSystem } from '../../storage/filesystem.js';
 import { armFaults, Faults, type FaultPlan } from '../../storage/faults.js';
 import { faultyFiles } from '../../storage/faultyfiles.js';
+import type { FileStore } from '../../storage/filestore.js';
+import { openStore, storageLocation, type S3Settings } from '../../storage/location.js';
 import { levelDb } from '../../storage/leveldb.js';
 import type { Env } from '../../types/env.js';
 import { systemEnv } from '../../types/env.js';
@@ -15,19 +18,21 @@ import type { Secrets } from '../../types/secretref.js';
 import type { JobSettings } from '../../types/settings.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
-import type { CheckpointRow, Engine, JobEvents, JobInfo, JobSpec, QueryOptions, QueryResult, SubscriptionEvent } from '../engine.js';
+import type { CheckpointRow, Engine, SavepointRow, JobEvents, JobInfo, JobSpec, QueryOptions, QueryResult, SubscriptionEvent } from '../engine.js';
 import { WorkerPool } from '../pool.js';
 import type { MainMethods, Pin, QuerySpec, TaskInfos } from '../protocol.js';
 import { Transfer, type Handlers } from '../rpc.js';
 import { withSecrets } from '../secrets.js';
 import { subplansOf } from '../subplan.js';
-import { viewNodesOf } from '../task/query.js';
+import { pastNodesOf, viewNodesOf } from '../task/query.js';
 import { fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
 import { onAbort } from './abort.js';
 import { History } from './history.js';
 import { Job, type JobDeps } from './job.js';
 import type { ViewRead } from './jobreads.js';
 import { pointOf } from './pointread.js';
+import type { SavepointPlace } from './savepoint.js';
+import { Savepoints, wholePath } from './savepoints.js';
 import { Queue } from './subscriptions.js';
 
 export interface EngineLog {
@@ -61,6 +66,8 @@ export interface EngineOptions {
 const EPHEMERAL_FIRST = 1_000_000_000;
 /** Jobs that memory_limit is shared among at least, so that the first one does not take all. */
 const FAIR_SHARES_MIN = 4;
+/** Access to s3:// by the environment alone. */
+const LOCAL: S3Settings = { s3_endpoint: '', s3_region: '', s3_path_style: false, s3_secret: '' };
 /** How long closing waits for the last checkpoints. */
 const CLOSE_CHECKPOINT_MS = 30_000;
 
@@ -75,7 +82,9 @@ interface RunningQuery {
 
 export async function createEngine(options: EngineOptions): Promise<Engine & { readonly pool: WorkerPool }> {
   const history = await History.open(options.history, e => { options.log.error({ reason: toErrorData(e).message }, 'history not written'); });
-  return new LocalEngine(options, history);
+  const engine = new LocalEngine(options, history);
+  await engine.recoverSavepoints();
+  return engine;
 }
 
 class LocalEngine implements Engine {
@@ -84,6 +93,7 @@ class LocalEngine implements Engine {
   readonly #env: Env;
   readonly #files: FileSystem;
   readonly #history: History;
+  readonly #savepoints: Savepoints;
   readonly #jobs = new Map<number, Job>();
   readonly #queries = new Map<number, RunningQuery>();
   #ids = 1;
@@ -94,6 +104,7 @@ class LocalEngine implements Engine {
   constructor(options: EngineOptions, history: History) {
     this.#options = options;
     this.#history = history;
+    this.#savepoints = new Savepoints(options.history, options.env ?? systemEnv);
     this.#env = options.env ?? systemEnv;
     this.#files = options.files ?? realFiles;
     const { faults } = options;
@@ -199,6 +210,39 @@ class LocalEngine implements Engine {
     return Promise.all(jobs.map(j => j.checkpoint(signal)));
   }
 
+  // ---- savepoints, stopping, pausing ----
+
+  #takeSavepoint(job: Job, target: string | null, take: (place: SavepointPlace) => Promise<CheckpointMetadata>): Promise<SavepointRow> {
+    const where = target ?? (job.settings.savepoint_directory === '' ? `${this.#options.dataDir}/savepoints` : job.settings.savepoint_directory);
+    return this.#savepoints.take({ jobId: job.jobId, jobName: job.name, readsLog: job.readsLog, neededSeq: job.neededSeq }, job.openPlace(wholePath(where)), take);
+  }
+
+  /** Those that a crash left half written. */
+  async recoverSavepoints(): Promise<void> {
+    await this.#savepoints.recover(root => this.#openPlace(root, LOCAL), (message, fields) => { this.#options.log.warn(fields, message); });
+  }
+
+  async savepoint(jobId: number, target: string | null, signal: AbortSignal): Promise<SavepointRow> {
+    const job = this.#job(jobId);
+    return this.#takeSavepoint(job, target, place => job.savepoint(place, signal));
+  }
+  savepoints(): SavepointRow[] { return this.#savepoints.rows(); }
+
+  async dropSavepoint(path: string, access: S3Settings): Promise<void> {
+    await this.#savepoints.drop(wholePath(path), root => this.#openPlace(root, access));
+  }
+
+  #openPlace(root: string, access: S3Settings): FileStore { return openStore(storageLocation(root, access, this.#options.secrets ?? (() => null)), this.#files); }
+
+  async stopJob(jobId: number, { savepoint }: { readonly savepoint: string | null | false }, signal: AbortSignal): Promise<SavepointRow | null> {
+    const job = this.#job(jobId);
+    if (savepoint !== false) return this.#takeSavepoint(job, savepoint, place => job.stopWith('finished', place, signal));
+    await job.stopWith('finished', null, signal);
+    return null;
+  }
+  async pauseJob(jobId: number, signal: AbortSignal): Promise<void> { await this.#job(jobId).stopWith('paused', null, signal); }
+  async resumeJob(jobId: number, parallelism?: number): Promise<void> { await this.#job(jobId).resume(parallelism); }
+
   logAdvanced(_seq: number): void { for (const j of this.#jobs.values()) j.logAdvanced(); }
 
   // ---- batch queries ----
@@ -229,11 +273,12 @@ class LocalEngine implements Engine {
       this.#endQuery(queryId, null);
     });
     const views = viewNodesOf(plan);
+    const past = await Promise.all(pastNodesOf(plan).map(node => this.#job(node.jobId).past(node)));
     const atBarrier = async (): Promise<void> => {
       const pins = await this.#pinViews(plan, views, options.signal);
       const worker = this.#nextWorker++ % this.pool.size;
       this.#queries.set(queryId, { worker, types, queue, pins: pins.flat(), again: () => undefined });
-      this.#send(queryId, plan, options, worker, pins, null);
+      this.#send(queryId, plan, options, worker, pins, past, null);
     };
     const quiet = this.#quietPins(plan, views);
     if (quiet === null) await atBarrier();
@@ -246,7 +291,7 @@ class LocalEngine implements Engine {
         }, (e: unknown) => { this.#endQuery(queryId, fromErrorData(toErrorData(e))); });
       };
       this.#queries.set(queryId, { worker, types, queue, pins: pins.map(p => ({ worker, pinId: p.pinId })), again });
-      this.#send(queryId, plan, options, worker, pins.map(p => [{ worker, pinId: p.pinId }]), { jobId, attempt, pins });
+      this.#send(queryId, plan, options, worker, pins.map(p => [{ worker, pinId: p.pinId }]), past, { jobId, attempt, pins });
     }
     onAbort(options.signal, reason => { queue.fail(reason); });
     return queue;
@@ -260,7 +305,7 @@ class LocalEngine implements Engine {
     return pins === null ? null : { ...pins, jobId: first.jobId };
   }
 
-  #send(queryId: number, plan: Plan, options: QueryOptions, worker: number, pins: readonly (readonly Pin[])[], quiet: QuerySpec['quiet']): void {
+  #send(queryId: number, plan: Plan, options: QueryOptions, worker: number, pins: readonly (readonly Pin[])[], past: QuerySpec['past'], quiet: QuerySpec['quiet']): void {
     const transfer: ArrayBuffer[] = [];
     const system: { name: string; batches: WireBatch[]; types: SqlType[] }[] = [];
     const entries = entriesOf(plan);
@@ -271,7 +316,7 @@ class LocalEngine implements Engine {
       const nodeTypes = node.columns.map(c => c.type);
       system.push({ name, types: nodeTypes, batches: batches.map(b => { const t = toTransferable(nodeTypes, b); transfer.push(...t.transfer); return t.wire; }) });
     }
-    const spec: QuerySpec = { queryId, plan: entries.some(n => n.op === 'source') ? withSecrets(plan, this.#options.secrets ?? (() => null)) : plan, system, catalog: options.catalog, user: options.user, timeZone: options.timeZone, nowUs: options.nowUs, logPosition: this.#options.lastSeq(), pins, quiet };
+    const spec: QuerySpec = { queryId, plan: entries.some(n => n.op === 'source') ? withSecrets(plan, this.#options.secrets ?? (() => null)) : plan, system, catalog: options.catalog, user: options.user, timeZone: options.timeZone, nowUs: options.nowUs, logPosition: this.#options.lastSeq(), pins, past, quiet };
     this.pool.rpc(worker).notify('query', spec, transfer);
   }
 
@@ -313,7 +358,7 @@ class LocalEngine implements Engine {
     }
   }
 
-  neededLogSeq(): number { return Math.min(Infinity, ...[...this.#jobs.values()].map(j => j.neededSeq)); }
+  neededLogSeq(): number { return Math.min(this.#savepoints.neededSeq, ...[...this.#jobs.values()].map(j => j.neededSeq)); }
 
   // ---- what there is to see ----
 
@@ -331,7 +376,9 @@ class LocalEngine implements Engine {
   watermarks(): Promise<TaskInfos['watermarks']> { return this.#infos('watermarks'); }
   stateTables(): Promise<TaskInfos['stateTables']> { return this.#infos('stateTables'); }
   checkpoints(): ReturnType<Engine['checkpoints']> { return this.#history.checkpoints().filter(c => c.jobId < EPHEMERAL_FIRST); }
-  checkpointTasks(): ReturnType<Engine['checkpointTasks']> { return this.#history.checkpointTasks(); }
+  async checkpointTasks(): ReturnType<Engine['checkpointTasks']> { return (await this.#history.checkpointTasks()).filter(t => t.jobId < EPHEMERAL_FIRST); }
+  checkpointSummary(): ReturnType<Engine['checkpointSummary']> { return this.#history.summary().filter(s => s.jobId < EPHEMERAL_FIRST); }
+  checkpointCounts(): ReturnType<Engine['checkpointCounts']> { return this.#history.counts().filter(c => c.jobId < EPHEMERAL_FIRST); }
   failures(): ReturnType<Engine['failures']> { return this.#history.failures(); }
   deadLetters(): ReturnType<Engine['deadLetters']> { return this.#history.deadLetters(); }
 

@@ -7,29 +7,36 @@
  */
 import { openCheckpointStorage } from '../../storage/checkpoint/open.js';
 import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { writeSavepoint } from '../../storage/checkpoint/folder.js';
+import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
 import { faultPoint } from '../../storage/faults.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import type { FileSystem } from '../../storage/filesystem.js';
-import { storageLocation, type StorageLocation } from '../../storage/location.js';
+import type { FileStore } from '../../storage/filestore.js';
+import { openStore, storageLocation, type StorageLocation } from '../../storage/location.js';
 import type { Kv, KvOpener } from '../../storage/kv.js';
 import type { Env, Timer } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
-import type { MaterializeNode, Plan } from '../../types/plan.js';
+import type { MaterializeNode, Plan, ViewNode } from '../../types/plan.js';
 import type { Secrets } from '../../types/secretref.js';
 import type { CheckpointRow, JobInfo, JobSpec, JobStatus, RestoreEvent, SubscriptionEvent } from '../engine.js';
 import type { Pool } from '../pool.js';
 import type { CheckpointAck, DeploySpec, EpochPassed, Injected, Pin, PinSpec, TaskRef } from '../protocol.js';
 import { withSecrets } from '../secrets.js';
 import { cutPlan, type Fragment, workerOf } from '../task/fragment.js';
+import type { PastSpec } from '../task/past.js';
 import { abortReason, onAbort } from './abort.js';
 import { CheckpointCoordinator } from './coordinator.js';
 import type { History } from './history.js';
 import { JobReads, type ReadWaiter, type ViewRead } from './jobreads.js';
 import { JobSubscriptions } from './jobsubscriptions.js';
+import { isFailureReason } from './failures.js';
+import { pastCheckpoint } from './past.js';
 import { placeTasks } from './placement.js';
 import { isUserError, restartStrategy, type RestartStrategy } from './restart.js';
+import { Snapshots, type SavepointPlace } from './savepoint.js';
 import { SubscriptionBuffer } from './subscriptions.js';
-import { UsableCheckpoints } from './usable.js';
+import { UsableCheckpoints, wholeEpochs } from './usable.js';
 
 export interface JobDeps {
   readonly pool: Pool;
@@ -74,6 +81,9 @@ export class Job {
   #workers: number[] = [];
   #totalTasks = 0;
   #coordinator: CheckpointCoordinator | null = null;
+  #snapshots: Snapshots | null = null;
+  /** The last barrier has left: no other follows. */
+  #draining = false;
   #epoch = 0;
   #published = 0;
   /** In this attempt, by a published epoch. */
@@ -111,7 +121,8 @@ export class Job {
     this.#deps = deps;
     this.#strategy = restartStrategy(spec.settings);
     this.#reads = new JobReads({ pool: deps.pool, nextId: () => deps.nextId(), workersOf: nodeId => this.#workersOf(nodeId) });
-    this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, history: deps.history, warn: (message, fields) => { deps.log('warn', message, fields); } });
+    this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, history: deps.history, warn: (message, fields) => { deps.log('warn', message, fields); },
+      passedOver: error => { deps.history.failure({ jobId: spec.jobId, jobName: spec.name, timeMs: deps.env.now(), task: null, code: error.code, message: error.message, detail: null, restarts: this.restarts, action: 'older_checkpoint' }); } });
   }
 
   /** Where the job's checkpoints are, by its settings and secrets of now; throws what is wrong with them. */
@@ -119,6 +130,8 @@ export class Job {
     const { settings } = this;
     return storageLocation(settings.checkpoint_storage === '' ? `${this.#deps.dataDir}/checkpoints` : settings.checkpoint_storage, settings, this.#deps.secrets);
   }
+  /** A folder, reached as the job's checkpoints are. */
+  openPlace(root: string): FileStore { return openStore(storageLocation(root, this.settings, this.#deps.secrets), this.#deps.files); }
   checkpointStorage(location = this.checkpointLocation()): CheckpointStorage {
     const { local_recovery, state_backend } = this.settings;
     return openCheckpointStorage({ jobId: this.jobId, location, dataDir: this.#deps.dataDir, localRecovery: local_recovery, backend: state_backend }, this.#deps.files);
@@ -183,19 +196,22 @@ export class Job {
         await this.#deployOnce(readOnly, freshNodes);
         return;
       } catch (e) {
-        // A file that was whole when verified and is not when read: the next older checkpoint.
-        if (!(e instanceof SqlError && e.code === 'XX001') || tries > RESTORE_ATTEMPTS_MAX || this.#restoring === null) throw e;
-        this.#usable.damaged(this.#restoring, this.checkpointStorage().path(this.#restoring), e);
+        // A file turns out damaged when it is read: the next older checkpoint.
+        if (!(e instanceof SqlError) || tries > RESTORE_ATTEMPTS_MAX || this.#restoring === null || !this.#usable.skips(this.#restoring, this.checkpointStorage().path(this.#restoring), e)) throw e;
       }
     }
   }
 
   #restoring: number | null = null;
+  /** No checkpoint is usable: there is nothing to go on from, and nothing to read. */
+  #nothingUsable: SqlError | null = null;
 
   async #deployOnce(readOnly: boolean, freshNodes: readonly number[] | null): Promise<void> {
     const { pool, env, history } = this.#deps;
     await this.#undeploy();
-    if (this.#localSuspect) {
+    this.#restoring = null;
+    this.#nothingUsable = null;
+    if (this.#localSuspect || !this.settings.local_recovery) {
       // A write to LevelDB failed: what followed it may be lost in silence. The checkpoint's files are whole.
       await this.#deps.files.removeDirectory(jobStatePath(this.#deps.dataDir, this.jobId));
       this.#localSuspect = false;
@@ -204,10 +220,14 @@ export class Job {
     if (faultPoint !== null) await faultPoint('job.restore', this.name);
     const location = this.checkpointLocation();
     const storage = this.checkpointStorage(location);
-    const { chosen, retained, stored } = await this.#usable.choose(storage);
+    const usable = await this.#usable.choose(storage);
+    const { chosen, retained, stored, lost } = readOnly ? wholeEpochs(usable, this.name) : usable;
     this.#restoring = chosen?.checkpointId ?? null;
+    this.#nothingUsable = lost;
+    if (lost !== null) throw lost;
     if (!readOnly && retained.length > 0) await storage.cleanUp(stored);
-    history.retainedAre(this.jobId, retained.map(r => r.checkpointId));
+    history.retainedAre(this.jobId, retained, this.settings.checkpoint_history);
+    if (chosen !== null && !readOnly) history.restored(this.jobId);
     this.#fragments = cutPlan(this.plan, this.settings.parallelism);
     const { byWorker, totalTasks } = placeTasks(this.jobId, this.#fragments, pool);
     this.#totalTasks = totalTasks;
@@ -228,8 +248,9 @@ export class Job {
       // Ports are transferred like buffers; the types of Rpc name buffers only.
       await pool.rpc(worker).call('deploy', spec, ports.map(p => p.port) as unknown as ArrayBuffer[]);
     }));
-    this.#coordinator = new CheckpointCoordinator(this.#coordinated(), storage, history, env, retained, chosen?.checkpointId ?? 0);
+    const coordinator = this.#coordinator = new CheckpointCoordinator(this.#coordinated(), storage, history, env, retained, chosen?.checkpointId ?? 0);
     if (readOnly) { this.#serveReadOnly(); return; }
+    this.#snapshots = new Snapshots(this.#coordinated(), coordinator, storage, history, env);
     // Before its sources begin: a task that fails at once must find the job running.
     this.#setStatus('running', null);
     await Promise.all(this.#workers.map(worker => pool.rpc(worker).call('start', { jobId: this.jobId, attempt })));
@@ -250,21 +271,33 @@ export class Job {
       jobId: this.jobId, name: this.name, plan: this.plan, totalTasks: this.#totalTasks,
       get settings() { return settings(); },
       requestBarrier: () => { this.requestBarrier(true); },
+      sendMidEpoch: (checkpoint, midEpoch) => this.#sendMidEpoch(checkpoint, midEpoch),
       notifyCompleted: id => { each('completed', id); },
       notifyAborted: id => { each('aborted', id); },
       failOver: error => { this.fail(error, null); },
       checkpointEnded: (row, epoch) => { this.#checkpointEnded(row, epoch); },
       get finished() { return finished(); },
-      neededSeqAt: epoch => this.#needed.get(epoch) ?? Infinity,
     };
+  }
+
+  /** What all tasks acknowledged may still complete; the tasks are stopped afterwards. */
+  async #endCoordinator(): Promise<void> {
+    const coordinator = this.#coordinator;
+    this.#coordinator = null;
+    if (coordinator === null) return;
+    const message = 'its tasks were stopped';
+    coordinator.abort('CHECKPOINT_COORDINATOR_SUSPEND', message);
+    await coordinator.settled('CHECKPOINT_COORDINATOR_SUSPEND', message);
   }
 
   async #undeploy(): Promise<void> {
     this.#quiet = false;
     this.#barrierTimer?.cancel();
     this.#barrierTimer = null;
-    this.#coordinator?.stop('its tasks were stopped');
-    this.#coordinator = null;
+    this.#snapshots?.stop('its tasks were stopped');
+    this.#snapshots = null;
+    this.#draining = false;
+    await this.#endCoordinator();
     this.#inFlight = null;
     this.#needed.clear();
     this.#endedAt = 0;
@@ -284,7 +317,7 @@ export class Job {
   requestBarrier(urgent: boolean): void {
     if (this.status !== 'running' && this.status !== 'created' && this.status !== 'restarting') return;
     this.#urgent ||= urgent;
-    if (this.#inFlight !== null || this.#coordinator === null) return;
+    if (this.#inFlight !== null || this.#coordinator === null || this.#draining) return;
     const due = this.#urgent ? 0 : Math.max(0, this.#lastBarrierMs + this.settings.barrier_interval - this.#deps.env.now());
     if (this.#barrierTimer !== null) {
       if (!this.#urgent) return;
@@ -295,16 +328,33 @@ export class Job {
 
   #inject(): void {
     const coordinator = this.#coordinator;
-    if (coordinator === null || this.#inFlight !== null) return;
+    if (coordinator === null || this.#inFlight !== null || this.#draining) return;
     const { env, pool } = this.#deps;
     const epoch = ++this.#epoch;
     const logPosition = this.#deps.lastSeq();
     const reads = this.#reads.take();
     this.#urgent = false;
     this.#lastBarrierMs = env.now();
-    const injected: Injected = { barrier: { epoch, checkpoint: coordinator.take(epoch, logPosition), logPosition, timeUs: env.nowUs() }, pins: reads.flatMap(r => r.pins), taps: this.#subscriptions.take(), tablesRead: this.#tablesRead };
+    const injected: Injected = { barrier: { epoch, checkpoint: this.#snapshot(epoch, logPosition) ?? coordinator.take(epoch, logPosition), logPosition, timeUs: env.nowUs() }, pins: reads.flatMap(r => r.pins), taps: this.#subscriptions.take(), tablesRead: this.#tablesRead };
     this.#inFlight = { epoch, logPosition, passed: new Map(), reads };
     for (const worker of this.#workers) pool.rpc(worker).notify('barrier', { jobId: this.jobId, attempt: this.#attempt, injected });
+  }
+
+  /** Not while a savepoint or the last checkpoint waits: what overtakes them would have the higher id and the older state. */
+  #sendMidEpoch(checkpoint: { readonly id: number; readonly since: number }, midEpoch: NonNullable<Injected['barrier']['midEpoch']>): { epoch: number; logPosition: number } | null {
+    if (this.#draining || this.#snapshots?.busy === true) return null;
+    const { env, pool } = this.#deps;
+    const epoch = this.#epoch;
+    const logPosition = this.#deps.lastSeq();
+    const injected: Injected = { barrier: { epoch, checkpoint, logPosition, timeUs: env.nowUs(), midEpoch }, pins: [], taps: [], tablesRead: this.#tablesRead };
+    for (const worker of this.#workers) pool.rpc(worker).notify('barrier', { jobId: this.jobId, attempt: this.#attempt, injected });
+    return { epoch, logPosition };
+  }
+
+  #snapshot(epoch: number, logPosition: number): Injected['barrier']['checkpoint'] {
+    const taken = this.#snapshots?.takeBarrier(epoch, logPosition) ?? null;
+    if (taken?.last === true) this.#draining = true;
+    return taken;
   }
 
   #current(ref: { readonly attempt: number }): boolean { return ref.attempt === this.#attempt && this.#deployed; }
@@ -351,11 +401,12 @@ export class Job {
     for (const w of reached) w.resolve();
     if (this.#endedAt > 0 && !this.#finalWanted) {
       this.#finalWanted = true;
-      this.#coordinator?.trigger();
+      this.#coordinator?.takeLast();
     }
+    this.#coordinator?.backlog(all.some(p => p.backlog));
     const streamsBegin = !this.#tablesRead && all.every(p => p.tablesRead);
     this.#tablesRead ||= streamsBegin;
-    const more = (streamsBegin && this.plan.nodes.some(n => n.op === 'lookup')) || this.#urgent || this.#reads.anyWaiting || this.#subscriptions.anyWaiting || this.#seqWaiters.length > 0 || (this.#coordinator?.wantsBarrier ?? false);
+    const more = (streamsBegin && this.plan.nodes.some(n => n.op === 'lookup')) || this.#urgent || this.#reads.anyWaiting || this.#subscriptions.anyWaiting || this.#seqWaiters.length > 0 || (this.#coordinator?.wantsBarrier ?? false) || (this.#snapshots?.wantsBarrier ?? false);
     if (more && caughtUp) this.requestBarrier(true);
     else if (more || all.some(p => p.changed) || !caughtUp || flight.logPosition < this.#deps.lastSeq()) this.requestBarrier(false);
   }
@@ -368,25 +419,25 @@ export class Job {
 
   // ---- checkpoints, end, failure ----
 
-  acknowledged(ack: CheckpointAck): void { if (this.#current(ack)) this.#coordinator?.acknowledged(ack); }
+  acknowledged(ack: CheckpointAck): void { if (this.#current(ack) && this.#snapshots?.acknowledged(ack) !== true) this.#coordinator?.acknowledged(ack); }
   declined(ref: TaskRef & { checkpointId: number; reason: string; error: Parameters<typeof fromErrorData>[0] }): void {
-    if (this.#current(ref)) this.#coordinator?.declined(ref.checkpointId, ref.reason, `task ${ref.task}: ${ref.error.message}`);
+    if (!this.#current(ref) || this.#snapshots?.declined(ref.checkpointId, `task ${ref.task}: ${ref.error.message}`) === true) return;
+    this.#coordinator?.declined(ref.checkpointId, isFailureReason(ref.reason) ? ref.reason : 'CHECKPOINT_DECLINED', `task ${ref.task}: ${ref.error.message}`);
   }
-  wantCheckpoint(attempt: number): void { if (this.#current({ attempt }) && this.settings.checkpoint_interval > 0) this.#coordinator?.trigger(); }
+  wantCheckpoint(attempt: number): void { if (this.#current({ attempt })) this.#coordinator?.wanted(); }
   /** A task's inputs ended: the barrier that follows tells whether all have. */
   taskEnded(ref: TaskRef): void { if (this.#current(ref)) this.requestBarrier(true); }
 
-  checkpoint(signal: AbortSignal): Promise<CheckpointRow> {
+  /** `wholeEpoch`: aligned, at the end of an epoch, whatever the settings. */
+  checkpoint(signal: AbortSignal, wholeEpoch = false): Promise<CheckpointRow> {
     if (this.#coordinator === null || this.status !== 'running') return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}: it takes no checkpoint`));
-    return this.#coordinator.next(signal);
+    return this.#coordinator.next(signal, wholeEpoch);
   }
 
   #checkpointEnded(row: CheckpointRow, epoch: number): void {
     this.#deps.checkpointEnded(this, row);
-    if (row.status !== 'completed' || this.#endedAt === 0) return;
     // The last one is of the barrier at which everything had ended, or a later one: not the one that was in progress then.
-    if (epoch >= this.#endedAt) this.#finish();
-    else this.#coordinator?.trigger();
+    if (row.kind === 'checkpoint' && row.status === 'completed' && this.#endedAt > 0 && epoch >= this.#endedAt && this.#coordinator !== null) this.#finish();
   }
 
   #finish(): void {
@@ -404,10 +455,11 @@ export class Job {
     if (!this.#deployed || !this.live || this.#dropped) return;
     const { env, history } = this.#deps;
     if (error.code.startsWith('53') || error.code === '58030') this.#localSuspect = true;
-    const delay = isUserError(error.code) ? null : this.#strategy.next(env.now(), env.random());
+    const delay = isUserError(error.code) || this.#nothingUsable !== null ? null : this.#strategy.next(env.now(), env.random());
     history.failure({
       jobId: this.jobId, jobName: this.name, timeMs: env.now(), task, code: error.code, message: error.message, detail: error.detail ?? null, restarts: this.restarts, action: delay === null ? 'failed' : 'restarted',
     });
+    this.#coordinator?.abort(delay === null ? 'JOB_FAILURE' : 'JOB_FAILOVER_REGION', error.message, task);
     const attempt = ++this.#attempt; // later messages of the failed attempt are ignored
     this.#deps.log('warn', `job "${this.name}" ${delay === null ? 'failed' : `restarts in ${delay} ms`}: ${error.message}`, { job: this.name, sqlstate: error.code, task, detail: error.detail });
     const gone = new SqlError('40001', `job "${this.name}" ${delay === null ? 'failed' : 'restarted'}: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' });
@@ -415,6 +467,7 @@ export class Job {
     this.#requeueReads();
     this.#setStatus(delay === null ? 'failed' : 'restarting', error);
     if (delay === null) this.#rejectSeqWaiters(error);
+    if (this.#nothingUsable !== null) this.#reads.rejectAll(this.#nothingToRead(this.#nothingUsable));
     void this.#serial(async () => {
       this.#attempt = attempt - 1; // stop what is deployed
       await this.#undeploy();
@@ -436,6 +489,8 @@ export class Job {
     }
   }
 
+  #nothingToRead(lost: SqlError): SqlError { return new SqlError('55000', `the views of job "${this.name}" cannot be read: ${lost.message}`, { detail: lost.detail, hint: lost.hint }); }
+
   #rejectSeqWaiters(error: SqlError): void {
     const e = new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then DROP and create it again.` });
     for (const w of this.#seqWaiters) w.reject(e);
@@ -448,11 +503,73 @@ export class Job {
     this.#inFlight = null;
   }
 
+  // ---- savepoints, stopping, going on ----
+
+  /** Of the running job, or of the newest checkpoint of one that does not run. */
+  async savepoint(place: SavepointPlace, signal: AbortSignal): Promise<CheckpointMetadata> {
+    if (this.#snapshots !== null && this.status === 'running') return (await this.#snapshots.take(place, signal)).metadata;
+    if (this.live) throw new SqlError('55000', `job "${this.name}" is ${this.status}: it takes no savepoint now`);
+    return this.#savepointOfCheckpoint(place);
+  }
+
+  async #savepointOfCheckpoint(place: SavepointPlace): Promise<CheckpointMetadata> {
+    const storage = this.checkpointStorage();
+    const { chosen } = await this.#usable.choose(storage);
+    if (chosen === null) throw new SqlError('55000', `job "${this.name}" is ${this.status} and has no checkpoint that a savepoint could be made of`);
+    return writeSavepoint(storage, chosen, place.store, place.name);
+  }
+
+  /**
+   * A last checkpoint, after which sources give nothing, and its copy when `place` is given; then the tasks go. 'finished': for good; 'paused': until
+   * `resume`. Views stay readable. When any of it fails the job goes on from its newest checkpoint.
+   */
+  async stopWith(status: 'finished' | 'paused', place: SavepointPlace | null, signal: AbortSignal): Promise<CheckpointMetadata> {
+    const snapshots = this.#snapshots;
+    if (snapshots === null || this.status !== 'running') throw new SqlError('55000', `job "${this.name}" is ${this.status}, not running`);
+    const attempt = this.#attempt;
+    try {
+      const { metadata } = await snapshots.take(null, signal);
+      if (place !== null) await writeSavepoint(this.checkpointStorage(), metadata, place.store, place.name);
+      // What sinks prepared is committed before anybody hears that the job has stopped.
+      await Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('committed', { jobId: this.jobId, attempt })));
+      if (this.#attempt !== attempt || this.status !== 'running') throw new SqlError('55000', `job "${this.name}" failed while it was being stopped`, { detail: (this.failure as SqlError | null)?.message });
+      this.#ended(new SqlError('55000', `job "${this.name}" was ${status === 'paused' ? 'paused' : 'stopped'}`));
+      this.#setStatus(status, null);
+      await this.#serial(() => this.#deploy(true, null));
+      return metadata;
+    } catch (e) {
+      if (this.#attempt === attempt && this.#draining) await this.#serial(() => this.#deploy(false, null));
+      throw e;
+    }
+  }
+
+  /** Subscriptions end; reads go on with the views as they are left; who waits for more is told. */
+  #ended(error: SqlError): void {
+    this.#subscriptions.failAll(error);
+    this.#requeueReads();
+    for (const w of this.#seqWaiters) w.reject(error);
+    this.#seqWaiters = [];
+  }
+
+  /** Goes on where it was paused; with another parallelism its state is spread anew. */
+  async resume(parallelism: number | undefined): Promise<void> {
+    if (this.status !== 'paused') throw new SqlError('55000', `job "${this.name}" is ${this.status}, not paused`);
+    const before = this.#settings;
+    if (parallelism !== undefined) this.#settings = { ...before, parallelism };
+    try {
+      await this.#serial(() => this.#deploy(false, null));
+    } catch (e) {
+      this.#settings = before;
+      await this.#serial(() => this.#deploy(true, null)).catch(() => undefined);
+      throw e;
+    }
+  }
+
   // ---- growing, shrinking, ending ----
 
   /** Runs the new plan from a checkpoint taken now; nodes the checkpoint does not know are filled from the views they read. */
   async replacePlan(plan: Plan, fresh: boolean): Promise<void> {
-    if (this.status === 'running') await this.checkpoint(new AbortController().signal);
+    if (this.status === 'running') await this.checkpoint(new AbortController().signal, true);
     const before = this.plan;
     const known = new Set(before.nodes.map(n => n.id));
     const wasLive = this.live;
@@ -492,7 +609,7 @@ export class Job {
   }
 
   async cancel(): Promise<void> {
-    if (!this.live) throw new SqlError('55000', `job "${this.name}" is ${this.status} already`);
+    if (!this.live && this.status !== 'paused') throw new SqlError('55000', `job "${this.name}" is ${this.status} already`);
     await this.stop();
     if (this.settings.externalized_checkpoints === 'delete_on_cancellation') await this.#dropCheckpoints();
     this.#setStatus('cancelled', null);
@@ -502,9 +619,16 @@ export class Job {
 
   // ---- reading ----
 
+  /** The checkpoint that the node reads, for the worker of the query. */
+  async past(node: ViewNode): Promise<PastSpec> {
+    const { local_recovery: localRecovery, state_backend: backend } = this.settings;
+    return { place: { jobId: this.jobId, location: this.checkpointLocation(), dataDir: this.#deps.dataDir, localRecovery, backend }, metadata: await pastCheckpoint(this.name, this.checkpointStorage(), node) };
+  }
+
   /** Readers of the views, all opened at one epoch: workers and pins of the parts of each. */
   pin(views: readonly ViewRead[], signal: AbortSignal): Promise<readonly (readonly Pin[])[]> {
     if (this.status === 'cancelled') return Promise.reject(new SqlError('55000', `job "${this.name}" is cancelled: its views cannot be read`, { hint: 'DROP the view and create it again.' }));
+    if (this.#nothingUsable !== null && !this.live) return Promise.reject(this.#nothingToRead(this.#nothingUsable));
     return this.#reads.add(views, signal, () => {
       if (this.live) this.requestBarrier(true);
       else this.#serveReadOnly();

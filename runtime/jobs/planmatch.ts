@@ -19,6 +19,8 @@ export interface NodeMatch {
   readonly node: PlanNode;
   /** Of the stored plan; null: it starts empty. */
   readonly from: PlanNode | null;
+  /** The operator, for people. */
+  readonly name: string;
   readonly why: string;
 }
 
@@ -31,6 +33,10 @@ export interface PlanMatch {
   readonly ids: ReadonlyMap<number, number>;
   /** The plans have the same nodes in the same places: channels mean the same, too. */
   readonly sameForm: boolean;
+  /** Nodes that are restored, but not quite to what they were. */
+  readonly remarks: ReadonlySet<PlanNode>;
+  /** Streams without connector whose log is another one: they match, and begin with the log of now. */
+  readonly resetLogs: ReadonlySet<PlanNode>;
 }
 
 const STATEFUL: ReadonlySet<PlanNode['op']> = new Set(['source', 'table', 'rows', 'aggregate', 'extremerows', 'topn', 'over', 'join', 'lookup', 'session', 'sessionaggregate', 'materialize', 'sink']);
@@ -167,22 +173,27 @@ export function operatorName(plan: Plan, node: PlanNode): string {
   }
 }
 
-export function matchPlans(stored: Plan, fresh: Plan): PlanMatch {
+/** `sameLog`: positions in the table log mean the same in both plans (they are of one server). */
+export function matchPlans(stored: Plan, fresh: Plan, sameLog: boolean): PlanMatch {
   const old = new Described(stored);
   const now = new Described(fresh);
   const shapes = new Map<PlanNode, string>(old.stateful.map(n => [n, old.shape(n)]));
   const from = new Map<PlanNode, PlanNode>();
   const why = new Map<PlanNode, string>();
   const taken = new Set<PlanNode>();
+  const remarks = new Set<PlanNode>();
+  const resetLogs = new Set<PlanNode>();
   for (const node of now.stateful) {
     const shape = now.shape(node);
     let reason = differs(old, shapes, taken, node);
-    const candidates = old.stateful.filter(o => !taken.has(o) && shapes.get(o) === shape).map(o => ({ o, at: place(old, now, from, o, node) }));
+    const candidates = old.stateful.filter(o => !taken.has(o) && shapes.get(o) === shape).map(o => ({ o, at: logOf(o, node, sameLog) ?? place(old, now, from, o, node) }));
     const best = candidates.find(c => c.at === '') ?? candidates.find(c => c.at.startsWith('~'));
     if (best !== undefined) {
       from.set(node, best.o);
       taken.add(best.o);
       reason = best.at === '' ? 'same shape, same place' : best.at.slice(1);
+      if (best.at !== '') remarks.add(node);
+      if (best.at !== '' && node.op === 'source') resetLogs.add(node);
     } else if (candidates.length > 0) reason = candidates[0].at;
     why.set(node, reason);
   }
@@ -193,10 +204,17 @@ export function matchPlans(stored: Plan, fresh: Plan): PlanMatch {
   const ids = new Map<number, number>([...from].map(([n, o]) => [n.id, o.id]));
   if (sameFormRestored) now.plan.nodes.forEach((n, k) => ids.set(n.id, old.plan.nodes[k].id));
   return {
-    nodes: now.stateful.map(node => ({ node, from: from.get(node) ?? null, why: why.get(node) ?? '' })),
+    nodes: now.stateful.map(node => ({ node, from: from.get(node) ?? null, name: operatorName(now.plan, node), why: why.get(node) ?? '' })),
     dropped: old.stateful.filter(o => !restored.has(o)).map(node => ({ node, why: 'no operator of the query matches' })),
-    ids, sameForm: sameFormRestored,
+    ids, sameForm: sameFormRestored, remarks, resetLogs,
   };
+}
+
+/** Of what is read from the table log: null = its position holds; '~…' and anything else as in `place`. */
+function logOf(o: PlanNode, n: PlanNode, sameLog: boolean): string | null {
+  if (o.op === 'table' && n.op === 'table') return sameLog && o.tableId === n.tableId ? null : `the snapshot is of another table "${n.tableName}" (of another server, or created anew): what changed since is not known`;
+  if (o.op !== 'source' || n.op !== 'source' || n.logId === null || (sameLog && o.logId === n.logId)) return null;
+  return `~stream ${n.relationName} is another one than that of the snapshot: it is read from its first row`;
 }
 
 /** '' = the same place; '~…' = it will do, with a remark; anything else = why not. */

@@ -43,6 +43,7 @@ export class LogFiles {
   /** Where each log was at a checkpoint. */
   readonly #marks = new Map<number, Marks>([[0, new Map()]]);
   readonly #frozen = new Map<number, FrozenLogs>();
+  #closed = false;
   #completed = 0;
   #merging: Promise<void> | null = null;
   readonly #onError: ((error: unknown) => void) | undefined;
@@ -87,6 +88,11 @@ export class LogFiles {
     } finally {
       for (const { log } of frozen.ranges) log.release();
     }
+    if (this.#closed || this.#frozen.get(checkpointId) !== frozen) {
+      // Given up while it was written: nobody will refer to the file.
+      if (frozen.ref !== null) await this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
+      return [];
+    }
     // Read only now: the files of `since` may have been merged meanwhile.
     const chain = this.#chains.get(frozen.since) ?? [];
     const files = frozen.ref === null ? chain : [...chain, frozen.ref];
@@ -95,10 +101,11 @@ export class LogFiles {
     return this.#chains.get(checkpointId) ?? [];
   }
 
-  completed(checkpointId: number): void {
+  /** `needed`: the oldest checkpoint that one in progress reaches back to. */
+  completed(checkpointId: number, needed: number): void {
     this.#completed = checkpointId;
-    for (const map of [this.#chains, this.#marks]) for (const id of map.keys()) if (id < checkpointId) map.delete(id);
-    for (const id of this.#frozen.keys()) if (id <= checkpointId) this.#frozen.delete(id);
+    for (const map of [this.#chains, this.#marks]) for (const id of map.keys()) if (id < needed) map.delete(id);
+    this.#frozen.delete(checkpointId);
     this.#startMerge();
   }
 
@@ -110,6 +117,9 @@ export class LogFiles {
     this.#marks.delete(checkpointId);
     if (frozen.ref !== null) this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
   }
+
+  /** What is being written belongs to no checkpoint any more. */
+  close(): void { this.#closed = true; }
 
   /** Resolves when no merge is running. */
   async settled(): Promise<void> {
@@ -164,12 +174,12 @@ export class LogFiles {
     });
   }
 
-  /** Puts `merged` in place of the run, in all chains that have it. */
+  /** Puts `merged` in place of the run, in all chains that have the whole of it: one that branched off inside it has its rows otherwise. */
   #replace(run: readonly FileRef[], merged: FileRef): void {
     const paths = new Set(run.map((ref) => ref.path));
     for (const [id, chain] of this.#chains) {
       const at = chain.findIndex((ref) => paths.has(ref.path));
-      if (at >= 0) this.#chains.set(id, [...chain.slice(0, at), merged, ...chain.slice(at).filter((ref) => !paths.has(ref.path))]);
+      if (at >= 0 && chain.filter((ref) => paths.has(ref.path)).length === run.length) this.#chains.set(id, [...chain.slice(0, at), merged, ...chain.slice(at).filter((ref) => !paths.has(ref.path))]);
     }
   }
 

@@ -268,6 +268,73 @@ test('a checkpoint restored from its files alone, and an older one after LevelDB
   await h.kv?.close();
 });
 
+for (const [name, opener, memoryBytes] of [['leveldb', levelDb, 1e9], ['leveldb, nearly all evicted', levelDb, 60_000], ['memory backend', null, 1e9]] as const) {
+  test(`several checkpoints in progress, superseded, given up and restored, leave the state exact and no file behind: ${name}`, async () => {
+    const random = seeded(23);
+    const h = await Harness.start({ memoryBytes }, opener);
+    let open: { id: number; since: number; snapshot: Omit<Harness['history'][number], 'files'>; files: Promise<readonly FileRef[] | null> }[] = [];
+    const copy = (): Omit<Harness['history'][number], 'checkpointId' | 'files'> => ({ table: new Map(h.table), groups: new Map([...h.groups].map(([k, v]) => [k, new Map(v)])), logs: new Map([...h.logs].map(([k, v]) => [k, [...v]])) });
+    const begin = (): void => {
+      const id = h.next++;
+      const since = h.completed?.checkpointId ?? 0;
+      const frozen = h.state.freeze(id, since);
+      open.push({ id, since, snapshot: { checkpointId: id, ...copy() }, files: h.state.write(frozen).catch(() => null) });
+    };
+    const complete = async (at: number): Promise<void> => {
+      const [p] = open.splice(at, 1);
+      const files = await p.files;
+      assert.ok(files !== null);
+      h.history.push({ ...p.snapshot, files });
+      h.completed = { checkpointId: p.id, files };
+      h.state.completed(p.id);
+      // Told afterwards, or not at all.
+      for (const older of open.filter(o => o.id < p.id)) if (random(2) === 0) h.state.aborted(older.id);
+      open = open.filter(o => o.id > p.id);
+    };
+    for (let step = 0; step < 5000; step++) {
+      await h.change(random, step);
+      if (random(20) === 0) await h.state.maintain();
+      if (random(50) === 0 && open.length < 4) begin();
+      if (random(90) === 0 && open.length > 0) await complete(random(open.length));
+      if (random(200) === 0 && open.length > 0) h.state.aborted(open.splice(random(open.length), 1)[0].id);
+      if (random(60) === 0) h.nowMs += 3000;
+      if (random(400) === 0) await h.check();
+      if (random(700) === 0) {
+        // The attempt ends: nobody is told of what was in progress.
+        open = [];
+        if (h.history.length > 3 && random(2) === 0) h.completed = h.history[h.history.length - 1 - random(2)];
+        h.history = h.history.filter(c => c.checkpointId <= (h.completed?.checkpointId ?? 0));
+        await h.crash();
+        await h.check();
+      }
+    }
+    while (open.length > 0) await complete(0);
+    await h.crash();
+    await h.check();
+    await h.state.close();
+    await h.kv?.close();
+  });
+}
+
+test('a checkpoint given up while its files are written leaves none', async () => {
+  const random = seeded(29);
+  const h = await Harness.start({}, levelDb);
+  for (let k = 0; k < 200; k++) await h.change(random, k);
+  await h.checkpoint('complete');
+  const before = (await realFiles.list(`${h.folder}/checkpoints/7/shared`)).sort();
+  for (let k = 0; k < 200; k++) await h.change(random, k);
+  h.faults.add({ operation: 'file.sync', fault: 'stall' });
+  const writing = h.state.write(h.state.freeze(2, 1));
+  const ended = assert.rejects(writing, (e: { code?: string }) => e.code === '57014');
+  h.state.aborted(2);
+  h.faults.clear();
+  await ended;
+  await h.state.settled();
+  assert.deepEqual((await realFiles.list(`${h.folder}/checkpoints/7/shared`)).sort(), before);
+  await h.state.close();
+  await h.kv?.close();
+});
+
 test('dirty state above the limit asks for a checkpoint once, then spills, and stays right without any checkpoint', async () => {
   const random = seeded(13);
   const h = await Harness.start({ memoryBytes: 50_000 }, levelDb);

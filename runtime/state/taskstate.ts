@@ -86,6 +86,7 @@ interface Frozen extends FrozenState {
   readonly scratch: { readonly snapshot: KvSnapshot; readonly tables: readonly number[]; readonly sinceInterval: number } | null;
   readonly logs: FrozenLogs;
   ref: FileRef | null;
+  writing: boolean;
   completedMs: number;
 }
 
@@ -193,7 +194,7 @@ export class TaskState {
     const spilled = [...(this.#cold?.scratchEntries ?? [])].filter(([, count]) => count > 0).map(([id]) => id);
     const frozen: Frozen = {
       checkpointId, since: sinceId, entries: writer.entries + logs.rows, bytes: writer.bytes + logs.bytes, freezeMs: performance.now() - startMs,
-      interval: this.#interval, full, blocks: writer.blocks, keyed: { entries: writer.entries, bytes: writer.bytes }, sizes, logs, ref: null, completedMs: 0,
+      interval: this.#interval, full, blocks: writer.blocks, keyed: { entries: writer.entries, bytes: writer.bytes }, sizes, logs, ref: null, writing: false, completedMs: 0,
       scratch: spilled.length === 0 || this.#o.kv === null ? null : { snapshot: this.#o.kv.snapshot(), tables: spilled, sinceInterval },
     };
     this.#interval++;
@@ -214,6 +215,7 @@ export class TaskState {
   async #writeKeyed(frozen: Frozen): Promise<readonly FileRef[]> {
     const before = this.#chains.get(frozen.since);
     assert(before !== undefined, `files of checkpoint ${frozen.since} are not known to task ${this.#o.task}`);
+    frozen.writing = true;
     try {
       if (frozen.keyed.entries > 0 || frozen.scratch !== null || frozen.full) {
         const counter = { entries: frozen.keyed.entries };
@@ -224,10 +226,16 @@ export class TaskState {
         });
       }
     } finally {
+      frozen.writing = false;
       frozen.scratch?.snapshot.close();
     }
     // Read again: a compaction may have replaced the files of `since` meanwhile.
     const chain = frozen.full ? [] : (this.#chains.get(frozen.since) ?? before);
+    if (this.#closed || this.#frozen.get(frozen.checkpointId) !== frozen) {
+      // Given up while it was written: nobody will refer to the file.
+      if (frozen.ref !== null) await this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
+      throw new SqlError('57014', `checkpoint ${frozen.checkpointId} was given up`);
+    }
     const files = frozen.ref === null ? chain : [...chain, frozen.ref];
     this.#chains.set(frozen.checkpointId, files);
     return files;
@@ -245,11 +253,15 @@ export class TaskState {
     const frozen = this.#frozen.get(checkpointId);
     if (frozen === undefined || checkpointId <= this.#completed) return;
     this.#completed = checkpointId;
-    this.#logFiles.completed(checkpointId);
+    // Older ones in progress are superseded: this one has all that they would.
+    for (const id of this.#frozen.keys()) if (id < checkpointId) this.aborted(id);
+    this.#frozen.delete(checkpointId);
+    // A newer one may reach back past this one.
+    const needed = Math.min(checkpointId, ...[...this.#frozen.values()].map((f) => f.since));
+    this.#logFiles.completed(checkpointId, needed);
     frozen.completedMs = this.#now();
-    for (const id of this.#frozen.keys()) if (id <= checkpointId) this.#frozen.delete(id);
     for (const id of this.#intervals.keys()) if (id < checkpointId) this.#intervals.delete(id);
-    for (const id of this.#chains.keys()) if (id < checkpointId) this.#chains.delete(id);
+    for (const id of this.#chains.keys()) if (id < needed) this.#chains.delete(id);
     if (this.#o.kv === null) {
       for (const table of this.#tables.values()) table.clean(frozen.interval);
       frozen.blocks = null;
@@ -271,7 +283,8 @@ export class TaskState {
   aborted(checkpointId: number): void {
     const frozen = this.#frozen.get(checkpointId);
     if (frozen === undefined) return;
-    frozen.scratch?.snapshot.close();
+    // While it is being written, `write` needs the snapshot, closes it, and removes the file.
+    if (!frozen.writing) frozen.scratch?.snapshot.close();
     this.#logFiles.aborted(checkpointId);
     this.#frozen.delete(checkpointId);
     this.#intervals.delete(checkpointId);
@@ -632,6 +645,7 @@ export class TaskState {
   /** Waits for what is running; nothing is applied after it. LevelDB itself is closed by who opened it. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#logFiles.close();
     await this.settled();
     for (const frozen of this.#frozen.values()) frozen.scratch?.snapshot.close();
   }

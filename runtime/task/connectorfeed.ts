@@ -36,7 +36,11 @@ export interface ConnectorFeedHost {
 
 interface Split { watermarkUs: number; lastMs: number; rows: number }
 
-interface State { readonly positions: Record<string, Json>; readonly watermarks: Record<string, number | null>; readonly watermark: number | null; readonly rows: number; readonly skipped: number; readonly nullEventTimes: number }
+export interface ConnectorState {
+  readonly positions: Record<string, Json>; readonly watermarks: Record<string, number | null>; readonly watermark: number | null; readonly rows: number; readonly skipped: number; readonly nullEventTimes: number;
+  /** Of all subtasks of another layout: splits are among them that are others' now. */
+  readonly moved?: true;
+}
 
 export class ConnectorFeed implements Feed {
   readonly nodeId: number;
@@ -53,6 +57,7 @@ export class ConnectorFeed implements Feed {
   readonly #onError: string;
   #positions: Record<string, Json> = {};
   #skipped = 0;
+  #reachedEnd = false;
 
   constructor(node: SourceNode, connector: SourceConnector, host: ConnectorFeedHost) {
     this.nodeId = node.id;
@@ -73,11 +78,13 @@ export class ConnectorFeed implements Feed {
     this.#reader = host.streams === null ? connector.create(spec, context) : host.streams.reader(connector, spec, context, host);
   }
 
+  /** Until its end was reached once; the connector may know better. */
+  get backlog(): boolean { return this.#reader.backlog?.() ?? !this.#reachedEnd; }
   get nullEventTimes(): number { return this.#time.nullEventTimes; }
 
   async open(state: Json | undefined): Promise<void> {
     if (state !== undefined) {
-      const s = state as unknown as State;
+      const s = state as unknown as ConnectorState;
       this.#positions = { ...s.positions };
       this.watermarkUs = watermarkOf(s.watermark);
       this.rows = s.rows;
@@ -88,6 +95,7 @@ export class ConnectorFeed implements Feed {
     await this.#reader.open(this.#positions);
     // What `scan_startup = latest` resolved to must survive a restart before the first row.
     this.#positions = this.#reader.positions();
+    if ((state as unknown as ConnectorState | undefined)?.moved === true) for (const split of this.#splits.keys()) if (!(split in this.#positions)) this.#splits.delete(split);
   }
 
   next(): SplitBatch | 'idle' | 'end' | Promise<SplitBatch | 'idle' | 'end'> { return this.#reader.next(); }
@@ -103,11 +111,11 @@ export class ConnectorFeed implements Feed {
     return {
       positions: this.#positions, watermarks, watermark: watermarkJson(this.watermarkUs), rows: this.rows, skipped: this.#skipped,
       nullEventTimes: this.#time.nullEventTimes,
-    } satisfies State;
+    } satisfies ConnectorState;
   }
 
   async completed(snapshot: Json): Promise<void> {
-    await this.#reader.committed?.((snapshot as unknown as State).positions);
+    await this.#reader.committed?.((snapshot as unknown as ConnectorState).positions);
   }
 
   infos(): Omit<SourceInfo, 'jobId' | 'subtask'>[] {
@@ -125,11 +133,14 @@ export class ConnectorFeed implements Feed {
   take(raw: unknown): Batch | 'idle' | 'end' {
     const item = raw as SplitBatch | 'idle' | 'end';
     if (item === 'end') {
+      this.#reachedEnd = true;
       this.#positions = this.#reader.positions();
       this.watermarkUs = Infinity;
       return 'end';
     }
     if (item === 'idle') {
+      // Waiting for other readers of the stream is no end.
+      if (this.#reader.waits?.() !== true) this.#reachedEnd = true;
       this.#positions = this.#reader.positions();
       return 'idle';
     }

@@ -7,7 +7,9 @@ import { assert } from '../../types/error.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import { partialColumns } from '../aggregates/partials.js';
 import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { CheckpointFolder } from '../../storage/checkpoint/folder.js';
 import { openCheckpointStorage } from '../../storage/checkpoint/open.js';
+import { openStore } from '../../storage/location.js';
 import { jobStatePath } from '../../storage/datadir.js';
 import type { FileSystem } from '../../storage/filesystem.js';
 import type { Kv, KvOpener } from '../../storage/kv.js';
@@ -16,11 +18,14 @@ import type { Connectors } from '../connector.js';
 import type { DeadLetterInfo } from '../engine.js';
 import type { DeploySpec, Injected, PinSpec, TaskInfos } from '../protocol.js';
 import type { SharedStreams } from '../sharing/streams.js';
+import type { Moved } from '../state/moved.js';
+import { ownersOf } from '../state/owners.js';
 import { TaskState } from '../state/taskstate.js';
 import { buildTask, type TaskHost } from './builder.js';
 import { localChannel, portIn, portOut, type ChannelIn, type ChannelOut } from './channel.js';
 import { channelKey, channelPairs, cutPlan, edgeColumns, firstKeyGroup, normalisePlan, taskName, workerOf, type Edge, type Fragment } from './fragment.js';
 import { readInFlight, type Reader } from './inflight.js';
+import { operatorStates } from './redistribute.js';
 import { Task, type TaskEvents } from './task.js';
 
 export interface DeployHost {
@@ -134,6 +139,8 @@ export class JobPart {
     const maxParallelism = spec.settings.max_parallelism;
     const name = taskName(fragment.id, subtask);
     const columns = columnsOf(spec);
+    const moved = await this.#moved(host);
+    const restored = spec.restore === null ? null : { checkpointId: spec.restore.checkpointId, tasks: spec.restore.tasks, ...(moved === null ? {} : { moved }) };
     const state = await TaskState.restore({
       task: name, nodeIds: fragment.nodes.map(n => n.id), maxParallelism,
       keyGroupFirst: firstKeyGroup(subtask, fragment.parallelism, maxParallelism), keyGroupLast: firstKeyGroup(subtask + 1, fragment.parallelism, maxParallelism) - 1,
@@ -141,7 +148,7 @@ export class JobPart {
       onDirtyLimit: () => { host.wantCheckpoint({ jobId: spec.jobId, attempt: spec.attempt }); },
       onBackgroundError: e => { host.log('error', 'state could not be applied', { job: spec.name, task: name, error: String(e) }); },
       now: () => host.env.now(), readOnly: spec.readOnly,
-    }, spec.restore);
+    }, restored);
     let task: Task | null = null;
     const taskHost: TaskHost = {
       jobId: spec.jobId, subtask, settings: spec.settings, connectors: host.connectors, tables: host.tables, env: host.env,
@@ -162,8 +169,7 @@ export class JobPart {
     }, spec.readOnly, spec.nowUs);
     const inbound = outbound.inbound.flatMap(edge => channelPairs(edge, this.#fragments()).filter(p => p.to === subtask)
       .map(p => ({ edge, channel: this.#end(this.#ends.in, channelKey(edge, p.from, p.to)) })));
-    const operators: Record<string, Json> = {};
-    for (const t of spec.restore?.tasks ?? []) if (t.subtask === subtask) Object.assign(operators, t.operators);
+    const operators = operatorStates(spec.restore?.tasks ?? [], { moved: moved !== null, nodes: fragment.nodes, subtask, parallelism: fragment.parallelism, sinks: host.connectors.sinks });
     const edgeTypes = (edge: Edge): readonly SqlType[] => edgeColumns(edge, columns).map(c => c.type);
     const inputColumns = ({ node, input }: Reader): readonly Column[] => {
       const from = fragment.nodes.find(n => n.id === node)?.inputs[input] ?? -1;
@@ -171,7 +177,7 @@ export class JobPart {
       return edge === undefined ? columns.get(from) ?? [] : edgeColumns(edge, columns);
     };
     const inputTypes = (reader: Reader): readonly SqlType[] => inputColumns(reader).map(c => c.type);
-    const inFlight = spec.readOnly || spec.restore === null ? [] : await readInFlight(this.#storage, spec.restore.tasks.flatMap(t => t.files), {
+    const inFlight = spec.readOnly || spec.restore === null ? [] : await readInFlight(moved === null ? this.#storage : { readStateFile: ref => moved.read(ref) }, spec.restore.tasks.flatMap(t => t.files), {
       fragment, subtask, maxParallelism, edgeTypes, inputTypes,
       partialTypes: reader => {
         const aggregate = fragment.nodes.find(n => n.id === reader.node);
@@ -187,6 +193,17 @@ export class JobPart {
     });
     this.tasks.push(task);
     if (!spec.readOnly) await task.open();
+  }
+
+  #movedState: Moved | null = null;
+  /** How this part finds its state in what tasks of another layout, or of another job, left; null: it is its own. */
+  async #moved(host: DeployHost): Promise<Moved | null> {
+    const { spec } = this;
+    if (spec.restore?.moved === undefined || this.#movedState !== null) return this.#movedState;
+    const { from, nodes } = spec.restore.moved;
+    const storage: Pick<CheckpointStorage, 'readStateFile'> = from === null ? this.#storage : await CheckpointFolder.open(openStore(from.location, host.files), from.name);
+    this.#movedState = { owners: ownersOf(normalisePlan(spec.plan), spec.settings.max_parallelism), nodes: new Set(nodes), read: ref => storage.readStateFile(ref) };
+    return this.#movedState;
   }
 
   #fragmentsOfPlan: readonly Fragment[] | null = null;

@@ -19,6 +19,8 @@ export interface Feed {
   readonly logPosition: number;
   /** False while a table's rows are still being read for the first time. */
   readonly backfilled: boolean;
+  /** Far behind: what it reads now has been there for long (checkpoint_interval_during_backlog). */
+  readonly backlog: boolean;
   open(state: Json | undefined): Promise<void>;
   /** What comes next, not yet taken: positions move only in `take`, so that a barrier in between does not count it. */
   next(): unknown;

@@ -114,7 +114,7 @@ export interface RestoringTask {
 }
 
 /** What of the files in flight belongs to the task, each sender's batches in their order. */
-export async function readInFlight(storage: CheckpointStorage, files: readonly FileRef[], task: RestoringTask): Promise<Restored[]> {
+export async function readInFlight(storage: { readStateFile(ref: FileRef): AsyncIterable<Uint8Array> }, files: readonly FileRef[], task: RestoringTask): Promise<Restored[]> {
   const restored: Restored[] = [];
   for (const ref of files) {
     if (ref.kind !== 'inflight') continue;

@@ -10,6 +10,7 @@ import { hashBytes } from '../../types/encoding/hash.js';
 import type { CatalogLookup, EvalContext } from '../../types/functions/evalcontext.js';
 import type { Plan, PlanNode, SourceNode, TableNode, ViewNode } from '../../types/plan.js';
 import { knownSetting } from '../../types/settings.js';
+import type { FileSystem } from '../../storage/filesystem.js';
 import type { TableReader } from '../../storage/tablestore.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
@@ -28,6 +29,7 @@ import { isEntry, PlanRunner, subplansOf, type EntryNode } from '../subplan.js';
 import { fromTransferable } from '../vectors.js';
 import { ConnectorFeed } from './connectorfeed.js';
 import type { Feed } from './feed.js';
+import { readPast, type PastSpec } from './past.js';
 import { StreamLogFeed } from './tablefeed.js';
 
 /** Named limit: batches made before the client took them. */
@@ -40,20 +42,28 @@ export interface QueryHost {
   readonly tables: TableReader;
   readonly connectors: Connectors;
   readonly env: Env;
+  readonly files: FileSystem;
+  readonly dataDir: string;
   readChunk(pin: Pin, node: ViewNode): Promise<Batch | null>;
   give(batch: Batch): void;
 }
 
 /** View nodes in one order that both threads agree on: the plan's, then those of its subplans. */
 export function viewNodesOf(plan: Plan): ViewNode[] {
-  return [plan, ...subplansOf(plan)].flatMap(p => p.nodes.filter((n): n is ViewNode => n.op === 'view'));
+  return allViewNodes(plan).filter(n => n.checkpoint === undefined);
 }
+
+/** Views and states as checkpoints hold them, in one order likewise. */
+export function pastNodesOf(plan: Plan): ViewNode[] { return allViewNodes(plan).filter(n => n.checkpoint !== undefined); }
+
+function allViewNodes(plan: Plan): ViewNode[] { return [plan, ...subplansOf(plan)].flatMap(p => p.nodes.filter((n): n is ViewNode => n.op === 'view')); }
 
 export class Query {
   readonly #spec: QuerySpec;
   readonly #host: QueryHost;
   readonly #session: EvalContext;
   readonly #pins = new Map<ViewNode, readonly Pin[]>();
+  readonly #past = new Map<ViewNode, PastSpec>();
   readonly #pages = new PageAllocator();
   #ahead = 0;
   #cancelled = false;
@@ -69,6 +79,7 @@ export class Query {
       catalog: spec.catalog === null ? null : catalogLookup(spec.catalog), random: () => host.env.random(), clockUs: () => host.env.nowUs(),
     };
     viewNodesOf(spec.plan).forEach((node, i) => this.#pins.set(node, spec.pins[i] ?? []));
+    pastNodesOf(spec.plan).forEach((node, i) => { this.#past.set(node, spec.past[i]); });
   }
 
   more(): void {
@@ -169,7 +180,10 @@ export class Query {
   #entry(node: EntryNode): AsyncIterable<Batch> {
     switch (node.op) {
       case 'rows': return this.#system(node.system ?? '');
-      case 'view': return this.#view(node);
+      case 'view': {
+        const past = this.#past.get(node);
+        return past === undefined ? this.#view(node) : readPast(node, past, { files: this.#host.files, dataDir: this.#host.dataDir, session: this.#session });
+      }
       case 'table': return this.#table(node);
       case 'source': return this.#source(node);
     }

@@ -7,7 +7,7 @@ import type { SourceInfo } from '../engine.js';
 import { constantRows } from '../operators/rows.js';
 import type { Feed } from './feed.js';
 
-interface RowsState { readonly given: boolean }
+export interface RowsState { readonly given: boolean }
 
 export class RowsFeed implements Feed {
   readonly nodeId: number;
@@ -29,6 +29,7 @@ export class RowsFeed implements Feed {
   }
 
   get backfilled(): boolean { return this.#given; }
+  get backlog(): boolean { return !this.#given; }
 
   open(state: Json | undefined): Promise<void> {
     if (state !== undefined && (state as unknown as RowsState).given) this.#given = true;

@@ -25,7 +25,7 @@ import { watermarkJson, watermarkOf, type Feed } from './feed.js';
 /** Named limit: log bytes read at once. */
 const LOG_BYTES_MAX = 1024 * 1024;
 
-interface TableState { readonly seq: number; readonly after: string | null; readonly backfilled: boolean; readonly rows: number }
+export interface TableState { readonly seq: number; readonly after: string | null; readonly backfilled: boolean; readonly rows: number }
 
 /** What next() reads: applied to the feed's position only when the task takes it. */
 interface Chunk { readonly batch: Batch | null; readonly seq: number; readonly after: Uint8Array | null; readonly done: boolean }
@@ -42,6 +42,7 @@ export class TableFeed implements Feed {
   readonly nullEventTimes = 0;
   rows = 0;
   backfilled = false;
+  get backlog(): boolean { return !this.backfilled; }
   readonly #node: TableNode;
   readonly #reader: TableReader;
   readonly #subtask: number;
@@ -179,7 +180,7 @@ function joined(batches: readonly Batch[], node: TableNode): Batch | null {
   return builder.finish();
 }
 
-interface StreamState { readonly seq: number; readonly watermark: number | null; readonly rows: number; readonly nullEventTimes: number }
+export interface StreamState { readonly seq: number; readonly watermark: number | null; readonly rows: number; readonly nullEventTimes: number }
 
 export class StreamLogFeed implements Feed {
   readonly nodeId: number;
@@ -211,6 +212,7 @@ export class StreamLogFeed implements Feed {
   get nullEventTimes(): number { return this.#time.nullEventTimes; }
   /** The log as it stood at the first barrier belongs to the start. */
   get backfilled(): boolean { return this.#read; }
+  get backlog(): boolean { return !this.#read; }
 
   async open(state: Json | undefined): Promise<void> {
     if (state === undefined) return;

@@ -166,6 +166,9 @@ export class Task {
 
   completed(checkpointId: number): void { this.#snapshots.completed(checkpointId); }
 
+  /** Resolves when what completed checkpoints brought is committed. */
+  committed(): Promise<void> { return this.#snapshots.settled(); }
+
   aborted(checkpointId: number): void {
     this.#checkpoints.aborted(checkpointId);
     for (const i of this.#inbound) i.channel.forget(checkpointId);
@@ -356,6 +359,7 @@ export class Task {
     const began = env.monotonic();
     if (injected.tablesRead) this.#feeds.streamsWait = false;
     await this.#finishFeeds(barrier.logPosition);
+    if (barrier.checkpoint?.last === true) this.#feeds.drained = true;
     if (this.#allEnded() && !this.#endDone) {
       this.#endDone = true;
       await driver.end();
@@ -380,7 +384,7 @@ export class Task {
     this.parts.events.passed({
       ...this.ref, epoch: barrier.epoch, changed, ended: this.#endDone,
       caughtUp: feeds.every(f => f.backfilled), tablesRead: this.#feeds.tablesRead, logPosition: this.#feeds.logPosition,
-      rowsIn: this.rowsIn, rowsOut: this.#rowsOut(),
+      rowsIn: this.rowsIn, rowsOut: this.#rowsOut(), backlog: feeds.some(f => f.backlog),
     });
     const waiting = this.parts.state?.maintain() ?? null;
     if (waiting !== null) await waiting;

@@ -14,6 +14,8 @@ const isTable = (feed: Feed): boolean => feed instanceof TableFeed || feed insta
 export class TaskFeeds {
   /** Feeds of streams give nothing yet. */
   streamsWait: boolean;
+  /** The barrier of the job's last checkpoint passed: none gives anything any more. */
+  drained = false;
   readonly all: readonly Feed[];
   readonly #slots: readonly Slot[];
   readonly #wake: () => void;
@@ -48,7 +50,7 @@ export class TaskFeeds {
   /** Feed k's next batch; null = it has none now; 'again' = none yet, but it may be asked at once; 'end' = this was its end. */
   next(k: number): Batch | 'again' | 'end' | null {
     const slot = this.#slots[k];
-    if (slot.ended || slot.pending || (this.streamsWait && !isTable(slot.feed))) return null;
+    if (slot.ended || slot.pending || this.drained || (this.streamsWait && !isTable(slot.feed))) return null;
     let raw: unknown;
     if (slot.ready !== null) {
       raw = slot.ready.raw;

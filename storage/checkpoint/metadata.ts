@@ -45,6 +45,8 @@ export interface CheckpointMetadata {
   readonly format: number;
   readonly jobId: number;
   readonly jobName: string;
+  /** The server whose table log `logPosition` and the positions of tables are of. */
+  readonly serverId?: string;
   readonly checkpointId: number;
   readonly kind: 'checkpoint' | 'savepoint';
   readonly mode: 'exactly_once' | 'at_least_once';

@@ -2,7 +2,7 @@
  * State files (base, delta, log; format.ts) in a FileStore: written block by block under one checksum, read back with every block checked
  * before it is given out.
  */
-import { SqlError } from '../../types/error.js';
+import { environmentCode, SqlError } from '../../types/error.js';
 import { crc32c } from '../../types/crc32c.js';
 import { fileUrl, type FileReader, type FileStore, type FileWriter } from '../filestore.js';
 import { blockHead, BLOCK_BYTES_MAX, HEAD_BYTES, jsonBlock, KIND_END, KIND_ENTRIES, KIND_HEADER, MAGIC, STATE_FORMAT, type EntryBlock, type SplitBlock, type StateFileEnd, type StateFileHeader } from './format.js';
@@ -38,15 +38,30 @@ export async function writeStateBlocks(file: FileWriter, jobId: number, source: 
 /** The entry blocks of the file that `ref` describes, each checked before it is given; after the last one, the whole file was. Throws XX001 naming the file. */
 export async function *readStateBlocks(store: FileStore, name: string, ref: Pick<FileRef, 'bytes' | 'checksum'>, onEnd?: (end: StateFileEnd) => void): AsyncGenerator<EntryBlock> {
   const path = fileUrl(store, name);
-  const file = await store.open(name);
-  if (file === null) throw damaged(path, 'it is missing');
   try {
-    if (file.size !== ref.bytes) throw damaged(path, `it has ${file.size} bytes instead of ${ref.bytes}`);
-    yield* checkedBlocks(file, path, ref.checksum, onEnd);
-  } finally {
-    await file.close();
+    const file = await store.open(name);
+    if (file === null) throw damaged(path, 'it is missing');
+    try {
+      if (file.size !== ref.bytes) throw damaged(path, `it has ${file.size} bytes instead of ${ref.bytes}`);
+      yield* checkedBlocks(file, path, ref.checksum, onEnd);
+    } finally {
+      await file.close();
+    }
+  } catch (e) {
+    throw unreadable(e, path);
   }
 }
+
+/** Tells that `name` could not be read from a file system: damage (a folder in its place), or what may pass (an I/O error, rights). */
+export function unreadable(e: unknown, path: string): unknown {
+  const code = (e as { code?: unknown }).code;
+  if (e instanceof SqlError || typeof code !== 'string') return e;
+  if (code === 'EISDIR' || code === 'ENOTDIR') return damaged(path, 'it is no file');
+  return new SqlError((e instanceof Error ? environmentCode(e) : undefined) ?? '58030', `checkpoint file "${path}" could not be read: ${code}`, { cause: e });
+}
+
+/** An error of a recovery that the checkpoint's own files gave, though they may be whole. */
+export function isUnreadableFile(e: SqlError): boolean { return e.message.startsWith('checkpoint file "') && e.message.includes('could not be read'); }
 
 async function *checkedBlocks(file: FileReader, path: string, expected: string, onEnd?: (end: StateFileEnd) => void): AsyncGenerator<EntryBlock> {
   const { size } = file;

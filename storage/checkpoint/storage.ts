@@ -14,7 +14,7 @@ import { SqlError } from '../../types/error.js';
 import { fileUrl, type FileStore, type FileWriter } from '../filestore.js';
 import type { EntryBlock, StateFileEnd } from './format.js';
 import { damaged, decodeMetadata, encodeMetadata, type CheckpointMetadata, type FileRef } from './metadata.js';
-import { readStateBlocks, writeStateBlocks, type StateFileSource } from './statefile.js';
+import { isUnreadableFile, readStateBlocks, unreadable, writeStateBlocks, type StateFileSource } from './statefile.js';
 
 export interface StoredCheckpoint {
   readonly id: number;
@@ -172,7 +172,9 @@ export class CheckpointStorage {
         const metadata = await this.#readMetadata(id);
         if (metadata !== null) out.push({ id, path: this.path(id), metadata, error: null });
       } catch (e) {
-        out.push({ id, path: this.path(id), metadata: null, error: unreadable(e, `${this.path(id)}/_metadata`) });
+        const error = unreadable(e, `${this.path(id)}/_metadata`);
+        if (!(error instanceof SqlError) || !(error.code === 'XX001' || error.code === '0A000' || isUnreadableFile(error))) throw error;
+        out.push({ id, path: this.path(id), metadata: null, error });
       }
     }
     return out;
@@ -195,12 +197,8 @@ export class CheckpointStorage {
     if (full) {
       for (const ref of refs) {
         const name = this.#shared(nameOf(ref));
-        try {
-          const blocks = readStateBlocks(this.store, name, ref);
-          while (!(await blocks.next()).done) { /* reading checks */ }
-        } catch (e) {
-          throw unreadable(e, this.filePath(ref));
-        }
+        const blocks = readStateBlocks(this.store, name, ref);
+        while (!(await blocks.next()).done) { /* reading checks */ }
       }
       return;
     }
@@ -270,15 +268,4 @@ function nameOf(ref: FileRef): string { return ref.path.slice(ref.path.lastIndex
 
 function referencedNames(checkpoints: readonly CheckpointMetadata[]): Set<string> {
   return new Set(checkpoints.flatMap(m => m.tasks.flatMap(t => t.files.map(nameOf))));
-}
-
-/** A file that the environment does not let us read is as good as damaged, and says why; a store that cannot be reached is not. */
-function unreadable(e: unknown, path: string): SqlError {
-  if (e instanceof SqlError) {
-    if (e.code === 'XX001' || e.code === '0A000') return e;
-    throw e;
-  }
-  const code = (e as { code?: unknown }).code;
-  if (code === 'EIO' || code === 'EACCES' || code === 'EPERM' || code === 'EISDIR') return damaged(path, e instanceof Error ? e.message : String(e));
-  throw e;
 }
