@@ -178,7 +178,7 @@ test('ALTER JOB changes a running job at its next trigger, is recorded with who 
 
 test('ALTER JOB refuses what a running job cannot take, and says what to type', async () => {
   const e = async (sql: string): Promise<string[]> => { const f = await failure(sql); return [f.code, f.hint]; };
-  assert.deepEqual(await e('ALTER JOB v SET (parallelism = 1)'), ['55000', 'PAUSE JOB v; RESUME JOB v WITH (parallelism = 1);']);
+  assert.deepEqual(await e('ALTER JOB v SET (parallelism = 7)'), ['55000', 'PAUSE JOB v; RESUME JOB v WITH (parallelism = 7);']);
   assert.deepEqual(await e('ALTER JOB v SET (parallelism = 128, checkpoint_interval = 1000)').then(x => x[0]), '55000');
   assert.match((await e('ALTER JOB v SET (max_parallelism = 4)')).join(' '), /^0A000 STOP JOB v WITH SAVEPOINT;/);
   assert.match((await e("ALTER JOB v SET ('state.backend.type' = memory)")).join(' '), /^0A000 .*SET state_backend = 'memory';/);
