@@ -146,6 +146,9 @@ export interface Engine {
   /** The same without end: its tasks go, its views stay readable, `resumeJob` goes on. */
   pauseJob(jobId: number, signal: AbortSignal): Promise<void>;
   resumeJob(jobId: number, parallelism?: number): Promise<void>;
+  /** The plan of a new job that goes on from `path`, and what it is told apart by; 55000 when it does not match. Reads the whole snapshot. */
+  planRestore(plan: Plan, path: string, options: RestoreOptions): Promise<{ readonly plan: Plan; readonly source: RestoreSource; readonly notices: readonly string[]; readonly maxParallelism: number }>;
+  explainRestore(plan: Plan, path: string, access: S3Settings): Promise<RestoreRow[]>;
   /** Called by the table store after each commit. */
   logAdvanced(seq: number): void;
   query(plan: Plan, options: QueryOptions): QueryResult;

@@ -1,6 +1,7 @@
 /**
  * The engine: jobs by id, batch queries, and the pool under them. Messages from workers come in here and go to the job or query they name.
  */
+import { randomUUID } from 'node:crypto';
 import type { CatalogStore } from '../../storage/catalogstore.js';
 import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
 import { jobStatePath } from '../../storage/datadir.js';
@@ -18,7 +19,7 @@ import type { Secrets } from '../../types/secretref.js';
 import type { JobSettings } from '../../types/settings.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
-import type { CheckpointRow, Engine, SavepointRow, JobEvents, JobInfo, JobSpec, QueryOptions, QueryResult, SubscriptionEvent } from '../engine.js';
+import type { CheckpointRow, Engine, RestoreOptions, RestoreRow, SavepointRow, JobEvents, JobInfo, JobSpec, QueryOptions, QueryResult, SubscriptionEvent } from '../engine.js';
 import { WorkerPool } from '../pool.js';
 import type { MainMethods, Pin, QuerySpec, TaskInfos } from '../protocol.js';
 import { Transfer, type Handlers } from '../rpc.js';
@@ -31,6 +32,7 @@ import { History } from './history.js';
 import { Job, type JobDeps } from './job.js';
 import type { ViewRead } from './jobreads.js';
 import { pointOf } from './pointread.js';
+import { explainRestore, openRestorable, restorePlan } from './restore.js';
 import type { SavepointPlace } from './savepoint.js';
 import { Savepoints, wholePath } from './savepoints.js';
 import { Queue } from './subscriptions.js';
@@ -82,9 +84,18 @@ interface RunningQuery {
 
 export async function createEngine(options: EngineOptions): Promise<Engine & { readonly pool: WorkerPool }> {
   const history = await History.open(options.history, e => { options.log.error({ reason: toErrorData(e).message }, 'history not written'); });
-  const engine = new LocalEngine(options, history);
+  const engine = new LocalEngine(options, history, await serverIdOf(options.history));
   await engine.recoverSavepoints();
   return engine;
+}
+
+/** Tells this server's table log from others': made once, kept in the catalog. */
+async function serverIdOf(store: CatalogStore): Promise<string> {
+  const known = store.get('server', 0) as { readonly id: string } | undefined;
+  if (known !== undefined) return known.id;
+  const id = randomUUID();
+  await store.commit([{ kind: 'server', id: 0, value: { id } }]);
+  return id;
 }
 
 class LocalEngine implements Engine {
@@ -94,6 +105,7 @@ class LocalEngine implements Engine {
   readonly #files: FileSystem;
   readonly #history: History;
   readonly #savepoints: Savepoints;
+  readonly #serverId: string;
   readonly #jobs = new Map<number, Job>();
   readonly #queries = new Map<number, RunningQuery>();
   #ids = 1;
@@ -101,7 +113,8 @@ class LocalEngine implements Engine {
   #nextWorker = 0;
   #closed = false;
 
-  constructor(options: EngineOptions, history: History) {
+  constructor(options: EngineOptions, history: History, serverId: string) {
+    this.#serverId = serverId;
     this.#options = options;
     this.#history = history;
     this.#savepoints = new Savepoints(options.history, options.env ?? systemEnv);
@@ -163,7 +176,7 @@ class LocalEngine implements Engine {
   #deps(): JobDeps {
     const { events, log } = this.#options;
     return {
-      pool: this.pool, files: this.#files, kvs: levelDb, env: this.#env, history: this.#history, dataDir: this.#options.dataDir, secrets: this.#options.secrets ?? (() => null), lastSeq: this.#options.lastSeq,
+      pool: this.pool, files: this.#files, kvs: levelDb, env: this.#env, history: this.#history, dataDir: this.#options.dataDir, secrets: this.#options.secrets ?? (() => null), serverId: this.#serverId, lastSeq: this.#options.lastSeq,
       fairShare: () => Math.floor(this.#options.memoryLimit / Math.max(FAIR_SHARES_MIN, this.#jobs.size)),
       statusChanged: (job, status, failure) => { if (job.jobId < EPHEMERAL_FIRST) events.status(job.jobId, status, failure); },
       restored: event => { if (event.jobId < EPHEMERAL_FIRST) events.restored?.(event.jobId, event); },
@@ -229,6 +242,8 @@ class LocalEngine implements Engine {
   savepoints(): SavepointRow[] { return this.#savepoints.rows(); }
 
   async dropSavepoint(path: string, access: S3Settings): Promise<void> {
+    const user = [...this.#jobs.values()].find(j => j.restoresFrom === wholePath(path));
+    if (user !== undefined) throw new SqlError('55006', `job "${user.name}" was restored from "${path}" and has no checkpoint of its own yet`, { hint: `CHECKPOINT JOB "${user.name}";` });
     await this.#savepoints.drop(wholePath(path), root => this.#openPlace(root, access));
   }
 
@@ -242,6 +257,26 @@ class LocalEngine implements Engine {
   }
   async pauseJob(jobId: number, signal: AbortSignal): Promise<void> { await this.#job(jobId).stopWith('paused', null, signal); }
   async resumeJob(jobId: number, parallelism?: number): Promise<void> { await this.#job(jobId).resume(parallelism); }
+
+  async planRestore(plan: Plan, path: string, options: RestoreOptions): ReturnType<Engine['planRestore']> {
+    const restorable = await openRestorable(wholePath(path), plan, this.#serverId, root => this.#openPlace(root, options.access));
+    const { metadata } = restorable.folder;
+    if (options.claim) this.#checkClaim(metadata, wholePath(path), restorable.sameServer);
+    return { ...restorePlan(restorable, plan, wholePath(path), options), maxParallelism: metadata.maxParallelism };
+  }
+
+  /** One owner: neither the job whose checkpoint it is, nor another that claimed it. */
+  #checkClaim(metadata: CheckpointMetadata, path: string, sameServer: boolean): void {
+    const hint = "SET restore_claim_mode = 'no_claim';";
+    const other = [...this.#jobs.values()].find(j => j.claims === path);
+    if (other !== undefined) throw new SqlError('55006', `"${path}" is claimed by job "${other.name}"`, { hint });
+    const owner = sameServer && metadata.kind === 'checkpoint' ? this.#jobs.get(metadata.jobId) : undefined;
+    if (owner !== undefined && owner.status !== 'cancelled') throw new SqlError('55006', `"${path}" is a checkpoint of job "${owner.name}", which still needs it`, { hint });
+  }
+
+  async explainRestore(plan: Plan, path: string, access: S3Settings): Promise<RestoreRow[]> {
+    return explainRestore(await openRestorable(wholePath(path), plan, this.#serverId, root => this.#openPlace(root, access)));
+  }
 
   logAdvanced(_seq: number): void { for (const j of this.#jobs.values()) j.logAdvanced(); }
 

@@ -7,7 +7,7 @@
  */
 import { openCheckpointStorage } from '../../storage/checkpoint/open.js';
 import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
-import { writeSavepoint } from '../../storage/checkpoint/folder.js';
+import { folderPlace, writeSavepoint } from '../../storage/checkpoint/folder.js';
 import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
 import { faultPoint } from '../../storage/faults.js';
 import { jobStatePath } from '../../storage/datadir.js';
@@ -19,9 +19,9 @@ import type { Env, Timer } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
 import type { MaterializeNode, Plan, ViewNode } from '../../types/plan.js';
 import type { Secrets } from '../../types/secretref.js';
-import type { CheckpointRow, JobInfo, JobSpec, JobStatus, RestoreEvent, SubscriptionEvent } from '../engine.js';
+import type { CheckpointRow, JobInfo, JobSpec, JobStatus, RestoreSource, RestoreEvent, SubscriptionEvent } from '../engine.js';
 import type { Pool } from '../pool.js';
-import type { CheckpointAck, DeploySpec, EpochPassed, Injected, Pin, PinSpec, TaskRef } from '../protocol.js';
+import type { CheckpointAck, DeploySpec, EpochPassed, Injected, MovedSpec, Pin, PinSpec, TaskRef } from '../protocol.js';
 import { withSecrets } from '../secrets.js';
 import { cutPlan, type Fragment, workerOf } from '../task/fragment.js';
 import type { PastSpec } from '../task/past.js';
@@ -34,6 +34,7 @@ import { isFailureReason } from './failures.js';
 import { pastCheckpoint } from './past.js';
 import { placeTasks } from './placement.js';
 import { isUserError, restartStrategy, type RestartStrategy } from './restart.js';
+import { deleteClaimed, restoreStart } from './restore.js';
 import { Snapshots, type SavepointPlace } from './savepoint.js';
 import { SubscriptionBuffer } from './subscriptions.js';
 import { UsableCheckpoints, wholeEpochs } from './usable.js';
@@ -46,6 +47,7 @@ export interface JobDeps {
   readonly history: History;
   readonly dataDir: string;
   readonly secrets: Secrets;
+  readonly serverId: string;
   lastSeq(): number;
   /** Bytes for the state of a job that names none. */
   fairShare(): number;
@@ -76,6 +78,8 @@ export class Job {
   readonly #deps: JobDeps;
   #strategy: RestartStrategy;
   readonly #usable: UsableCheckpoints;
+  /** Where its state comes from while it has no checkpoint of its own. */
+  readonly #source: RestoreSource | null;
   #attempt = 0;
   #fragments: Fragment[] = [];
   #workers: number[] = [];
@@ -119,6 +123,7 @@ export class Job {
     this.plan = spec.plan;
     this.status = spec.status;
     this.#deps = deps;
+    this.#source = spec.restore ?? null;
     this.#strategy = restartStrategy(spec.settings);
     this.#reads = new JobReads({ pool: deps.pool, nextId: () => deps.nextId(), workersOf: nodeId => this.#workersOf(nodeId) });
     this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, history: deps.history, warn: (message, fields) => { deps.log('warn', message, fields); },
@@ -132,6 +137,10 @@ export class Job {
   }
   /** A folder, reached as the job's checkpoints are. */
   openPlace(root: string): FileStore { return openStore(storageLocation(root, this.settings, this.#deps.secrets), this.#deps.files); }
+  #placeOf(path: string): NonNullable<MovedSpec['from']> {
+    const { parent, name } = folderPlace(path);
+    return { location: storageLocation(parent, this.settings, this.#deps.secrets), name };
+  }
   checkpointStorage(location = this.checkpointLocation()): CheckpointStorage {
     const { local_recovery, state_backend } = this.settings;
     return openCheckpointStorage({ jobId: this.jobId, location, dataDir: this.#deps.dataDir, localRecovery: local_recovery, backend: state_backend }, this.#deps.files);
@@ -228,11 +237,18 @@ export class Job {
     if (!readOnly && retained.length > 0) await storage.cleanUp(stored);
     history.retainedAre(this.jobId, retained, this.settings.checkpoint_history);
     if (chosen !== null && !readOnly) history.restored(this.jobId);
+    const source = this.#source;
+    const begun = chosen !== null || source === null ? null : await restoreStart(source, root => this.openPlace(root));
+    const moved: MovedSpec | null = begun !== null && source !== null ? { from: this.#placeOf(source.path), nodes: begun.nodes }
+      : chosen === null || chosen.parallelism === this.settings.parallelism ? null : { from: null, nodes: chosen.plan.nodes.map(n => n.id) };
+    // Of other tasks' layout.
+    if (moved !== null) await this.#deps.files.removeDirectory(jobStatePath(this.#deps.dataDir, this.jobId));
+    const from = chosen ?? begun;
     this.#fragments = cutPlan(this.plan, this.settings.parallelism);
     const { byWorker, totalTasks } = placeTasks(this.jobId, this.#fragments, pool);
     this.#totalTasks = totalTasks;
     this.#workers = [...byWorker.keys()];
-    this.#epoch = Math.max(this.#epoch, chosen?.epoch ?? 0);
+    this.#epoch = Math.max(this.#epoch, from?.epoch ?? 0);
     this.#published = this.#epoch;
     this.#tablesRead = false;
     const stateMemory = (this.settings.state_memory === 0 ? this.#deps.fairShare() : this.settings.state_memory) / this.#workers.length;
@@ -242,13 +258,13 @@ export class Job {
     await Promise.all([...byWorker].map(async ([worker, { tasks, ports }]) => {
       const spec: DeploySpec = {
         jobId: this.jobId, attempt, name: this.name, plan: withSecrets(this.plan, this.#deps.secrets), settings: this.settings, stateMemory, checkpoints: location,
-        restore: chosen === null ? null : { checkpointId: chosen.checkpointId, tasks: chosen.tasks },
+        restore: from === null ? null : { checkpointId: from.checkpointId, tasks: from.tasks, ...(moved === null ? {} : { moved }) },
         freshNodes: freshNodes ?? (chosen === null ? [] : this.plan.nodes.filter(n => !known.has(n.id)).map(n => n.id)), epoch: this.#epoch, nowUs: env.nowUs(), readOnly, tasks, ports,
       };
       // Ports are transferred like buffers; the types of Rpc name buffers only.
       await pool.rpc(worker).call('deploy', spec, ports.map(p => p.port) as unknown as ArrayBuffer[]);
     }));
-    const coordinator = this.#coordinator = new CheckpointCoordinator(this.#coordinated(), storage, history, env, retained, chosen?.checkpointId ?? 0);
+    const coordinator = this.#coordinator = new CheckpointCoordinator(this.#coordinated(), storage, history, env, retained, from?.checkpointId ?? 0);
     if (readOnly) { this.#serveReadOnly(); return; }
     this.#snapshots = new Snapshots(this.#coordinated(), coordinator, storage, history, env);
     // Before its sources begin: a task that fails at once must find the job running.
@@ -268,7 +284,7 @@ export class Job {
     };
     // A coordinator lives as long as one deployment: plan and tasks are those of now.
     return {
-      jobId: this.jobId, name: this.name, plan: this.plan, totalTasks: this.#totalTasks,
+      jobId: this.jobId, name: this.name, plan: this.plan, totalTasks: this.#totalTasks, serverId: this.#deps.serverId,
       get settings() { return settings(); },
       requestBarrier: () => { this.requestBarrier(true); },
       sendMidEpoch: (checkpoint, midEpoch) => this.#sendMidEpoch(checkpoint, midEpoch),
@@ -436,9 +452,24 @@ export class Job {
 
   #checkpointEnded(row: CheckpointRow, epoch: number): void {
     this.#deps.checkpointEnded(this, row);
+    if (row.kind === 'checkpoint' && row.status === 'completed') this.#deleteClaimed();
     // The last one is of the barrier at which everything had ended, or a later one: not the one that was in progress then.
     if (row.kind === 'checkpoint' && row.status === 'completed' && this.#endedAt > 0 && epoch >= this.#endedAt && this.#coordinator !== null) this.#finish();
   }
+
+  /** A claimed folder goes as the job's own checkpoints do: when as many newer ones are there as are retained. */
+  #deleteClaimed(): void {
+    const source = this.#source;
+    if (source?.claim !== true || this.#claimDone || (this.#coordinator?.retained.length ?? 0) < this.settings.retained_checkpoints) return;
+    this.#claimDone = true;
+    deleteClaimed(source, root => this.openPlace(root)).catch((e: unknown) => {
+      this.#deps.log('warn', `the claimed folder of job "${this.name}" could not be deleted`, { job: this.name, folder: source.path, reason: toErrorData(e).message });
+    });
+  }
+  #claimDone = false;
+  /** Path that the job would begin with again if it failed now; null once it has a checkpoint of its own. */
+  get restoresFrom(): string | null { return this.#source !== null && this.#coordinator?.retained.length === 0 ? this.#source.path : null; }
+  get claims(): string | null { return this.#source?.claim === true ? this.#source.path : null; }
 
   #finish(): void {
     if (this.status === 'finished') return;
@@ -691,7 +722,9 @@ export class Job {
 
   /** Resolves at an epoch after now that holds the log up to `seq`, with every table wholly read. */
   reached(seq: number, signal: AbortSignal): Promise<void> {
-    if (this.status === 'finished') return Promise.resolve();
+    if (this.status === 'finished' && !this.readsLog) return Promise.resolve();
+    // What reads the table log never ends by itself.
+    if (this.status === 'finished') return Promise.reject(new SqlError('55000', `job "${this.name}" was stopped: nothing new is visible in its views`));
     if (this.status === 'failed' || this.status === 'paused' || this.status === 'cancelled') {
       return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}${this.failure === null ? '' : `: ${this.failure.message}`}`, { hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}';` }));
     }
