@@ -13,3 +13,9 @@ test('so they do at parallelism 2, where both subtasks read stripes of one file,
   const kills = await killTest({ events: 40_000, kills: 5, rowsPerSecond: 5000, seed, parallelism: 2 }, line => { t.diagnostic(line); });
   assert.equal(kills, 5);
 });
+
+test('so they do with unaligned checkpoints, whose data in flight goes on after the restart', { timeout: 240_000 }, async t => {
+  const seed = Number(process.env['KILL_SEED'] ?? Date.now() % 1_000_000);
+  const kills = await killTest({ events: 40_000, kills: 5, rowsPerSecond: 5000, seed, parallelism: 2, settings: 'SET unaligned_checkpoints = on;' }, line => { t.diagnostic(line); });
+  assert.equal(kills, 5);
+});

@@ -66,7 +66,7 @@ export const RESULTS = [
 ];
 const FINISH_TIMEOUT_MS = 600_000;
 
-export interface KillTest { readonly events: number; readonly kills: number; readonly rowsPerSecond: number; readonly seed: number; readonly parallelism: number }
+export interface KillTest { readonly events: number; readonly kills: number; readonly rowsPerSecond: number; readonly seed: number; readonly parallelism: number; /** Statements before those that create the job. */ readonly settings?: string }
 
 const finished = (rows: readonly TextRow[]): boolean => rows.length > 0 && rows.every(r => r[0] === 'finished');
 const failed = (rows: readonly TextRow[]): boolean => rows.some(r => r[0] === 'failed');
@@ -83,9 +83,9 @@ function sinkLines(dir: string): string[] {
   return readdirSync(dir).filter(name => name.startsWith('part-')).flatMap(name => readFileSync(path.join(dir, name), 'utf8').trimEnd().split('\n')).sort();
 }
 
-async function setUp(server: ServerProcess, file: string, sink: string, rowsPerSecond: number, parallelism: number): Promise<void> {
+async function setUp(server: ServerProcess, file: string, sink: string, rowsPerSecond: number, parallelism: number, settings: string): Promise<void> {
   const extra = rowsPerSecond > 0 ? `, rows_per_second = ${rowsPerSecond}` : '';
-  await server.query(`SET checkpoint_interval = '200ms'; SET parallelism = ${parallelism}; SET restart_strategy = 'fixed_delay'; ${eventFile(file, extra)} ${VIEWS}
+  await server.query(`SET checkpoint_interval = '200ms'; SET parallelism = ${parallelism}; SET restart_strategy = 'fixed_delay'; ${settings} ${eventFile(file, extra)} ${VIEWS}
     CREATE SINK large_bids AS SELECT auction, bidder, price, date_time FROM bid WHERE price > 1000000 WITH (connector = 'file', path = '${sink}', format = 'json');`);
 }
 
@@ -98,7 +98,7 @@ export async function killTest(options: KillTest, log: (line: string) => void): 
   try {
     await generateNexmark({ events: options.events, file, seed: 42 });
     server = await ServerProcess.start(path.join(dir, 'whole'));
-    await setUp(server, file, path.join(dir, 'sink-whole'), 0, options.parallelism);
+    await setUp(server, file, path.join(dir, 'sink-whole'), 0, options.parallelism, options.settings ?? '');
     const ask = async (): Promise<TextRow[]> => server === null ? [] : server.query(STATUS);
     await until(ask, rows => finished(rows) || failed(rows), FINISH_TIMEOUT_MS, 'the uninterrupted run');
     const expected = await results(server);
@@ -107,7 +107,7 @@ export async function killTest(options: KillTest, log: (line: string) => void): 
 
     const data = path.join(dir, 'killed');
     server = await ServerProcess.start(data);
-    await setUp(server, file, path.join(dir, 'sink-killed'), options.rowsPerSecond, options.parallelism);
+    await setUp(server, file, path.join(dir, 'sink-killed'), options.rowsPerSecond, options.parallelism, options.settings ?? '');
     let kills = 0;
     while (kills < options.kills) {
       await until(ask, rows => rows.length > 0 && rows.every(r => r[0] === 'running' || r[0] === 'finished'), 60_000, 'running');
