@@ -58,6 +58,10 @@ test('a notification reaches every listener of its channel, once a transaction, 
   await b.query("NOTIFY e, 'unheard'; NOTIFY f, 'end'");
   assert.equal((await a.next()).payload, 'end');
   await assert.rejects(b.query(`NOTIFY c, '${'x'.repeat(8000)}'`), { code: '22023', message: 'payload string too long' });
+  assert.deepEqual((await b.query({ text: 'SELECT pg_notify($1, $2)', values: ['f', 'by call'], rowMode: 'array' })).rows, [['']]);
+  await b.query("BEGIN; SELECT pg_notify('f', 'rolled back'); ROLLBACK; SELECT pg_notify('f', a::text) FROM generate_series(1, 2) AS a");
+  assert.deepEqual([(await a.next()).payload, (await a.next()).payload, (await a.next()).payload], ['by call', '1', '2']);
+  await assert.rejects(b.query("SELECT pg_notify('', 'x')"), { code: '22023', message: 'channel name cannot be empty' });
   await a.client.end();
   await b.end();
 });

@@ -101,6 +101,13 @@ test('SET in a transaction that rolls back, and in a text that fails, leaves not
     assert.equal(await interval(), '6s');
     await client.query("BEGIN; SET LOCAL checkpoint_interval = '7s'; SET checkpoint_interval = '8s'; COMMIT");
     assert.equal(await interval(), '8s');
+    assert.deepEqual((await client.query({ text: "SELECT set_config('execution.checkpointing.interval', $1, false)", values: ['9s'], rowMode: 'array' })).rows, [['9s']]);
+    assert.equal(await interval(), '9s');
+    await assert.rejects(client.query("SELECT set_config('checkpoint_interval', '1ms', false)"), { code: '22023' });
+    await client.query("BEGIN; SELECT set_config('checkpoint_interval', '4s', true)");
+    assert.equal(await interval(), '4s');
+    await client.query('COMMIT');
+    assert.equal(await interval(), '9s');
     await client.query('DISCARD ALL');
     assert.equal(await interval(), '10s');
   } finally {

@@ -6,14 +6,15 @@
  */
 import type { Session } from '../../planner/bind/context.js';
 import type { Batch } from '../../runtime/batch.js';
-import { batchFromDatums } from '../../runtime/vectors.js';
+import { batchFromDatums, datumRow } from '../../runtime/vectors.js';
 import type { ParsedStatement, Query, Statement } from '../../planner/parse/statement.js';
 import { parseQuery } from '../../planner/parse/parser.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { PlannedQuery } from '../../planner/planner.js';
-import { SqlError, unsupported } from '../../types/error.js';
+import { SqlError, unreachable, unsupported } from '../../types/error.js';
 import { Settings, settingSpec } from '../../types/settings.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
+import type { Datum } from '../../types/value.js';
 import { createSink } from '../ddl/sink.js';
 import { createStream } from '../ddl/stream.js';
 import { createTable } from '../ddl/table.js';
@@ -24,6 +25,7 @@ import { createSecret } from '../ddl/secret.js';
 import type { Database } from '../database.js';
 import type { BackendSession, ExecuteContext, Execution, Prepared, SessionEvents, SessionInfo, TransactionStatus } from '../session/backend.js';
 import type { SystemContext } from '../system/systemtable.js';
+import { commandCall, type CommandCall } from './commandcalls.js';
 import { alterJob, checkpointJobs, jobNamed } from './jobs.js';
 import { SessionChannels } from './notifications.js';
 import { withParams } from './params.js';
@@ -57,7 +59,8 @@ type Bound = { readonly paramTypes: readonly SqlType[]; readonly columns: readon
   | { readonly kind: 'query'; readonly planned: PlannedQuery }
   | { readonly kind: 'write'; readonly write: WritePlan }
   | { readonly kind: 'subscription'; readonly subscription: Subscription }
-  | { readonly kind: 'text'; readonly make: () => TextTable; readonly tag: string }
+  | { readonly kind: 'text'; readonly make: (context: ExecuteContext) => TextTable | Promise<TextTable>; readonly tag: string }
+  | { readonly kind: 'call'; readonly call: CommandCall; readonly planned: PlannedQuery }
   | { readonly kind: 'other' });
 
 export class SqlSession implements BackendSession {
@@ -125,6 +128,11 @@ export class SqlSession implements BackendSession {
     }
     const session = this.#bindSession();
     const { catalog, plans } = this.#database;
+    const call = commandCall(query);
+    if (call !== null) {
+      const planned = planQuery(call.query, catalog, { kind: 'batch' }, given, session);
+      return { kind: 'call', paramTypes: planned.paramTypes, columns: call.columns, call, planned };
+    }
     const plan = (): PlannedQuery => planQuery(query, catalog, { kind: 'batch' }, given, session);
     const planned = parsed === null ? plan() : plans.planned(parsed, given, session, catalog.version, plan);
     return { kind: 'query', paramTypes: planned.paramTypes, columns: planned.columns, planned };
@@ -156,10 +164,37 @@ export class SqlSession implements BackendSession {
         return { kind: 'rows', columns: bound.subscription.columns, batches, tag: n => `SUBSCRIBE ${n}`, streaming: true };
       }
       case 'text': {
-        const { columns, rows: lines } = bound.make();
+        const { columns, rows: lines } = await bound.make(context);
         return rows(columns, one(batchFromDatums(columns.map(c => c.type), lines)), bound.tag);
       }
+      case 'call': {
+        const { planned, call } = bound;
+        const made = await runPlan(this.#database, this.#querySession(), withParams(planned.plan, params), this.#transaction, context.signal);
+        return rows(call.columns, this.#calls(call, made, planned.columns.map(c => c.type)), 'SELECT');
+      }
       case 'other': return this.#command(parsed.statement, parsed.sql, context);
+    }
+  }
+
+  /** Carries out the call for each row of its arguments. */
+  async *#calls(call: CommandCall, made: AsyncIterable<Batch>, types: readonly SqlType[]): AsyncGenerator<Batch> {
+    for await (const batch of made) {
+      const results: Datum[][] = [];
+      for (let i = 0; i < batch.length; i++) results.push([this.#call(call.name, datumRow(types, batch, i))]);
+      yield batchFromDatums(call.columns.map(c => c.type), results);
+    }
+  }
+
+  #call(name: CommandCall['name'], args: readonly Datum[]): Datum {
+    const [first, second, third] = args;
+    switch (name) {
+      case 'pg_notify': this.#channels.notify(String(first ?? ''), String(second ?? '')); return '';
+      case 'set_config': {
+        if (first === null) throw new SqlError('22004', 'SET requires parameter name');
+        this.#session.set(String(first), second === null ? null : String(second), third === true, undefined);
+        return this.#settings.show(String(first));
+      }
+      default: return unreachable(name);
     }
   }
 

@@ -29,7 +29,7 @@ export class SessionSettings {
   }
 
   /** SET; `value` null = DEFAULT. Errors have `position`. */
-  set(name: string, value: string | null, local: boolean, position: number): void {
+  set(name: string, value: string | null, local: boolean, position: number | undefined): void {
     located(position, () => {
       const spec = settingSpec(name);
       const before = this.values.own().get(spec.name);
@@ -62,7 +62,7 @@ export class SessionSettings {
   }
 }
 
-function located<T>(position: number, work: () => T): T {
+function located<T>(position: number | undefined, work: () => T): T {
   try {
     return work();
   } catch (e) {
