@@ -22,6 +22,8 @@ export interface Completed {
   readonly firstMs: number;
   /** What had been taken from the inputs then. */
   readonly takenBytes: number;
+  /** Inputs on which the barrier has come: all, but for one that was due before. */
+  readonly arrived: ReadonlySet<number>;
 }
 
 interface Open extends Completed { readonly arrived: Set<number> }
@@ -65,13 +67,14 @@ export class CheckpointAlignment {
   /** The barrier came into the queue of an input. How long it may take to be aligned, in ms; null = no limit, or it is known already. */
   announced(injected: Injected, nowMs: number, takenBytes: number): number | null {
     const open = this.#find(injected, nowMs, takenBytes, true);
-    return open === null || open.limitMs === null ? null : Math.max(0, open.deadlineMs - nowMs);
+    if (open === null || open.limitMs === null) return null;
+    return open.limitMs === 0 ? 0 : Math.max(0, open.deadlineMs - nowMs);
   }
 
   /** The checkpoint whose time for alignment is over: it is taken now, and forgotten here. */
   due(nowMs: number): Completed | null {
     for (const open of this.#open) {
-      if (open.limitMs === null || open.deadlineMs > nowMs) continue;
+      if (open.limitMs === null || (open.limitMs > 0 && open.deadlineMs > nowMs)) continue;
       this.#close(open);
       return open;
     }

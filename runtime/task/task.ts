@@ -429,7 +429,8 @@ export class Task {
     for (const sink of built.sinks) await sink.settled();
     const channels = overtaking === null ? null : this.#inbound.map((i): CapturedChannel => ({
       origin: { entry: i.edge.entry, partials: i.edge.partials !== null, readers: i.readers, subtask, parallelism: fragment.parallelism },
-      types: i.types, captured: i.channel.capture(overtaking),
+      // Nothing stands before a barrier that was taken from its channel already.
+      types: i.types, captured: completed.arrived.has(i.input) ? { batches: [], complete: Promise.resolve() } : i.channel.capture(overtaking),
     }));
     await this.#snapshots.take(injected, times, began, channels, this.#restored);
     const waiting = this.parts.state?.maintain() ?? null;
