@@ -6,6 +6,7 @@ import type { S3Settings } from '../storage/location.js';
 import type { Plan } from '../types/plan.js';
 import type { JobSettings } from '../types/settings.js';
 import type { SqlError } from '../types/error.js';
+import type { CheckpointContent } from './jobs/checkpointcontent.js';
 import type { CatalogSnapshot } from './query.js';
 import type { Batch } from './batch.js';
 import type { Column } from '../types/sqltype.js';
@@ -169,6 +170,8 @@ export interface Engine {
   stateTables(): Promise<StateTableInfo[]>;
   checkpoints(): CheckpointRow[];
   checkpointTasks(): Promise<CheckpointTaskRow[]>;
+  /** What a completed checkpoint wrote, by operator; 42704 when it is not retained. */
+  checkpointContent(jobId: number, checkpointId: number): Promise<CheckpointContent>;
   checkpointSummary(): CheckpointSummaryRow[];
   checkpointCounts(): CheckpointCounts[];
   failures(): FailureInfo[];

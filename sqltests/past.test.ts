@@ -94,6 +94,13 @@ for (const parallelism of [1, 2]) {
       const changed = await m.rows(`SELECT weight, g FROM checkpoint_diff('grouped', ${second.ids['grouped']}, ${third.ids['grouped']}, ${group})`);
       sameRows(changed, [['-1', '1'], ['1', '3']], 'difference of a state');
 
+      const explained = (await m.rows('EXPLAIN ANALYZE CHECKPOINT JOB grouped')).map(r => r[0] ?? '');
+      assert.match(explained[0], new RegExp(`^Checkpoint ${third.ids['grouped']} of job "grouped": completed, exactly_once, aligned`));
+      assert.match(explained.join('\n'), /-> Task 0\.0: .* after the trigger \(start delay .*, alignment .*, sync .*, async .*\)/);
+      assert.match(explained.join('\n'), /Aggregate .*\(operator \d+\): \d+ entries, .* %/);
+      sameRows(await m.rows("SELECT metric, checkpoints FROM checkpoint_summary WHERE job_name = 'grouped' AND metric = 'duration_ms' AND min <= p50 AND p50 <= p99 AND p99 <= max"), [['duration_ms', '3']], 'summary');
+      sameRows(await m.rows("SELECT total, completed, failed, in_progress FROM checkpoint_counts WHERE job_name = 'grouped'"), [['3', '3', '0', '0']], 'counts');
+
       await m.stop();
       await m.start();
       await checkPast();

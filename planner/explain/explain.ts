@@ -35,6 +35,12 @@ export function explain(plan: Plan): string[] {
   return lines;
 }
 
+/** One operator in a line, as EXPLAIN shows it. */
+export function operatorTitle(plan: Plan, id: number): string {
+  const node = plan.nodes.find((n) => n.id === id);
+  return node === undefined ? 'an operator that is gone' : title(node, node.inputs.map((i) => plan.nodes.find((n) => n.id === i)).filter((n) => n !== undefined));
+}
+
 function subplans(e: Expr, depth: number, lines: string[]): void {
   some(e, (x) => {
     if (x.node === 'subplan') {

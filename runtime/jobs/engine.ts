@@ -28,9 +28,11 @@ import { subplansOf } from '../subplan.js';
 import { pastNodesOf, viewNodesOf } from '../task/query.js';
 import { fromTransferable, toTransferable, type WireBatch } from '../vectors.js';
 import { onAbort } from './abort.js';
+import { checkpointContent, type CheckpointContent } from './checkpointcontent.js';
 import { History } from './history.js';
 import { Job, type JobDeps } from './job.js';
 import type { ViewRead } from './jobreads.js';
+import { retainedCheckpoint } from './past.js';
 import { pointOf } from './pointread.js';
 import { explainRestore, openRestorable, restorePlan } from './restore.js';
 import type { SavepointPlace } from './savepoint.js';
@@ -128,7 +130,7 @@ class LocalEngine implements Engine {
     }
     this.pool = new WorkerPool(options.workers, { dataDir: options.dataDir, connectorsModule: options.connectorsModule.href, faults: faults ?? null }, {
       handlers: () => this.#handlers(),
-      lost: (worker, error) => { this.#workerLost(worker, error); },
+      lost: (worker, error, jobId) => { this.#workerLost(worker, error, jobId); },
       noteError: e => { options.log.error({ reason: toErrorData(e).message, stack: toErrorData(e).stack }, 'a message could not be handled'); },
     });
   }
@@ -166,11 +168,11 @@ class LocalEngine implements Engine {
     return undefined;
   }
 
-  #workerLost(worker: number, error: SqlError): void {
+  #workerLost(worker: number, error: SqlError, culprit: number | null): void {
     if (this.#closed) return;
-    this.#options.log.error({ worker, reason: error.message }, 'a worker died');
+    this.#options.log.error({ worker, reason: error.message, job: culprit === null ? null : this.#jobs.get(culprit)?.name ?? null }, 'a worker died');
     for (const [id, q] of this.#queries) if (q.worker === worker) this.#endQuery(id, new SqlError('58000', 'the worker of this query died', { detail: error.message }));
-    for (const j of this.#jobs.values()) j.workerLost(worker, error);
+    for (const j of this.#jobs.values()) j.workerLost(worker, error, culprit);
   }
 
   #deps(): JobDeps {
@@ -412,6 +414,10 @@ class LocalEngine implements Engine {
   stateTables(): Promise<TaskInfos['stateTables']> { return this.#infos('stateTables'); }
   checkpoints(): ReturnType<Engine['checkpoints']> { return this.#history.checkpoints().filter(c => c.jobId < EPHEMERAL_FIRST); }
   async checkpointTasks(): ReturnType<Engine['checkpointTasks']> { return (await this.#history.checkpointTasks()).filter(t => t.jobId < EPHEMERAL_FIRST); }
+  async checkpointContent(jobId: number, checkpointId: number): Promise<CheckpointContent> {
+    const job = this.#job(jobId);
+    return checkpointContent(job.checkpointStorage(), await retainedCheckpoint(job.name, job.checkpointStorage(), checkpointId));
+  }
   checkpointSummary(): ReturnType<Engine['checkpointSummary']> { return this.#history.summary().filter(s => s.jobId < EPHEMERAL_FIRST); }
   checkpointCounts(): ReturnType<Engine['checkpointCounts']> { return this.#history.counts().filter(c => c.jobId < EPHEMERAL_FIRST); }
   failures(): ReturnType<Engine['failures']> { return this.#history.failures(); }

@@ -30,7 +30,9 @@ import { alterJob, checkpointJobs, jobNamed } from './jobs.js';
 import { SessionChannels } from './notifications.js';
 import { withParams } from './params.js';
 import { type QuerySession, runPlan } from './query.js';
-import { describe, explainStatement, showCreate, showQuery, showRelations, showSetting, type TextTable } from './show.js';
+import { explainCheckpoint } from './explaincheckpoint.js';
+import { describe, explainStatement, PLAN_COLUMNS, showCreate, showQuery, showRelations, showSetting, type TextTable } from './show.js';
+import { createSavepoint, dropSavepoint, explainRestore, pauseJob, RESTORE_COLUMNS, resumeJob, SAVEPOINT_COLUMNS, stopJob } from './savepoints.js';
 import { SessionSettings, refuseServerScope } from './sessionsettings.js';
 import { planQuerySubscription, planSubscription, type Subscription } from './subscribe.js';
 import { Transaction } from './transaction.js';
@@ -95,6 +97,9 @@ export class SqlSession implements BackendSession {
   #bind(parsed: ParsedStatement, given: readonly (SqlType | null)[]): Bound {
     const { statement } = parsed;
     const text = (make: () => TextTable, tag: string): Bound => ({ kind: 'text', paramTypes: [], columns: make().columns, make, tag });
+    const later = (columns: readonly Column[], make: (context: ExecuteContext) => Promise<TextTable>, tag: string): Bound => ({
+      kind: 'text', paramTypes: [], columns, make: context => { this.#refuseBlock(statement.kind); return make(context); }, tag,
+    });
     switch (statement.kind) {
       case 'select': return this.#bindQuery(statement.query, given, parsed);
       case 'insert': case 'update': case 'delete': {
@@ -116,6 +121,12 @@ export class SqlSession implements BackendSession {
       case 'explain':
         if (statement.analyze) throw unsupported('EXPLAIN ANALYZE', statement.position, 'SELECT * FROM millrace.operators shows rows and time of each operator of running jobs.');
         return text(() => explainStatement(this.#database, statement.statement, statement.position, this.#bindSession()), 'EXPLAIN');
+      case 'explain restore': return later(RESTORE_COLUMNS, () => explainRestore(this.#database, statement, this.#settings, this.#bindSession()), 'EXPLAIN');
+      case 'explain checkpoint': return later(PLAN_COLUMNS, () => explainCheckpoint(this.#database, statement.job, statement.checkpoint, statement.position), 'EXPLAIN');
+      case 'create savepoint': return later(SAVEPOINT_COLUMNS, context => createSavepoint(this.#database, statement, context), 'CREATE SAVEPOINT');
+      case 'stop job':
+        return statement.savepoint === null ? { kind: 'other', paramTypes: [], columns: null }
+          : later(SAVEPOINT_COLUMNS, async context => await stopJob(this.#database, statement, context) ?? { columns: SAVEPOINT_COLUMNS, rows: [] }, 'STOP JOB');
       default: return { kind: 'other', paramTypes: [], columns: null };
     }
   }
@@ -198,11 +209,15 @@ export class SqlSession implements BackendSession {
     }
   }
 
+  #refuseBlock(kind: string): void {
+    if (this.#block) throw new SqlError('25001', `${kind.toUpperCase()} cannot run inside a transaction block`, { hint: 'COMMIT; first.' });
+  }
+
   async #command(statement: Statement, sql: string, context: ExecuteContext): Promise<Execution> {
     const database = this.#database;
     const command = (tag: string): Execution => ({ kind: 'command', tag });
     const ddl = async <T>(work: () => Promise<T>): Promise<T> => {
-      if (this.#block) throw new SqlError('25001', `${statement.kind.toUpperCase()} cannot run inside a transaction block`, { hint: 'COMMIT; first.' });
+      this.#refuseBlock(statement.kind);
       return database.ddlLock.run(work);
     };
     const created = async (tag: string, name: string, work: () => Promise<{ created: boolean }>): Promise<Execution> => {
@@ -259,7 +274,10 @@ export class SqlSession implements BackendSession {
       case 'notify': this.#channels.notify(statement.channel, statement.payload); return command('NOTIFY');
       case 'create secret': await ddl(() => createSecret(database, statement, context)); return command('CREATE SECRET');
       case 'create derived stream': throw unsupported('CREATE STREAM … AS (a derived stream)', undefined, 'CREATE MATERIALIZED VIEW keeps and passes on the same changes.');
-      case 'create savepoint': case 'drop savepoint': case 'stop job': case 'pause job': case 'resume job': case 'explain restore': case 'explain checkpoint':
+      case 'drop savepoint': await ddl(() => dropSavepoint(database, statement, this.#settings)); return command('DROP SAVEPOINT');
+      case 'stop job': this.#refuseBlock(statement.kind); await stopJob(database, statement, context); return command('STOP JOB');
+      case 'pause job': this.#refuseBlock(statement.kind); await pauseJob(database, statement, context); return command('PAUSE JOB');
+      case 'resume job': await ddl(() => resumeJob(database, statement)); return command('RESUME JOB');
       case 'create connection': throw unsupported(statement.kind.toUpperCase(), 'position' in statement ? statement.position : undefined);
       case 'unsupported': throw unsupported(statement.feature, statement.position, statement.hint ?? undefined);
       default: throw new SqlError('XX000', `internal error: statement ${statement.kind} has no executor`);

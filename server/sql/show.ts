@@ -14,9 +14,12 @@ import type { Database } from '../database.js';
 import { primaryKeyOf, visibleColumns } from '../system/pgcatalog.js';
 
 /** Rows of text under named text columns. */
-export interface TextTable { readonly columns: readonly Column[]; readonly rows: readonly (readonly (string | null)[])[] }
+export interface TextTable { readonly columns: readonly Column[]; readonly rows: readonly (readonly (string | number | null)[])[] }
 
 const table = (names: readonly string[], rows: readonly (readonly (string | null)[])[]): TextTable => ({ columns: names.map(name => ({ name, type: TEXT })), rows });
+
+/** Of every EXPLAIN. */
+export const PLAN_COLUMNS: readonly Column[] = [{ name: 'QUERY PLAN', type: TEXT }];
 
 export function showSetting(settings: Settings, name: string | null): TextTable {
   if (name !== null) return table([name], [[settings.show(name)]]);
@@ -92,7 +95,7 @@ export function showCreate(database: Database, name: { readonly schema: string |
 /** The plan a statement would run, as EXPLAIN's lines. */
 export function explainStatement(database: Database, statement: Explainable, position: number, session: Session): TextTable {
   const planned = plannedFor(database, statement, position, session);
-  return table(['QUERY PLAN'], explain(planned.plan).map(line => [line]));
+  return { columns: PLAN_COLUMNS, rows: explain(planned.plan).map(line => [line]) };
 }
 
 function plannedFor(database: Database, statement: Explainable, position: number, session: Session): PlannedQuery {

@@ -132,6 +132,8 @@ export class EntryWriter {
 export class BlockCursor {
   readonly block: EntryBlock;
   readonly tableId: number;
+  /** Entries of the block. */
+  readonly count: number;
   keyGroup = 0;
   keyStart = 0;
   keyEnd = 0;
@@ -145,7 +147,7 @@ export class BlockCursor {
     this.block = block;
     this.#view = new DataView(block.buffer, block.byteOffset, block.byteLength);
     this.tableId = this.#view.getUint32(0, true);
-    this.#left = this.#view.getUint32(4, true);
+    this.#left = this.count = this.#view.getUint32(4, true);
   }
 
   next(): boolean {
