@@ -85,7 +85,7 @@ function refuseFixed(job: StoredJob, spec: SettingSpec, value: SettingValue, run
         if (Number(value) > job.settings.max_parallelism) {
           throw new SqlError('22023', `parallelism (${String(value)}) is above max_parallelism (${job.settings.max_parallelism})`, { hint: 'max_parallelism is fixed when a job is created.' });
         }
-        throw new SqlError('55000', 'the parallelism of a running job cannot be changed', { hint: `PAUSE JOB ${name}; RESUME JOB ${name} WITH (parallelism = ${String(value)});` });
+        throw new SqlError('55000', 'the parallelism of a job changes when it resumes', { hint: `${running ? `PAUSE JOB ${name}; ` : ''}RESUME JOB ${name} WITH (parallelism = ${String(value)});` });
       }
       if (spec.name === 'restore_claim_mode' || spec.name === 'allow_non_restored_state') {
         throw new SqlError('55000', `setting "${spec.name}" is read when a job is created`, { hint: `SET ${spec.name} = ${literal}; before CREATE … WITH (restore_from = '…').` });
