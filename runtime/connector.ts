@@ -87,6 +87,8 @@ export interface SourceReader {
   bound?(positions: Readonly<Record<string, Json>> | null): void;
   /** A checkpoint completed that held these positions (Kafka: commit the group's offsets, for monitoring only). */
   committed?(positions: Readonly<Record<string, Json>>): Promise<void>;
+  /** The checkpoint ended without completing: positions it held are in a later one. Not told of those that end with the job's attempt. */
+  aborted?(checkpointId: number): void;
   close(): Promise<void>;
 }
 
@@ -135,13 +137,17 @@ export interface SinkSpec {
  * Sink, per subtask. `write` gets each epoch's changes, consolidated by stream key (an update stands as −old, +new next to each other).
  *   prepare(id)  at a checkpoint barrier, after the epoch's writes: flush what must be durable; returns state kept in the checkpoint
  *   commit(id)   the checkpoint completed: make its output visible; may be repeated after a recovery
+ *   aborted(id)  the checkpoint ended without completing (failed, expired, or superseded by a newer one): what was prepared for it is owed with the
+ *                next that completes; nothing is to be taken back. Not told of those that end with the job's attempt
  *   restore      state of the checkpoint that the job was restored from: first finish its commit, then drop anything newer
  */
 export interface SinkWriter {
   open(restored: Json | null, restoredCheckpoint: number): Promise<void>;
   write(batch: Batch): void | Promise<void>;
   prepare(checkpointId: number): Json | Promise<Json>;
+  /** Of this checkpoint and of all prepared before it: older ones may have been superseded. One after the other. */
   commit(checkpointId: number): Promise<void>;
+  aborted?(checkpointId: number): void;
   close(): Promise<void>;
 }
 
@@ -159,9 +165,9 @@ export interface SinkConnector {
   check?(options: Readonly<Record<string, string>>): Promise<void>;
   /**
    * The job goes on at another parallelism: what `prepare` gave, by subtask (null: nothing), for the new subtasks. Everything that was prepared must
-   * still be committed by one of them. Absent: subtasks keep no state.
+   * still be committed by one of them. `otherJob`: it is what another job prepared, whose names are its own. Absent: subtasks keep no state.
    */
-  redistribute?(states: readonly Json[], parallelism: number): Json[];
+  redistribute?(states: readonly Json[], parallelism: number, otherJob: boolean): Json[];
   create(spec: SinkSpec, context: Pick<SourceContext, 'log' | 'now'>): SinkWriter;
 }
 

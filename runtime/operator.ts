@@ -29,6 +29,8 @@ export interface Barrier {
     readonly id: number;
     /** C: last completed checkpoint when triggered; 0 = none. */
     readonly since: number;
+    /** incremental_checkpoints is off: the whole state is written, as if nothing had been before. */
+    readonly whole?: true;
     /** The job stops with it: after this barrier sources give nothing. */
     readonly last?: true;
   } | null;
@@ -87,6 +89,10 @@ export interface Operator {
   /** Small operator state outside state tables (source positions, sink parts): JSON kept with the checkpoint. */
   snapshot?(barrier: Barrier): Json | Promise<Json>;
   restore?(state: Json): void;
+  /** The checkpoint completed; older ones that were not heard of are superseded by it. Between two batches. */
+  completed?(checkpointId: number): void;
+  /** The checkpoint ended without completing. Not told of those that end with the job's attempt. */
+  aborted?(checkpointId: number): void;
   /**
    * Emits all rows of its k-th table of `stateTablesOf` (operators/statetables.ts): for people who look at a checkpoint. Everything is in memory, and
    * nothing else is asked of this instance.

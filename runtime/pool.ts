@@ -1,6 +1,6 @@
 /**
  * The fixed pool of worker threads that runs all tasks and queries. A worker that dies, or that does not answer a ping within
- * WORKER_STUCK_MS, is ended and replaced; `lost` tells the jobs with a task on it.
+ * WORKER_STUCK_MS, is ended and replaced; `lost` tells the jobs with a task on it, and which of them was running when it died.
  */
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { Rpc, type Handlers } from './rpc.js';
@@ -13,8 +13,8 @@ const PING_INTERVAL_MS = 5_000;
 
 export interface PoolEvents {
   handlers(worker: number): Handlers<MainMethods>;
-  /** The worker's tasks are gone; a new thread stands at the same index. */
-  lost(worker: number, error: SqlError): void;
+  /** The worker's tasks are gone; a new thread stands at the same index. `jobId`: a task of it was running at that moment, null = not known. */
+  lost(worker: number, error: SqlError, jobId: number | null): void;
   noteError(error: unknown): void;
 }
 
@@ -26,17 +26,17 @@ export interface Pool {
   channel(): readonly [ChannelPort, ChannelPort];
 }
 
-interface Member { thread: Worker; rpc: Rpc<MainMethods, WorkerMethods>; answeredMs: number }
+interface Member { thread: Worker; rpc: Rpc<MainMethods, WorkerMethods>; answeredMs: number; readonly running: Int32Array; killed: boolean }
 
 export class WorkerPool implements Pool {
   readonly #members: Member[] = [];
   readonly #events: PoolEvents;
-  readonly #data: Omit<WorkerData, 'index' | 'workers'>;
+  readonly #data: Omit<WorkerData, 'index' | 'running' | 'workers'>;
   readonly #size: number;
   readonly #ping: NodeJS.Timeout;
   #closing = false;
 
-  constructor(size: number, data: Omit<WorkerData, 'index' | 'workers'>, events: PoolEvents) {
+  constructor(size: number, data: Omit<WorkerData, 'index' | 'running' | 'workers'>, events: PoolEvents) {
     this.#size = size;
     this.#events = events;
     this.#data = data;
@@ -59,7 +59,12 @@ export class WorkerPool implements Pool {
   }
 
   /** For tests: the thread ends as if it had crashed. */
-  async kill(worker: number): Promise<void> { await this.#members[worker]?.thread.terminate(); }
+  async kill(worker: number): Promise<void> {
+    const member = this.#members[worker];
+    if (member === undefined) return;
+    member.killed = true;
+    await member.thread.terminate();
+  }
 
   async close(): Promise<void> {
     this.#closing = true;
@@ -72,12 +77,13 @@ export class WorkerPool implements Pool {
   }
 
   #start(index: number): Member {
-    const workerData: WorkerData = { index, workers: this.#size, ...this.#data };
+    const running = new Int32Array(new SharedArrayBuffer(4));
+    const workerData: WorkerData = { index, running, workers: this.#size, ...this.#data };
     const thread = new Worker(new URL('./worker.js', import.meta.url), { workerData, name: `millrace-${index}` });
     const rpc = new Rpc<MainMethods, WorkerMethods>(
       { post: (message, transfer) => { thread.postMessage(message, transfer as readonly ArrayBuffer[] | undefined ?? []); } },
       this.#events.handlers(index), e => { this.#events.noteError(e); });
-    const member: Member = { thread, rpc, answeredMs: Date.now() };
+    const member: Member = { thread, rpc, answeredMs: Date.now(), running, killed: false };
     thread.on('message', data => { rpc.receive(data); });
     let reason: Error | null = null;
     thread.on('error', e => { reason = e instanceof Error ? e : new Error(String(e)); });
@@ -87,7 +93,7 @@ export class WorkerPool implements Pool {
       rpc.close(error);
       if (this.#closing || this.#members[index] !== member) return;
       this.#members[index] = this.#start(index);
-      this.#events.lost(index, error);
+      this.#events.lost(index, error, running[0] === 0 || member.killed ? null : running[0]);
     });
     return member;
   }

@@ -18,6 +18,8 @@ import type { DeadLetterInfo, OperatorInfo, SinkInfo, SourceInfo, StateTableInfo
 
 export interface WorkerData {
   readonly index: number;
+  /** One cell: the job whose task runs in the worker at this moment, 0 = none. Read by the main thread when the worker has died. */
+  readonly running: Int32Array;
   readonly dataDir: string;
   /** Workers in the pool: places of subtasks follow from it. */
   readonly workers: number;

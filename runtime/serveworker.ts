@@ -21,7 +21,7 @@ import type { TaskEvents } from './task/task.js';
 import { fromTransferable, toTransferable, type WireBatch } from './vectors.js';
 
 export interface WorkerDeps {
-  readonly place: Pick<WorkerData, 'index' | 'workers' | 'dataDir'>;
+  readonly place: Pick<WorkerData, 'index' | 'workers' | 'dataDir'> & Partial<Pick<WorkerData, 'running'>>;
   readonly connectors: Connectors;
   readonly tables: TableReader;
   readonly env: Env;
@@ -143,7 +143,7 @@ export function serveWorker({ place, connectors, tables, env, files, kvs, link }
   };
 
   const host: DeployHost = {
-    worker: place.index, workers: place.workers, dataDir: place.dataDir, connectors, tables, env, files, kvs, streams: new SharedStreams(), events,
+    worker: place.index, running: place.running ?? new Int32Array(1), workers: place.workers, dataDir: place.dataDir, connectors, tables, env, files, kvs, streams: new SharedStreams(), events,
     wantCheckpoint: arg => { rpc.notify('wantCheckpoint', arg); },
     deadLetter: row => { rpc.notify('deadLetter', row); },
     log: (level, message, fields) => { rpc.notify('log', { level, message, fields: fields ?? {} }); },

@@ -108,7 +108,7 @@ export class Database {
     database = new Database({ options, directory, catalog, tables, reader, engine, settings, isNew });
     tables.onCommit(seq => engine.logAdvanced(seq));
     for (const job of catalog.jobs()) {
-      await engine.startJob({ jobId: job.jobId, name: job.name, plan: job.plan, settings: job.settings, status: job.status, createdMs: job.createdMs });
+      await engine.startJob({ jobId: job.jobId, name: job.name, plan: job.plan, settings: job.settings, status: job.status, createdMs: job.createdMs, ...(job.restore === undefined ? {} : { restore: job.restore }) });
     }
     return database;
   }

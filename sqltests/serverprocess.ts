@@ -30,7 +30,12 @@ export class ServerProcess {
 
   /** Starts `millrace` on a free port; resolves when it says that it is ready. */
   static async start(dataDir: string, options: { args?: readonly string[]; env?: Readonly<Record<string, string>> } = {}): Promise<ServerProcess> {
-    const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', dataDir, ...(options.args ?? [])], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...options.env } });
+    return ServerProcess.run([MAIN, '--port', '0', '--data', dataDir, ...(options.args ?? [])], options);
+  }
+
+  /** As `start`, of another module that says where it listens. */
+  static async run(args: readonly string[], options: { env?: Readonly<Record<string, string>> } = {}): Promise<ServerProcess> {
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...options.env } });
     const log: string[] = [];
     const port = await new Promise<number>((resolve, reject) => {
       const timer = setTimeout(() => { reject(new Error(`the server did not start:\n${log.join('\n')}`)); }, START_TIMEOUT_MS);

@@ -6,7 +6,10 @@
 import { compareBytes, type Kv, type KvBatch, type KvIterator, type KvOpener, type KvRange, type KvSnapshot } from './kv.js';
 
 type Entry = readonly [Uint8Array, Uint8Array];
-interface Store { entries: readonly Entry[]; synced: readonly Entry[] }
+/** `unsynced`: the contents after each of the newest batches since the last sync. */
+interface Store { entries: readonly Entry[]; synced: readonly Entry[]; unsynced: (readonly Entry[])[] }
+/** Named limit: contents remembered for a power loss. */
+const UNSYNCED_MAX = 64;
 
 class MemorySnapshot implements KvSnapshot {
   readonly entries: readonly Entry[];
@@ -20,15 +23,22 @@ export class MemoryKvs implements KvOpener {
   async open(directory: string): Promise<Kv> {
     let store = this.#stores.get(directory);
     if (store === undefined) {
-      store = { entries: [], synced: [] };
+      store = { entries: [], synced: [], unsynced: [] };
       this.#stores.set(directory, store);
     }
     return new MemoryKv(store);
   }
 
-  /** Power loss: everything not synced is gone (LevelDB's log is a prefix: a sync keeps all before it too). */
-  loseUnsynced(): void {
-    for (const store of this.#stores.values()) store.entries = store.synced;
+  /**
+   * Power loss: what was not synced is gone, from some batch on (LevelDB's log is a prefix: a sync keeps all before it too). `pick(n)` in [0, n) says
+   * how many of the last batches stay; default: none.
+   */
+  loseUnsynced(pick: (n: number) => number = () => 0): void {
+    for (const store of this.#stores.values()) {
+      const kept = pick(store.unsynced.length + 1);
+      store.entries = store.synced = kept === 0 ? store.synced : store.unsynced[kept - 1];
+      store.unsynced = [];
+    }
   }
 }
 
@@ -79,7 +89,13 @@ class MemoryKv implements Kv {
       get bytes() { return bytes; },
       async write(sync) {
         store.entries = merged(store.entries, operations);
-        if (sync) store.synced = store.entries;
+        if (sync) {
+          store.synced = store.entries;
+          store.unsynced = [];
+        } else {
+          store.unsynced.push(store.entries);
+          if (store.unsynced.length > UNSYNCED_MAX) store.unsynced.shift();
+        }
       },
       discard() { operations.length = 0; },
     };

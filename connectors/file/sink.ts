@@ -211,8 +211,9 @@ function validate(options: Options, columns: readonly { readonly name: string }[
 }
 
 /** Numbers go on above all that were given; the first subtask finishes the parts of those that are no more. */
-function redistribute(states: readonly Json[], parallelism: number): Json[] {
+function redistribute(states: readonly Json[], parallelism: number, otherJob: boolean): Json[] {
   const own = states as unknown as readonly (State | null)[];
+  if (otherJob) return [{ next: 0, parts: [], others: own.flatMap((s) => (s === null ? [] : [s, ...(s.others ?? [])])) as unknown as Json }];
   const next = Math.max(0, ...own.map((s) => s?.next ?? 0));
   const gone = own.slice(parallelism).filter((s) => s !== null);
   return Array.from({ length: parallelism }, (_, k): Json => {

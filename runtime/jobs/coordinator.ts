@@ -27,7 +27,7 @@ export interface CoordinatedJob extends PendingJob {
   /** Asks for a barrier that carries the checkpoint; called at once, the barrier may have to wait for the one in flight. */
   requestBarrier(): void;
   /** Sends a barrier that ends no epoch, beside one that is on its way; null: only one that ends an epoch can go now. */
-  sendMidEpoch(checkpoint: { readonly id: number; readonly since: number }, midEpoch: NonNullable<Barrier['midEpoch']>): { readonly epoch: number; readonly logPosition: number } | null;
+  sendMidEpoch(checkpoint: NonNullable<Barrier['checkpoint']>, midEpoch: NonNullable<Barrier['midEpoch']>): { readonly epoch: number; readonly logPosition: number } | null;
   notifyCompleted(checkpointId: number): void;
   notifyAborted(checkpointId: number): void;
   /** Too many failures: the job fails over. */
@@ -173,7 +173,7 @@ export class CheckpointCoordinator {
   #sendBarrier(p: PendingCheckpoint): void {
     const midEpoch = this.#wholeEpoch || this.#lastAttempts !== null ? null : midEpochOf(this.#job.settings);
     this.#wholeEpoch = false;
-    const sent = midEpoch === null ? null : this.#job.sendMidEpoch({ id: p.id, since: this.#lastCompleted }, midEpoch);
+    const sent = midEpoch === null ? null : this.#job.sendMidEpoch({ id: p.id, since: this.#lastCompleted, ...this.#whole }, midEpoch);
     if (sent === null) {
       this.#job.requestBarrier();
       return;
@@ -186,13 +186,14 @@ export class CheckpointCoordinator {
 
   get wantsBarrier(): boolean { return this.#pending.some(p => p.state === 'triggered'); }
   /** The checkpoint that the next barrier carries, once. */
-  take(epoch: number, logPosition: number): { readonly id: number; readonly since: number } | null {
+  take(epoch: number, logPosition: number): Barrier['checkpoint'] {
     const p = this.#pending.find(x => x.state === 'triggered');
     if (p === undefined) return null;
     p.carried(epoch, logPosition, this.#lastCompleted);
     this.schedule();
-    return { id: p.id, since: p.since };
+    return { id: p.id, since: p.since, ...this.#whole };
   }
+  get #whole(): { readonly whole?: true } { return this.#job.settings.incremental_checkpoints ? {} : { whole: true }; }
 
   // ---- what tasks say ----
 
@@ -224,11 +225,12 @@ export class CheckpointCoordinator {
       path = await this.#storage.complete(metadata);
     } catch (e) {
       this.#fail(p, 'FINALIZE_CHECKPOINT_FAILURE', toErrorData(e).message);
+      await this.#withdraw(p.id);
       return;
     }
     if (!this.#pending.includes(p)) {
-      // It ended while _metadata was being written (expired, or the attempt is over), and its tasks have removed their files.
-      await this.#storage.discard(p.id, metadata.tasks.flatMap(t => t.files), this.#retained).catch(() => undefined); // a leftover goes at the next start
+      // It ended while _metadata was being written (expired, or the attempt is over).
+      await this.#withdraw(p.id);
       return;
     }
     this.#pending = this.#pending.filter(x => x !== p);
@@ -242,6 +244,11 @@ export class CheckpointCoordinator {
     for (const older of this.#pending.filter(x => x.id < p.id)) this.#fail(older, 'CHECKPOINT_SUBSUMED', `checkpoint ${p.id} completed first`);
     this.#ended(p);
     await this.#retain();
+  }
+
+  /** What was written of a _metadata that does not count. State files are their tasks' business: of those it names, others may be in use. */
+  async #withdraw(checkpointId: number): Promise<void> {
+    await this.#storage.discard(checkpointId, [], this.#retained).catch(() => undefined); // a leftover goes at the next start
   }
 
   async #retain(): Promise<void> {

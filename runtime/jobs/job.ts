@@ -63,6 +63,8 @@ interface InFlight { readonly epoch: number; readonly logPosition: number; reado
 
 /** A checkpoint whose files turn out damaged is left out at the next attempt; so many are tried. */
 const RESTORE_ATTEMPTS_MAX = 100;
+/** A job whose tasks ended worker threads so often, since the server started, is failed. */
+const WORKER_KILLS_MAX = 3;
 
 export class Job {
   readonly jobId: number;
@@ -81,6 +83,7 @@ export class Job {
   /** Where its state comes from while it has no checkpoint of its own. */
   readonly #source: RestoreSource | null;
   #attempt = 0;
+  #workersKilled = 0;
   #fragments: Fragment[] = [];
   #workers: number[] = [];
   #totalTasks = 0;
@@ -142,8 +145,7 @@ export class Job {
     return { location: storageLocation(parent, this.settings, this.#deps.secrets), name };
   }
   checkpointStorage(location = this.checkpointLocation()): CheckpointStorage {
-    const { local_recovery, state_backend } = this.settings;
-    return openCheckpointStorage({ jobId: this.jobId, location, dataDir: this.#deps.dataDir, localRecovery: local_recovery, backend: state_backend }, this.#deps.files);
+    return openCheckpointStorage({ jobId: this.jobId, location, dataDir: this.#deps.dataDir, localRecovery: this.settings.local_recovery }, this.#deps.files);
   }
 
   /** Of now: ALTER JOB replaces them, so nobody keeps a copy. */
@@ -357,7 +359,7 @@ export class Job {
   }
 
   /** Not while a savepoint or the last checkpoint waits: what overtakes them would have the higher id and the older state. */
-  #sendMidEpoch(checkpoint: { readonly id: number; readonly since: number }, midEpoch: NonNullable<Injected['barrier']['midEpoch']>): { epoch: number; logPosition: number } | null {
+  #sendMidEpoch(checkpoint: NonNullable<Injected['barrier']['checkpoint']>, midEpoch: NonNullable<Injected['barrier']['midEpoch']>): { epoch: number; logPosition: number } | null {
     if (this.#draining || this.#snapshots?.busy === true) return null;
     const { env, pool } = this.#deps;
     const epoch = this.#epoch;
@@ -481,12 +483,16 @@ export class Job {
     this.#serveReadOnly();
   }
 
-  /** A task failed, a worker died, or too many checkpoints did. */
-  fail(error: SqlError, task: string | null): void {
+  /** A task failed, a worker died, or too many checkpoints did. `innocent`: another job's task ended the worker; no strategy counts that. */
+  fail(cause: SqlError, task: string | null, innocent = false): void {
     if (!this.#deployed || !this.live || this.#dropped) return;
     const { env, history } = this.#deps;
+    const killer = this.#workersKilled >= WORKER_KILLS_MAX;
+    const error = !killer ? cause : new SqlError(cause.code, `job "${this.name}" ended its worker ${this.#workersKilled} times: ${cause.message}`, {
+      detail: cause.detail, cause, hint: 'It takes other jobs down with it, and is not started again. DROP it, and create it anew when the cause is mended.',
+    });
     if (error.code.startsWith('53') || error.code === '58030') this.#localSuspect = true;
-    const delay = isUserError(error.code) || this.#nothingUsable !== null ? null : this.#strategy.next(env.now(), env.random());
+    const delay = killer || isUserError(error.code) || this.#nothingUsable !== null ? null : innocent ? 0 : this.#strategy.next(env.now(), env.random());
     history.failure({
       jobId: this.jobId, jobName: this.name, timeMs: env.now(), task, code: error.code, message: error.message, detail: error.detail ?? null, restarts: this.restarts, action: delay === null ? 'failed' : 'restarted',
     });
@@ -652,8 +658,7 @@ export class Job {
 
   /** The checkpoint that the node reads, for the worker of the query. */
   async past(node: ViewNode): Promise<PastSpec> {
-    const { local_recovery: localRecovery, state_backend: backend } = this.settings;
-    return { place: { jobId: this.jobId, location: this.checkpointLocation(), dataDir: this.#deps.dataDir, localRecovery, backend }, metadata: await pastCheckpoint(this.name, this.checkpointStorage(), node) };
+    return { place: { jobId: this.jobId, location: this.checkpointLocation(), dataDir: this.#deps.dataDir, localRecovery: this.settings.local_recovery }, metadata: await pastCheckpoint(this.name, this.checkpointStorage(), node) };
   }
 
   /** Readers of the views, all opened at one epoch: workers and pins of the parts of each. */
@@ -737,9 +742,11 @@ export class Job {
     });
   }
 
-  workerLost(worker: number, error: SqlError): void { if (this.#deployed && this.#workers.includes(worker)) this.#lost(error); }
-  #lost(error: SqlError): void {
-    if (this.live) this.fail(error, null);
+  /** `culprit`: the job whose task was running when the worker died, null = not known. */
+  workerLost(worker: number, error: SqlError, culprit: number | null = null): void {
+    if (!this.#deployed || !this.#workers.includes(worker)) return;
+    if (culprit === this.jobId) this.#workersKilled++;
+    if (this.live) this.fail(error, null, culprit !== null && culprit !== this.jobId);
     else void this.#serial(() => this.#deploy(true, null)).catch(() => undefined);
   }
 

@@ -20,6 +20,7 @@ export interface PendingJob {
   readonly plan: Plan;
   readonly settings: JobSettings;
   readonly totalTasks: number;
+  readonly serverId?: string;
 }
 
 export class PendingCheckpoint {
@@ -76,10 +77,10 @@ export class PendingCheckpoint {
   get acknowledgedByAll(): boolean { return this.acks.size === this.#job.totalTasks; }
 
   metadata(completionMs: number): CheckpointMetadata {
-    const { jobId, name, plan, settings } = this.#job;
+    const { jobId, name, plan, settings, serverId } = this.#job;
     const { row } = this;
     return {
-      format: METADATA_FORMAT, jobId, jobName: name, checkpointId: this.id, kind: 'checkpoint', mode: row.mode, ...(this.midEpoch ? { midEpoch: true, unaligned: row.unaligned } : {}), plan, hashVersion: HASH_VERSION, parallelism: settings.parallelism, maxParallelism: settings.max_parallelism,
+      format: METADATA_FORMAT, jobId, jobName: name, ...(serverId === undefined ? {} : { serverId }), checkpointId: this.id, kind: 'checkpoint', mode: row.mode, ...(this.midEpoch ? { midEpoch: true, unaligned: row.unaligned } : {}), plan, hashVersion: HASH_VERSION, parallelism: settings.parallelism, maxParallelism: settings.max_parallelism,
       epoch: this.epoch, logPosition: Math.min(this.logPosition, ...[...this.acks.values()].map(a => a.logPosition)), watermarkUs: null, triggerMs: row.triggerMs, completionMs, stateBytes: row.stateBytes, checkpointedBytes: row.checkpointedBytes,
       tasks: [...this.acks.values()].map(a => a.metadata),
     };

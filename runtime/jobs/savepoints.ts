@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { CatalogStore } from '../../storage/catalogstore.js';
 import { CheckpointFolder, folderPlace } from '../../storage/checkpoint/folder.js';
 import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
@@ -126,6 +127,7 @@ function completed(row: StoredRow, metadata: CheckpointMetadata, readsLog: boole
 
 /** As it stands in rows: a whole path, without a slash at its end. */
 export function wholePath(where: string): string {
+  if (/^file:\/\//i.test(where)) return fileURLToPath(where).replace(/(.)\/+$/, '$1');
   if (/^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(where)) return where.replace(/\/+$/, '');
   return path.resolve(where);
 }

@@ -1,9 +1,9 @@
 /**
  * Connectors for the engine's tests, loaded by workers as a server's are. Not used by the server.
- *   numbers     four splits of (k, v) rows: k = v % keys; `rows` a split, then its end; `per_batch` rows a batch, `pause_ms` between batches
+ *   numbers     four splits of (k, v) rows: k = v % keys; `rows` a split, then its end; `per_batch` rows a batch, `pause_ms` between batches;
+ *               with `code` it fails once a split gave `after` rows, and its worker dies with the code 'exit'; with the file `once` only the first time
  *   slow        a sink whose batches take `write_ms` each, until the file `fast` exists; a commit leaves rows and their counts in `file`.<subtask>
  *   stuck       a sink whose checkpoint never comes
- *               with `code` it fails once a split gave `after` rows; with the file `once` only the first time
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Json } from '../../types/connect.js';
@@ -65,6 +65,7 @@ class Numbers implements SourceReader {
       if (existsSync(once)) return;
       writeFileSync(once, '');
     }
+    if (code === 'exit') process.exit(1); // in a worker: the thread ends
     throw new SqlError(code, 'broken on purpose');
   }
 

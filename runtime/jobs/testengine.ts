@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after } from 'node:test';
 import { CatalogStore } from '../../storage/catalogstore.js';
 import type { Kv } from '../../storage/kv.js';
+import type { FaultPlan } from '../../storage/faults.js';
 import { levelDb } from '../../storage/leveldb.js';
 import { openTableWriter } from '../../storage/tables/writer.js';
 import type { TableWriter } from '../../storage/tablestore.js';
@@ -40,14 +41,14 @@ export class Fixture {
   #catalog!: CatalogStore;
   #tablesKv!: Kv;
 
-  static async open(dir: string, workers = 2): Promise<Fixture> {
+  static async open(dir: string, workers = 2, faults?: FaultPlan): Promise<Fixture> {
     const f = new Fixture();
     f.#catalog = await CatalogStore.open(await levelDb.open(path.join(dir, 'catalog')));
     f.#tablesKv = await levelDb.open(path.join(dir, 'tables'));
     f.tables = await openTableWriter(f.#tablesKv);
     f.engine = await createEngine({
       dataDir: dir, workers, memoryLimit: 256 * 1024 * 1024, connectorsModule: new URL('./testconnectors.js', import.meta.url), log: quiet, history: f.#catalog,
-      lastSeq: () => f.tables.lastSeq,
+      lastSeq: () => f.tables.lastSeq, ...(faults === undefined ? {} : { faults }),
       events: {
         status: (jobId, status, failure) => { f.statuses.push({ jobId, status, failure }); f.#check(); },
         checkpoint: () => { f.#check(); },

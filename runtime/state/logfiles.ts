@@ -29,6 +29,7 @@ type Marks = ReadonlyMap<number, Mark>;
 /** What a barrier froze of the logs. */
 export interface FrozenLogs {
   readonly since: number;
+  readonly whole: boolean;
   readonly ranges: readonly { readonly log: RowLog; readonly ranges: readonly LogRange[] }[];
   readonly marks: Marks;
   readonly bytes: number;
@@ -54,9 +55,9 @@ export class LogFiles {
     this.#onError = onError;
   }
 
-  /** At barrier N: what was added since checkpoint `since`. Nothing is copied. */
-  freeze(checkpointId: number, since: number): FrozenLogs {
-    const before = this.#marks.get(since);
+  /** At barrier N: what was added since checkpoint `since`, or all that is there (`whole`). Nothing is copied. */
+  freeze(checkpointId: number, since: number, whole = false): FrozenLogs {
+    const before = whole ? new Map<number, Mark>() : this.#marks.get(since);
     assert(before !== undefined, `logs of checkpoint ${since} are not known to task ${this.#o.task}`);
     const ranges: { log: RowLog; ranges: LogRange[] }[] = [];
     const marks = new Map<number, Mark>();
@@ -64,12 +65,12 @@ export class LogFiles {
     let rows = 0;
     for (const [tableId, log] of this.#logs) {
       marks.set(tableId, { begin: log.begin, end: log.position, rows: log.added });
-      const captured = log.capture(before.get(tableId)?.end ?? 0);
+      const captured = log.capture(Math.max(before.get(tableId)?.end ?? 0, whole ? log.begin : 0));
       for (const range of captured) bytes += range.length;
       rows += log.added - (before.get(tableId)?.rows ?? 0);
       ranges.push({ log, ranges: captured });
     }
-    const frozen: FrozenLogs = { since, ranges, marks, bytes, rows, ref: null };
+    const frozen: FrozenLogs = { since, whole, ranges, marks, bytes, rows, ref: null };
     this.#marks.set(checkpointId, marks);
     this.#frozen.set(checkpointId, frozen);
     return frozen;
@@ -94,7 +95,7 @@ export class LogFiles {
       return [];
     }
     // Read only now: the files of `since` may have been merged meanwhile.
-    const chain = this.#chains.get(frozen.since) ?? [];
+    const chain = frozen.whole ? [] : this.#chains.get(frozen.since) ?? [];
     const files = frozen.ref === null ? chain : [...chain, frozen.ref];
     const kept = files.slice(files.findIndex((ref) => !trimmed(ref, frozen.marks)));
     this.#chains.set(checkpointId, files.every((ref) => trimmed(ref, frozen.marks)) ? [] : kept);

@@ -42,6 +42,25 @@ export class EntryMerger {
     }
   }
 
+  /** The entries of a block whose keys were not added, as blocks: what is older than all that was. */
+  *others(block: EntryBlock, counter: { entries: number }): Generator<EntryBlock> {
+    const cursor = new BlockCursor(block);
+    const table = this.#tables.get(cursor.tableId);
+    const key = this.#key;
+    key.data = block;
+    const writer = new EntryWriter();
+    writer.table(cursor.tableId);
+    while (cursor.next()) {
+      key.start[0] = cursor.keyStart;
+      key.end[0] = cursor.keyEnd;
+      key.hash[0] = hashBytes(block, cursor.keyStart, cursor.keyEnd);
+      if (table === undefined || table.find(key, 0) < 0) writer.entry(cursor.keyGroup, block, cursor.keyStart, cursor.keyEnd, cursor.valueStart, cursor.valueEnd);
+    }
+    writer.finish();
+    yield* writer.blocks;
+    counter.entries += writer.entries;
+  }
+
   /** The merged entries, block by block (a large merge must not hold its thread); their count is in `writer.entries` after the last. */
   *finish(counter: { entries: number }): Generator<EntryBlock> {
     let ready: EntryBlock[] = [];

@@ -84,6 +84,21 @@ export interface EntrySink {
   entry(keyGroup: number, data: Uint8Array, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number): void;
 }
 
+/** A walk over the entries that a checkpoint holds, as they were when it began. */
+export interface FreezeWalk {
+  /** Entries changed after this interval … */
+  readonly since: number;
+  /** … up to this one. */
+  readonly until: number;
+  /** null: all live entries, up to slot `limit`. */
+  readonly lists: readonly DirtyList[] | null;
+  readonly limit: number;
+  /** Where entries go that are about to change. */
+  readonly kept: EntrySink;
+  list: number;
+  at: number;
+}
+
 interface DirtyList { readonly interval: number; slots: Int32Array; count: number; bytes: number }
 
 export class HashStateTable implements StateTable {
@@ -118,6 +133,7 @@ export class HashStateTable implements StateTable {
   #lists: DirtyList[] = [];
   #list: DirtyList;
   #readers: TableReaderState[] | null = null;
+  #walk: FreezeWalk | null = null;
 
   constructor(options: StateTableOptions, interval = 1) {
     this.tableId = options.tableId;
@@ -204,6 +220,7 @@ export class HashStateTable implements StateTable {
   delete(slot: Slot): void {
     if (this.#readers !== null) this.#saveForReaders(slot);
     const w = slot << WORDS_SHIFT;
+    if (this.#walk !== null) this.#keep(w, this.#walk);
     this.#liveResident--;
     const flags = this.#words[w + FLAGS];
     if ((flags & PERSISTED) === 0) {
@@ -237,7 +254,9 @@ export class HashStateTable implements StateTable {
   changed(slot: Slot): void {
     if (this.#readers !== null) this.#saveForReaders(slot);
     const w = slot << WORDS_SHIFT;
-    if (this.#words[w + CHANGED] !== this.#interval) this.#markChanged(slot, w);
+    if (this.#words[w + CHANGED] === this.#interval) return;
+    if (this.#walk !== null) this.#keep(w, this.#walk);
+    this.#markChanged(slot, w);
   }
 
   // ---- bulk ----
@@ -335,6 +354,7 @@ export class HashStateTable implements StateTable {
 
   /** Ends the current interval; returns its number. Later changes belong to the next. */
   cut(): number {
+    this.#finishWalk();
     const ended = this.#interval;
     this.#interval++;
     this.#list = { interval: this.#interval, slots: new Int32Array(64), count: 0, bytes: 0 };
@@ -342,22 +362,70 @@ export class HashStateTable implements StateTable {
     return ended;
   }
 
-  /** Writes every entry in memory changed after interval `since`; returns their count. Call right after `cut`. */
+  /**
+   * Begins to write the entries in memory that changed after interval `since` (null: all live ones), as they are now. Call right after `cut`;
+   * `freezeSome` goes on with it. `kept` gets those that change before it comes to them. One walk at a time: whatever else needs the lists ends it.
+   */
+  beginFreeze(since: number | null, kept: EntrySink): FreezeWalk {
+    const lists = since === null ? null : this.#lists.filter((list) => list.interval > since && list !== this.#list);
+    return this.#walk = { since: since ?? -1, until: this.#interval - 1, lists, limit: this.#slotCount, kept, list: 0, at: 0 };
+  }
+
+  /** The whole walk at once; returns the count. */
   freeze(since: number, sink: EntrySink): number {
+    const walk = this.beginFreeze(since, sink);
+    let count = 0;
+    while (this.freezing(walk)) count += this.freezeSome(walk, 1 << 20, sink);
+    return count;
+  }
+
+  /** False when the walk is over. */
+  freezing(walk: FreezeWalk): boolean { return this.#walk === walk; }
+
+  /** Passes `steps` entries of the walk; returns how many it wrote. */
+  freezeSome(walk: FreezeWalk, steps: number, sink: EntrySink): number {
     const words = this.#words;
     let count = 0;
-    for (const list of this.#lists) {
-      if (list.interval <= since) continue;
-      const slots = list.slots;
-      for (let k = 0; k < list.count; k++) {
-        const w = slots[k] << WORDS_SHIFT;
+    for (; steps > 0; steps--) {
+      const list = walk.lists?.[walk.list];
+      let w: number;
+      if (walk.lists === null) {
+        if (walk.at >= walk.limit) { this.endFreeze(walk); return count; }
+        w = walk.at++ << WORDS_SHIFT;
+        if (words[w + CHANGED] > walk.until || (words[w + FLAGS] & (LIVE | TOMBSTONE)) !== LIVE) continue;
+      } else {
+        if (list === undefined) { this.endFreeze(walk); return count; }
+        if (walk.at >= list.count) {
+          walk.list++;
+          walk.at = 0;
+          continue;
+        }
+        w = list.slots[walk.at++] << WORDS_SHIFT;
         if (words[w + CHANGED] !== list.interval || (words[w + FLAGS] & LIVE) === 0) continue;
-        words[w + FLAGS] |= PERSISTED;
-        this.#emit(w, sink);
-        count++;
       }
+      words[w + FLAGS] |= PERSISTED;
+      this.#emit(w, sink);
+      count++;
     }
     return count;
+  }
+
+  endFreeze(walk: FreezeWalk): void { if (this.#walk === walk) this.#walk = null; }
+
+  /** Before the first change since the walk began. */
+  #keep(w: number, walk: FreezeWalk): void {
+    const words = this.#words;
+    const changed = words[w + CHANGED];
+    if (changed > walk.until || changed <= walk.since || (words[w + FLAGS] & LIVE) === 0) return;
+    if (walk.lists === null && (w >> WORDS_SHIFT < walk.at || (words[w + FLAGS] & TOMBSTONE) !== 0)) return;
+    words[w + FLAGS] |= PERSISTED;
+    this.#emit(w, walk.kept);
+  }
+
+  /** What is left of the walk, at once. */
+  #finishWalk(): void {
+    const walk = this.#walk;
+    while (walk !== null && this.#walk === walk) this.freezeSome(walk, 1 << 20, walk.kept);
   }
 
   /** Writes every live entry in memory (full snapshots of the memory backend). */
@@ -384,6 +452,7 @@ export class HashStateTable implements StateTable {
 
   /** A checkpoint that ended interval `interval` is applied: what it holds is clean, its tombstones go. */
   clean(interval: number): void {
+    this.#finishWalk();
     this.#cleanInterval = Math.max(this.#cleanInterval, interval);
     const words = this.#words;
     for (const list of this.#lists) {
@@ -431,6 +500,7 @@ export class HashStateTable implements StateTable {
    */
   collectDirty(bytes: number, sink: EntrySink, slots: number[]): number {
     if (this.#cold === null || this.#readers !== null) return 0;
+    this.#finishWalk();
     const words = this.#words;
     let taken = 0;
     for (let steps = this.#slotCount; steps > 0 && taken < bytes; steps--) {

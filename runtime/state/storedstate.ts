@@ -84,7 +84,7 @@ export class StoredState {
     const counter = { entries: 0 };
     try {
       return await this.#o.storage.writeStateFile({
-        header: stateFileHeader(this.#o, 'base', checkpoint, 0), state, blocks: this.blocks(snapshot, 0, null, counter), end: () => ({ entries: counter.entries, tableSizes }),
+        header: stateFileHeader(this.#o, 'base', checkpoint, 0), state, applied: true, blocks: this.blocks(snapshot, 0, null, counter), end: () => ({ entries: counter.entries, tableSizes }),
       });
     } finally {
       snapshot.close();

@@ -79,6 +79,8 @@ export interface FrozenState {
 interface Frozen extends FrozenState {
   readonly interval: number;
   readonly full: boolean;
+  /** A base: LevelDB's entries at `since` come before the blocks. */
+  readonly onto: boolean;
   blocks: EntryBlock[] | null;
   /** Of state tables alone. */
   readonly keyed: { readonly entries: number; readonly bytes: number };
@@ -117,6 +119,8 @@ export class TaskState {
   #applyQueued = false;
   #compaction: Promise<void> | null = null;
   #fullNext = false;
+  /** A file of the chain turned out damaged: a new base, as soon as it can be. */
+  #damaged = false;
   #limitAsked = false;
   #allDirty = false;
   #spilling = false;
@@ -172,29 +176,35 @@ export class TaskState {
 
   // ---- checkpoint ----
 
-  /** Synchronous: right after the task handled barrier N. `since` = C of the barrier. */
-  freeze(checkpointId: number, since: number): FrozenState {
+  /**
+   * Synchronous: right after the task handled barrier N. `since` = C of the barrier. `whole`: the checkpoint refers to no file of an older one. LevelDB's
+   * entries at C are written first then, and what changed since after them; nothing more than otherwise is copied here.
+   */
+  freeze(checkpointId: number, since: number, whole = false): FrozenState {
     const startMs = performance.now();
+    // The barrier says that C is complete, be it heard of or not: LevelDB can be brought to it.
+    if (whole) this.completed(since);
     const sinceId = Math.max(since, this.#completed);
     const sinceInterval = this.#intervals.get(sinceId);
     assert(sinceInterval !== undefined, `state of checkpoint ${sinceId} is not known to task ${this.#o.task}`);
-    const full = this.#fullNext || sinceId === 0;
+    const inMemory = this.#o.kv === null && (whole || this.#fullNext);
+    const full = inMemory || whole || sinceId === 0;
     const writer = new EntryWriter();
     const sizes: Record<string, number> = {};
     for (const [tableId, table] of this.#tables) {
       table.cut();
       writer.table(tableId);
-      if (this.#fullNext) table.freezeAll(writer);
+      if (inMemory) table.freezeAll(writer);
       else table.freeze(sinceInterval, writer);
       sizes[tableId] = table.size;
     }
     writer.finish();
-    const logs = this.#logFiles.freeze(checkpointId, sinceId);
+    const logs = this.#logFiles.freeze(checkpointId, sinceId, whole);
     this.#intervals.set(checkpointId, this.#interval);
     const spilled = [...(this.#cold?.scratchEntries ?? [])].filter(([, count]) => count > 0).map(([id]) => id);
     const frozen: Frozen = {
       checkpointId, since: sinceId, entries: writer.entries + logs.rows, bytes: writer.bytes + logs.bytes, freezeMs: performance.now() - startMs,
-      interval: this.#interval, full, blocks: writer.blocks, keyed: { entries: writer.entries, bytes: writer.bytes }, sizes, logs, ref: null, writing: false, completedMs: 0,
+      interval: this.#interval, full, onto: whole && sinceId > 0 && this.#o.kv !== null, blocks: writer.blocks, keyed: { entries: writer.entries, bytes: writer.bytes }, sizes, logs, ref: null, writing: false, completedMs: 0,
       scratch: spilled.length === 0 || this.#o.kv === null ? null : { snapshot: this.#o.kv.snapshot(), tables: spilled, sinceInterval },
     };
     this.#interval++;
@@ -241,9 +251,29 @@ export class TaskState {
     return files;
   }
 
+  /** LevelDB at the last completed checkpoint. */
+  #completedSnapshot(): Promise<KvSnapshot> {
+    return new Promise((resolve, reject) => {
+      this.#queue = this.#queue.then(async () => {
+        const { kv } = this.#o;
+        if (this.#closed || kv === null) throw new SqlError('57014', 'the task was stopped');
+        await this.#applyPending();
+        resolve(kv.snapshot());
+      }).catch(reject);
+    });
+  }
+
   /** Spilled entries first: what memory holds of the same key is newer. */
   async *#frozenBlocks(frozen: Frozen, counter: { entries: number }): AsyncGenerator<EntryBlock> {
     const { scratch } = frozen;
+    if (frozen.onto && this.#stored !== null) {
+      const snapshot = await this.#completedSnapshot();
+      try {
+        yield* this.#stored.blocks(snapshot, 0, null, counter);
+      } finally {
+        snapshot.close();
+      }
+    }
     if (scratch !== null && this.#stored !== null) yield* this.#stored.blocks(scratch.snapshot, SCRATCH, scratch, counter);
     yield* frozen.blocks ?? [];
   }
@@ -340,6 +370,7 @@ export class TaskState {
     for (const table of this.#tables.values()) table.clean(last.interval);
     this.#allDirty = false;
     this.#pending = this.#pending.slice(run.length);
+    await this.#o.storage.dropCopies(withFiles.flatMap((f) => f.ref ?? []));
   }
 
   async *#runBlocks(run: readonly Frozen[]): AsyncGenerator<EntryBlock> {
@@ -389,21 +420,25 @@ export class TaskState {
     const end = chain.findIndex((ref) => ref.state === this.#applied.state);
     if (end < 1) return;
     const part = chain.slice(0, end + 1);
+    const { kv } = this.#o;
     const baseBytes = part[0].bytes;
     let deltaBytes = 0;
     for (const ref of part.slice(1)) deltaBytes += ref.bytes;
-    if (part.length <= CHAIN_FILES_MAX && deltaBytes <= Math.max(baseBytes * DELTA_SHARE_MAX, BASE_BYTES_MIN)) return;
-    const newBase = deltaBytes > Math.max(baseBytes, BASE_BYTES_MIN);
-    const { kv } = this.#o;
+    if (!this.#damaged && part.length <= CHAIN_FILES_MAX && deltaBytes <= Math.max(baseBytes * DELTA_SHARE_MAX, BASE_BYTES_MIN)) return;
+    const newBase = (this.#damaged && kv !== null) || deltaBytes > Math.max(baseBytes, BASE_BYTES_MIN);
     const stored = this.#stored;
-    if (newBase && stored === null) {
-      this.#fullNext = true;
-      return;
-    }
     // The snapshot is taken here, while LevelDB is exactly at the applied state.
-    const work = newBase && kv !== null && stored !== null ? stored.writeBase(kv.snapshot(), part[end].state).then((ref) => [ref]) : this.#mergeDeltas(part);
-    this.#compaction = work.then((files) => { this.#replace(part[end].state, files); })
-      .catch((e: unknown) => { this.#o.onBackgroundError?.(e); })
+    const work = !newBase ? this.#mergeDeltas(part) : kv !== null && stored !== null ? stored.writeBase(kv.snapshot(), part[end].state).then((ref) => [ref]) : this.#mergeAll(part);
+    this.#compaction = work.then((files) => {
+      this.#replace(part[end].state, files);
+      this.#damaged = false;
+    })
+      .catch((e: unknown) => {
+        // A damaged file makes all checkpoints that refer to it worthless: memory, or LevelDB, has what is in it.
+        if (e instanceof SqlError && e.code === 'XX001') this.#damaged = true;
+        if (this.#damaged && kv === null) this.#fullNext = true;
+        this.#o.onBackgroundError?.(e);
+      })
       .finally(() => { this.#compaction = null; });
   }
 
@@ -422,11 +457,25 @@ export class TaskState {
     for (const ref of deltas) for await (const block of this.#o.storage.readStateFile(ref)) merger.add(block);
     const counter = { entries: 0 };
     const merged = await this.#o.storage.writeStateFile({
-      header: stateFileHeader(this.#o, 'delta', checkpoint, part[first - 1].checkpoint), state: deltas[deltas.length - 1].state,
+      header: stateFileHeader(this.#o, 'delta', checkpoint, part[first - 1].checkpoint), state: deltas[deltas.length - 1].state, ...(this.#stored === null ? {} : { applied: true as const }),
       covers: deltas.flatMap((ref) => [ref.state, ...(ref.covers ?? [])]),
       blocks: merger.finish(counter), end: () => ({ entries: counter.entries, tableSizes }),
     });
     return [...part.slice(0, first), merged];
+  }
+
+  /** Memory backend: a new base of the old one's entries, but those that deltas have anew, and then the deltas'. Memory: the deltas. */
+  async #mergeAll(part: readonly FileRef[]): Promise<readonly FileRef[]> {
+    const { storage } = this.#o;
+    const { checkpoint, sizes: tableSizes } = this.#applied;
+    const merger = new EntryMerger();
+    for (const ref of part.slice(1)) for await (const block of storage.readStateFile(ref)) merger.add(block);
+    const counter = { entries: 0 };
+    async function* blocks(): AsyncGenerator<EntryBlock> {
+      for await (const block of storage.readStateFile(part[0])) yield* merger.others(block, counter);
+      yield* merger.finish(counter);
+    }
+    return [await storage.writeStateFile({ header: stateFileHeader(this.#o, 'base', checkpoint, 0), state: part[part.length - 1].state, blocks: blocks(), end: () => ({ entries: counter.entries, tableSizes }) })];
   }
 
   /** Puts `files` in place of everything up to the file of `state`, in all chains that have it. */
@@ -577,6 +626,7 @@ export class TaskState {
         await stored.wipe();
         await storeMoved(kv, options, chains(), moved);
       } else if (own === null || !(await stored.catchUp(files))) await stored.rebuild(files);
+      if (own !== null) await options.storage.dropCopies(files);
       await state.#loadTables(kv, own !== null);
     }
     if (options.readOnly !== true) await state.#logFiles.restore(restored.checkpointId, logs, own !== null, logSource(options, moved), (id) => state.rowLog(id), () => state.maintain() ?? Promise.resolve());

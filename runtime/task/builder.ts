@@ -25,7 +25,7 @@ import { ConnectorFeed } from './connectorfeed.js';
 import { ExchangeSender } from './exchange.js';
 import type { Feed } from './feed.js';
 import { edgeColumns, type Edge, type Fragment } from './fragment.js';
-import { SinkOperator } from './sinkoperator.js';
+import { comesNet, SinkOperator } from './sinkoperator.js';
 import { RowsFeed } from './rowsfeed.js';
 import { StreamLogFeed, TableFeed } from './tablefeed.js';
 
@@ -81,7 +81,7 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
     }
     if (node.op === 'sink') {
       if (readOnly) continue;
-      const sink = createSink(node, fragment.parallelism, host);
+      const sink = createSink(node, fragment, host);
       sinks.push(sink);
       driver.attach(node.id, sink);
       continue;
@@ -128,8 +128,8 @@ function createFeed(node: Extract<PlanNode, { op: 'source' | 'table' | 'rows' }>
   });
 }
 
-function createSink(node: Extract<PlanNode, { op: 'sink' }>, parallelism: number, host: TaskHost): SinkOperator {
+function createSink(node: Extract<PlanNode, { op: 'sink' }>, fragment: Fragment, host: TaskHost): SinkOperator {
   const connector = host.connectors.sinks.find(c => c.name === node.connector);
   if (connector === undefined) throw new SqlError('42704', `connector "${node.connector}" does not exist`);
-  return new SinkOperator(node, connector, { jobId: host.jobId, subtask: host.subtask, parallelism }, { log: host.log, now: () => host.env.now() });
+  return new SinkOperator(node, connector, { jobId: host.jobId, subtask: host.subtask, parallelism: fragment.parallelism }, { log: host.log, now: () => host.env.now() }, comesNet(node, fragment.nodes));
 }

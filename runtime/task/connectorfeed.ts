@@ -117,6 +117,7 @@ export class ConnectorFeed implements Feed {
   async completed(snapshot: Json): Promise<void> {
     await this.#reader.committed?.((snapshot as unknown as ConnectorState).positions);
   }
+  aborted(checkpointId: number): void { this.#reader.aborted?.(checkpointId); }
 
   infos(): Omit<SourceInfo, 'jobId' | 'subtask'>[] {
     return this.#reader.progress().map(p => {

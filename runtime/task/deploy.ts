@@ -30,6 +30,7 @@ import { Task, type TaskEvents } from './task.js';
 
 export interface DeployHost {
   readonly worker: number;
+  readonly running: Int32Array;
   readonly workers: number;
   readonly dataDir: string;
   readonly connectors: Connectors;
@@ -61,8 +62,7 @@ export class JobPart {
 
   static async deploy(spec: DeploySpec, host: DeployHost): Promise<JobPart> {
     const kv = spec.settings.state_backend === 'memory' ? null : await host.kvs.open(jobStatePath(host.dataDir, spec.jobId));
-    const { local_recovery, state_backend } = spec.settings;
-    const storage = openCheckpointStorage({ jobId: spec.jobId, location: spec.checkpoints, dataDir: host.dataDir, localRecovery: local_recovery, backend: state_backend }, host.files);
+    const storage = openCheckpointStorage({ jobId: spec.jobId, location: spec.checkpoints, dataDir: host.dataDir, localRecovery: spec.settings.local_recovery }, host.files);
     const part = new JobPart(spec, kv, storage);
     try {
       const fragments = cutPlan(spec.plan, spec.settings.parallelism);
@@ -186,7 +186,7 @@ export class JobPart {
       },
     });
     task = new Task({
-      jobId: spec.jobId, attempt: spec.attempt, fragment: outbound, subtask, worker: host.worker, maxParallelism,
+      jobId: spec.jobId, attempt: spec.attempt, fragment: outbound, subtask, worker: host.worker, running: host.running, maxParallelism,
       storage: this.#storage, state, built, inbound, outbound: used, inFlight, inputTypes, edgeTypes,
       restored: spec.restore === null ? null : { checkpointId: spec.restore.checkpointId, operators },
       freshNodes: new Set(spec.freshNodes), tablesFirst: spec.plan.nodes.some(n => n.op === 'lookup'), events: host.events, env: host.env,

@@ -30,6 +30,8 @@ export interface Feed {
   snapshot(): Json;
   /** The checkpoint with this snapshot completed. */
   completed(snapshot: Json): Promise<void>;
+  /** The checkpoint ended without completing. */
+  aborted?(checkpointId: number): void;
   infos(): Omit<SourceInfo, 'jobId' | 'subtask'>[];
   close(): Promise<void>;
 }

@@ -81,11 +81,11 @@ function tableState(name: string, states: readonly TableState[], first: boolean)
 }
 
 function sinkState(node: Extract<PlanNode, { op: 'sink' }>, states: readonly Json[], layout: Layout): Json | undefined {
-  const own = states as readonly ({ readonly rows: number; readonly sink: Json } | undefined)[];
+  const own = states as readonly ({ readonly rows: number; readonly sink: Json; readonly otherJob?: boolean } | undefined)[];
   const rows = layout.subtask === 0 ? sum(own.map(s => s?.rows ?? 0)) : 0;
   const connector = layout.sinks.find(c => c.name === node.connector);
   const prepared = own.map(s => s?.sink ?? null);
   if (prepared.every(p => p === null)) return { rows, sink: null };
   if (connector?.redistribute === undefined) throw new SqlError('0A000', `a ${node.connector} sink cannot go on at another parallelism`);
-  return { rows, sink: connector.redistribute(prepared, layout.parallelism)[layout.subtask] ?? null };
+  return { rows, sink: connector.redistribute(prepared, layout.parallelism, own.some(s => s?.otherJob === true))[layout.subtask] ?? null };
 }

@@ -1,11 +1,11 @@
 /**
- * Sink: hands each epoch's changes to a connector's SinkWriter. Append-only edges are written as they come; others are gathered and
+ * Sink: hands each epoch's changes to a connector's SinkWriter. Append-only edges and changes that are net (comesNet) are written as they come; others are gathered and
  * consolidated by stream key at the epoch's barrier; a checkpoint in the midst of the epoch keeps them (`owed`). At a checkpoint barrier `snapshot` waits for the writes and prepares; the next batch waits for
  * it (backpressure: `prefetch` gives the write under way). `committed` runs when the checkpoint completed.
  */
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
-import type { SinkNode } from '../../types/plan.js';
+import type { PlanNode, SinkNode } from '../../types/plan.js';
 import type { SqlType } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
 import type { SinkConnector, SinkWriter, SourceContext } from '../connector.js';
@@ -13,19 +13,43 @@ import type { SinkInfo } from '../engine.js';
 import type { Barrier, Operator, Owed } from '../operator.js';
 import { consolidate } from '../zset.js';
 
+/**
+ * True when an epoch's changes come from one Top-N by row number, through nothing but a choice of all its columns: it gives at most one −old and one
+ * +new for each of its keys, next to each other, and only where they differ. Gathering and consolidating them would hold the epoch's rows for nothing.
+ */
+export function comesNet(sink: SinkNode, nodes: readonly PlanNode[]): boolean {
+  let key = sink.key;
+  let from = nodes.find(n => n.id === sink.inputs[0]);
+  while (from !== undefined && from.op === 'calc' && from.filter === null && key !== null) {
+    const [input] = from.inputs;
+    const before = nodes.find(n => n.id === input);
+    const columns = from.project.map(e => (e.node === 'column' ? e.index : -1));
+    if (before === undefined || columns.includes(-1) || new Set(columns).size !== before.columns.length) return false;
+    key = key.map(k => columns[k]);
+    from = before;
+  }
+  if (from === undefined || from.op !== 'topn' || from.fn !== 'row_number' || !(from.rank || from.from === from.to)) return false;
+  const own = from.key;
+  return own !== null && key !== null && own.length === key.length && own.every(k => key.includes(k));
+}
+
 export class SinkOperator implements Operator {
   readonly node: SinkNode;
   readonly #types: readonly SqlType[];
   readonly #writer: SinkWriter;
   readonly #subtask: number;
+  /** Batches are written as they come. */
+  readonly #direct: boolean;
   #changes: Batch[] = [];
   #writing: Promise<void> | null = null;
   #failure: { readonly error: unknown } | null = null;
   #rows = 0;
   #committed: number | null = null;
+  #committing: Promise<void> = Promise.resolve();
 
-  constructor(node: SinkNode, connector: SinkConnector, job: { jobId: number; subtask: number; parallelism: number }, context: Pick<SourceContext, 'log' | 'now'>) {
+  constructor(node: SinkNode, connector: SinkConnector, job: { jobId: number; subtask: number; parallelism: number }, context: Pick<SourceContext, 'log' | 'now'>, net = false) {
     this.node = node;
+    this.#direct = node.appendOnly || net;
     this.#types = node.columns.map(c => c.type);
     this.#subtask = job.subtask;
     this.#writer = connector.create({ ...job, nodeId: node.id, relationName: node.relationName, options: node.options, columns: node.columns, key: node.key, appendOnly: node.appendOnly }, context);
@@ -45,7 +69,7 @@ export class SinkOperator implements Operator {
 
   process(batch: Batch): void {
     this.#rows += batch.length;
-    if (this.node.appendOnly) this.#write(batch);
+    if (this.#direct) this.#write(batch);
     else this.#changes.push(batch);
   }
 
@@ -62,6 +86,7 @@ export class SinkOperator implements Operator {
   barrier(barrier: Barrier): void {
     if (barrier.midEpoch !== undefined) return;
     const changes = this.#changes;
+    if (changes.length === 0) return;
     this.#changes = [];
     for (const batch of consolidate(this.#types, changes, this.node.key, false)) this.#write(batch);
   }
@@ -72,10 +97,15 @@ export class SinkOperator implements Operator {
     return { rows: this.#rows, sink: barrier.checkpoint === null ? null : await this.#writer.prepare(barrier.checkpoint.id) };
   }
 
+  /** One commit after the other, however fast checkpoints complete. */
   async committed(checkpointId: number): Promise<void> {
-    await this.#writer.commit(checkpointId);
+    const commit = this.#committing.then(() => this.#writer.commit(checkpointId));
+    this.#committing = commit;
+    await commit;
     this.#committed = checkpointId;
   }
+
+  aborted(checkpointId: number): void { this.#writer.aborted?.(checkpointId); }
 
   /** Resolves when everything given so far is written. */
   async settled(): Promise<void> {

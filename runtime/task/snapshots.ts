@@ -57,7 +57,7 @@ export class TaskSnapshots {
     const { env, state, built, events, jobId, attempt } = this.#parts;
     assert(barrier.checkpoint !== null, 'no checkpoint');
     assert(state !== null, 'a checkpoint of a task that is only read');
-    const { id, since } = barrier.checkpoint;
+    const { id, since, whole } = barrier.checkpoint;
     if (faultPoint !== null) await faultPoint('checkpoint.sync', this.#name);
     const operators: Record<string, Json> = {};
     for (const feed of built.feeds) operators[String(feed.nodeId)] = feed.snapshot();
@@ -65,7 +65,7 @@ export class TaskSnapshots {
       if (operator.snapshot !== undefined) operators[String(operator.node.id)] = await operator.snapshot(barrier);
     }
     const inFlight = [...this.#owed(), ...this.#left(restored)];
-    const frozen = state.freeze(id, since);
+    const frozen = state.freeze(id, since, whole);
     this.#snapshots.set(id, operators);
     const began = env.monotonic();
     const syncMs = began - begin;
@@ -131,6 +131,12 @@ export class TaskSnapshots {
     const snapshot = this.#snapshots.get(checkpointId);
     for (const id of this.#snapshots.keys()) if (id <= checkpointId) this.#snapshots.delete(id);
     if (snapshot === undefined) return;
+    try {
+      for (const operator of this.#parts.built.driver.operators()) operator.completed?.(checkpointId);
+    } catch (e) {
+      this.#fail(e);
+      return;
+    }
     for (const feed of this.#parts.built.feeds) {
       const state = snapshot[String(feed.nodeId)];
       if (state !== undefined) feed.completed(state).catch((e: unknown) => { this.#fail(e); });
@@ -149,5 +155,13 @@ export class TaskSnapshots {
   aborted(checkpointId: number): void {
     this.#snapshots.delete(checkpointId);
     this.#parts.state?.aborted(checkpointId);
+    const { driver, feeds } = this.#parts.built;
+    try {
+      // Sinks are operators: their writers are told too.
+      for (const operator of driver.operators()) operator.aborted?.(checkpointId);
+      for (const feed of feeds) feed.aborted?.(checkpointId);
+    } catch (e) {
+      this.#fail(e);
+    }
   }
 }

@@ -57,6 +57,8 @@ export interface TaskParts {
   readonly fragment: Fragment;
   readonly subtask: number;
   readonly worker: number;
+  /** Its one cell tells the main thread whose code runs, should the worker die of it. Only while it does: what goes on after an await is nobody's. */
+  readonly running: Int32Array;
   readonly maxParallelism: number;
   readonly storage: CheckpointStorage;
   readonly state: TaskState | null;
@@ -199,13 +201,15 @@ export class Task {
   // ---- the loop ----
 
   async #run(): Promise<void> {
-    const { env } = this.parts;
+    const { env, running, jobId } = this.parts;
     let slice = env.monotonic();
     try {
       await this.#backfillFresh();
       while (!this.#stopped) {
         if (this.#failure !== null) throw this.#failure.error;
+        running[0] = jobId;
         const step = this.#step();
+        running[0] = 0;
         if (step instanceof Promise) await step;
         const now = env.monotonic();
         if (step === false) {

@@ -3,7 +3,7 @@ import type {
   MaterializedViewRelation, RelationBase, StreamRelation, TableRelation, ViewRelation,
 } from '../../planner/catalog.js';
 import type { JobSettings, SettingValue } from '../../types/settings.js';
-import type { JobStatus } from '../../runtime/engine.js';
+import type { JobStatus, RestoreSource } from '../../runtime/engine.js';
 import type { Plan } from '../../types/plan.js';
 
 export interface SinkRelation extends RelationBase {
@@ -54,6 +54,8 @@ export interface StoredJob {
   /** Node ids are allocated from here when a view joins the job. */
   readonly nextNodeId: number;
   readonly failure: string | null;
+  /** What restore_from said: where the state comes from while there is no checkpoint. */
+  readonly restore?: RestoreSource;
   /** Oldest first; absent: none. */
   readonly settingChanges?: readonly SettingChange[];
 }

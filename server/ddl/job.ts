@@ -6,7 +6,8 @@
 import type { PlannedQuery } from '../../planner/planner.js';
 import type { ExecuteContext } from '../session/backend.js';
 import { SqlError } from '../../types/error.js';
-import { jobSettings, type Settings } from '../../types/settings.js';
+import type { RestoreSource } from '../../runtime/engine.js';
+import { jobSettings, type JobSettings, type Settings } from '../../types/settings.js';
 import { PLAN_VERSION, type Plan } from '../../types/plan.js';
 import type { StoredJob, StoredRelation } from '../catalog/relation.js';
 import type { Database } from '../database.js';
@@ -26,19 +27,27 @@ export async function placeOf(database: Database, readsJobs: readonly number[]):
   return { job, jobId: first, firstNodeId: job.nextNodeId };
 }
 
+/** A restored job keeps the number of key groups that its state was written with. */
+function settingsOf(settings: Settings, cores: number, maxParallelism: number | null): JobSettings {
+  const own = jobSettings(settings, cores);
+  if (maxParallelism === null) return own;
+  if (own.parallelism > maxParallelism) throw new SqlError('22023', `parallelism (${own.parallelism}) is above the max_parallelism of the restored state (${maxParallelism})`, { hint: `SET parallelism = ${maxParallelism};` });
+  return { ...own, max_parallelism: maxParallelism };
+}
+
 /** Commits relation and job, starts or grows the job, and waits until what the query reads now is visible in it. */
-export async function deploy(database: Database, place: JobPlace, planned: PlannedQuery, relation: StoredRelation, settings: Settings, context: ExecuteContext): Promise<void> {
+export async function deploy(database: Database, place: JobPlace, planned: PlannedQuery, relation: StoredRelation, settings: Settings, context: ExecuteContext, restored: { readonly source: RestoreSource; readonly maxParallelism: number } | null = null): Promise<void> {
   const { job, jobId } = place;
   const nextNodeId = Math.max(...planned.plan.nodes.map(n => n.id)) + 1;
   const position = database.tables.lastSeq;
   if (job === null) {
     const created: StoredJob = {
-      jobId, name: relation.name, plan: planned.plan, settings: jobSettings(settings, database.options.workers), status: 'running', relations: [relation.id], sql: relation.createSql,
-      createdMs: relation.createdMs, nextNodeId, failure: null,
+      jobId, name: relation.name, plan: planned.plan, settings: settingsOf(settings, database.options.workers, restored?.maxParallelism ?? null), status: 'running', relations: [relation.id], sql: relation.createSql,
+      createdMs: relation.createdMs, nextNodeId, failure: null, ...(restored === null ? {} : { restore: restored.source }),
     };
     await database.catalog.change({ putRelations: [relation], putJobs: [created] });
     try {
-      await database.engine.startJob({ jobId, name: created.name, plan: created.plan, settings: created.settings, status: 'created', createdMs: created.createdMs });
+      await database.engine.startJob({ jobId, name: created.name, plan: created.plan, settings: created.settings, status: 'created', createdMs: created.createdMs, ...(restored === null ? {} : { restore: restored.source }) });
     } catch (e) {
       await database.engine.dropJob(jobId).catch(() => undefined);
       await database.catalog.change({ dropRelations: [relation.id], dropJobs: [jobId] });

@@ -11,6 +11,7 @@ import type { SinkRelation, StoredFacts } from '../catalog/relation.js';
 import type { Database } from '../database.js';
 import type { ExecuteContext } from '../session/backend.js';
 import { deploy, placeOf } from './job.js';
+import { plannedRestore } from '../sql/savepoints.js';
 import { wholeRelation } from '../sql/wholerelation.js';
 import { maskSecrets, optionRecord, optionsWithSecrets, withReferences } from './options.js';
 
@@ -18,16 +19,18 @@ export async function createSink(database: Database, statement: CreateSink, sql:
   const { name } = statement;
   if (statement.ifNotExists && database.catalog.stored(name.schema, name.name) !== null) return { created: false };
   database.catalog.checkFree(name.schema, name.name, name.position);
-  const { connector: connectorName, ...rest } = optionRecord(statement.options);
+  const { connector: connectorName, restore_from: _, ...rest } = optionRecord(statement.options);
   if (connectorName === undefined) throw new SqlError('42601', `sink "${name.name}" needs a connector`, { position: name.position, hint: `CREATE SINK ${name.name} AS … WITH (connector = 'file', path = 'out', format = 'json');` });
-  const { connector, options } = database.locate(statement.options, () => database.options.validateSink(connectorName, optionsWithSecrets(database, rest, statement.options)));
+  const { connector, options } = database.locate(statement.options.filter(o => o.key !== 'restore_from'), () => database.options.validateSink(connectorName, optionsWithSecrets(database, rest, statement.options)));
   const storedOptions = withReferences(options, rest);
   const id = await database.catalog.allocateId();
   const query = statement.from.kind === 'query' ? statement.from.query : wholeRelation(statement.from.name.name);
   const plan = (firstNodeId: number): PlannedQuery => planQuery(query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, [], session);
   const first = plan(1);
   const place = await placeOf(database, first.readsJobs);
-  const planned = asSink(place.firstNodeId === 1 ? first : plan(place.firstNodeId), connectorName, storedOptions);
+  const fresh = asSink(place.firstNodeId === 1 ? first : plan(place.firstNodeId), connectorName, storedOptions);
+  const restored = await plannedRestore(database, statement.options, fresh.plan, fresh.readsJobs, settings, context);
+  const planned = restored === null ? fresh : { ...fresh, plan: restored.plan };
   checkUpdates(connector, options, planned, name.position);
   connector.validate?.(options, planned.columns);
   await connector.check?.(options);
@@ -37,7 +40,7 @@ export async function createSink(database: Database, statement: CreateSink, sql:
     kind: 'sink', id, schema: 'public', name: name.name, columns: planned.columns, jobId: place.jobId, connector: connectorName, options: storedOptions,
     createSql: maskSecrets(sql, statement.options), createdMs: Date.now(), dependsOn: planned.reads, comment: null,
   };
-  await deploy(database, place, planned, stored, settings, context);
+  await deploy(database, place, planned, stored, settings, context, restored);
   return { created: true };
 }
 

@@ -4,13 +4,14 @@ import type { PlannedQuery } from '../../planner/planner.js';
 import type { Session } from '../../planner/bind/context.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { CreateMaterializedView, CreateView, Query } from '../../planner/parse/statement.js';
-import { SqlError, unsupported } from '../../types/error.js';
+import { SqlError } from '../../types/error.js';
 import type { Settings } from '../../types/settings.js';
 import type { Column } from '../../types/sqltype.js';
 import type { StoredRelation } from '../catalog/relation.js';
 import type { Database } from '../database.js';
 import type { ExecuteContext } from '../session/backend.js';
 import { deploy, placeOf } from './job.js';
+import { plannedRestore } from '../sql/savepoints.js';
 import { refuseUnknown } from './options.js';
 
 export async function createView(database: Database, statement: CreateView, sql: string): Promise<void> {
@@ -44,13 +45,14 @@ export async function createMaterializedView(database: Database, statement: Crea
   const { name } = statement;
   if (statement.ifNotExists && database.catalog.stored(name.schema, name.name) !== null) return { created: false };
   database.catalog.checkFree(name.schema, name.name, name.position);
-  if (statement.options.some(o => o.key === 'restore_from')) throw unsupported('restoring into a new view (restore_from)', statement.options[0]?.position);
-  refuseUnknown(statement.options, [], 'CREATE MATERIALIZED VIEW');
+  refuseUnknown(statement.options, ['restore_from'], 'CREATE MATERIALIZED VIEW');
   const id = await database.catalog.allocateId();
   const plan = (firstNodeId: number): PlannedQuery => planQuery(statement.query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, [], session);
   const first = plan(1);
   const place = await placeOf(database, first.readsJobs);
-  const planned = place.firstNodeId === 1 ? first : plan(place.firstNodeId);
+  const fresh = place.firstNodeId === 1 ? first : plan(place.firstNodeId);
+  const restored = await plannedRestore(database, statement.options, fresh.plan, fresh.readsJobs, settings, context);
+  const planned = restored === null ? fresh : { ...fresh, plan: restored.plan };
   for (const message of planned.notices) context.notice({ severity: 'NOTICE', message });
   const root = planned.plan.nodes.find(n => n.id === planned.plan.roots[0]);
   if (root === undefined || root.op !== 'materialize') throw new SqlError('XX000', 'internal error: the plan of a view ends in no materialize node');
@@ -58,7 +60,7 @@ export async function createMaterializedView(database: Database, statement: Crea
     kind: 'materialized view', id, schema: 'public', name: name.name, columns: rename(planned.columns, statement.columns, name.position), jobId: place.jobId, nodeId: root.id,
     key: root.key, appendOnly: root.appendOnly, storedColumns: root.columns, sql: statement.query.sql, createSql: sql, createdMs: Date.now(), dependsOn: planned.reads, comment: null,
   };
-  await deploy(database, place, planned, stored, settings, context);
+  await deploy(database, place, planned, stored, settings, context, restored);
   return { created: true };
 }
 

@@ -113,6 +113,9 @@ export class EntryWriter {
     this.#view = new DataView(grown.buffer);
   }
 
+  /** Bytes so far, with those of the block at hand. */
+  get written(): number { return this.bytes + (this.#count === 0 ? 0 : this.#at); }
+
   /** Ends the current block. */
   finish(): void {
     if (this.#count === 0) return;

@@ -9,14 +9,11 @@ export interface CheckpointPlace {
   readonly location: StorageLocation;
   readonly dataDir: string;
   readonly localRecovery: boolean;
-  /** state_backend. LevelDB has all but the row logs, which are read into memory at a restart; the memory backend has nothing. */
-  readonly backend: 'leveldb' | 'memory';
 }
 
 export function openCheckpointStorage(place: CheckpointPlace, files: FileSystem): CheckpointStorage {
   const store = openStore(place.location, files);
   if (!store.remote || !place.localRecovery) return new CheckpointStorage(store, place.jobId);
   // Copies need not outlive a crash of the machine: what is missing or damaged is read from the storage.
-  const copies = localStore(files, `${place.dataDir}/copies`, false);
-  return new CheckpointStorage(store, place.jobId, { store: copies, kinds: place.backend === 'memory' ? ['base', 'delta', 'log'] : ['log'] });
+  return new CheckpointStorage(store, place.jobId, localStore(files, `${place.dataDir}/copies`, false));
 }

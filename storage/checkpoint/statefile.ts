@@ -19,6 +19,8 @@ export interface StateFileSource {
   readonly state?: string;
   readonly covers?: readonly string[];
   readonly ends?: Readonly<Record<string, number>>;
+  /** LevelDB is at this state already: a recovery that has it does not read the file. */
+  readonly applied?: true;
   readonly blocks: Iterable<EntryBlock | SplitBlock> | AsyncIterable<EntryBlock | SplitBlock>;
   /** Read after the last block. */
   readonly end: () => StateFileEnd;

@@ -7,7 +7,8 @@
  * What _metadata refers to is whole and durable before it is written. Discarding removes _metadata first, then files that no other checkpoint
  * refers to. Files nobody refers to (of aborted checkpoints, of a crash) are removed by `cleanUp` at start, before tasks write.
  *
- * With `copies` some kinds of state files are also kept in a second, local store: reading takes the copy where it is whole.
+ * With `copies` (remote storage, local_recovery) state files are also kept in a second, local store, until LevelDB holds what is in them; reading takes the
+ * copy where it is whole.
  */
 import { randomBytes } from 'node:crypto';
 import { SqlError } from '../../types/error.js';
@@ -24,17 +25,15 @@ export interface StoredCheckpoint {
   readonly error: SqlError | null;
 }
 
-export interface LocalCopies { readonly store: FileStore; readonly kinds: readonly FileRef['kind'][] }
-
 export class CheckpointStorage {
   readonly jobId: number;
   readonly store: FileStore;
-  readonly #copies: LocalCopies | null;
+  readonly #copies: FileStore | null;
   #holds = 0;
   /** To be deleted when nothing holds them. */
   readonly #deferred = new Set<string>();
 
-  constructor(store: FileStore, jobId: number, copies: LocalCopies | null = null) {
+  constructor(store: FileStore, jobId: number, copies: FileStore | null = null) {
     this.store = store;
     this.jobId = jobId;
     this.#copies = copies;
@@ -53,7 +52,7 @@ export class CheckpointStorage {
   async writeStateFile(source: StateFileSource): Promise<FileRef> {
     const { header } = source;
     const name = `${header.kind}-${header.checkpoint}-${header.task.replace(/[^A-Za-z0-9.-]/g, '_')}-${randomBytes(4).toString('hex')}`;
-    const file = await this.#create(name, header.kind);
+    const file = await this.#create(name, source.applied !== true);
     try {
       const { bytes, checksum, end } = await writeStateBlocks(file, this.jobId, source);
       await file.commit();
@@ -66,12 +65,12 @@ export class CheckpointStorage {
     }
   }
 
-  async #create(name: string, kind: FileRef['kind']): Promise<FileWriter> {
+  async #create(name: string, copied: boolean): Promise<FileWriter> {
     const file = await this.store.create(this.#shared(name));
     const copies = this.#copies;
-    if (copies === null || !copies.kinds.includes(kind)) return file;
+    if (copies === null || !copied) return file;
     // A copy that cannot be written is none: the file itself counts.
-    let copy = await copies.store.create(this.#shared(name)).catch(() => null);
+    let copy = await copies.create(this.#shared(name)).catch(() => null);
     const onCopy = async (work: (c: FileWriter) => Promise<void>): Promise<void> => {
       try {
         if (copy !== null) await work(copy);
@@ -94,6 +93,11 @@ export class CheckpointStorage {
         await file.discard();
       },
     };
+  }
+
+  /** LevelDB holds what is in these files: a recovery does not read them any more. */
+  async dropCopies(refs: readonly FileRef[]): Promise<void> {
+    await this.#copies?.remove(refs.map(ref => this.#shared(nameOf(ref)))).catch(() => undefined); // what is left goes at the next start
   }
 
   /** Removes the file of a checkpoint that was given up. */
@@ -119,7 +123,7 @@ export class CheckpointStorage {
       return;
     }
     const files = names.map(name => this.#shared(name));
-    await this.#copies?.store.remove(files).catch(() => undefined); // what is left goes at the next start
+    await this.#copies?.remove(files).catch(() => undefined); // what is left goes at the next start
     await this.store.remove(files);
   }
 
@@ -128,9 +132,9 @@ export class CheckpointStorage {
     const name = this.#shared(nameOf(ref));
     const copies = this.#copies;
     let given = 0;
-    if (copies !== null && copies.kinds.includes(ref.kind)) {
+    if (copies !== null) {
       try {
-        for await (const block of readStateBlocks(copies.store, name, ref, onEnd)) {
+        for await (const block of readStateBlocks(copies, name, ref, onEnd)) {
           given++;
           yield block;
         }
@@ -251,15 +255,15 @@ export class CheckpointStorage {
     if (copies === null || !certain) return;
     const folder = String(this.jobId);
     try {
-      await copies.store.removeUnfinished(folder);
-      const left = (await copies.store.list(`${folder}/shared`)).filter(f => !referenced.has(f.name));
-      await copies.store.remove(left.map(f => this.#shared(f.name)));
+      await copies.removeUnfinished(folder);
+      const left = (await copies.list(`${folder}/shared`)).filter(f => !referenced.has(f.name));
+      await copies.remove(left.map(f => this.#shared(f.name)));
     } catch { /* tried again at the next start */ }
   }
 
   /** Deletes all of the job's checkpoints. */
   async drop(): Promise<void> {
-    await this.#copies?.store.removeFolder(String(this.jobId)).catch(() => undefined);
+    await this.#copies?.removeFolder(String(this.jobId)).catch(() => undefined);
     await this.store.removeFolder(String(this.jobId));
   }
 }

@@ -1,0 +1,132 @@
+/** Checkpoints that fail, and jobs that fail with them, in real workers with faults in their storage. */
+import assert from 'node:assert/strict';
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { faultPlan, type FaultRule } from '../../storage/faults.js';
+import { realFiles } from '../../storage/filesystem.js';
+import { localStore } from '../../storage/localstore.js';
+import type { JobSettings } from '../../types/settings.js';
+import { COUNTS, counts, directory, expected, Fixture } from './testengine.js';
+
+const ROWS = 300;
+const SOURCE = { rows: String(ROWS), pause_ms: '4' };
+const SETTINGS: Partial<JobSettings> = { parallelism: 2, checkpoint_interval: 40, retained_checkpoints: 3 };
+
+/** Runs the job to its end under the rules; its rows must be exact whatever happened. Gives what the tables say. */
+async function run(rules: readonly FaultRule[], settings: Partial<JobSettings>): Promise<{ ends: string[]; failures: string[]; restarts: number; dir: string }> {
+  const dir = await directory();
+  const f = await Fixture.open(dir, 2, faultPlan(rules));
+  await f.start(1, counts(SOURCE), { ...SETTINGS, ...settings });
+  await f.finished(1);
+  assert.equal(f.status(1), 'finished');
+  assert.deepEqual(await f.rows(1, COUNTS), expected(ROWS));
+  const ends = f.engine.checkpoints().map(c => `${c.status}${c.failureReason === null ? '' : ` ${c.failureReason}`}`);
+  const failures = f.engine.failures().map(x => `${x.action}: ${x.message}`);
+  const restarts = f.engine.jobs()[0]?.restarts ?? -1;
+  await f.close();
+  return { ends, failures, restarts, dir };
+}
+
+/** Nothing lies in the job's folder that no checkpoint refers to. */
+async function assertNoLeftovers(dir: string): Promise<void> {
+  const stored = await new CheckpointStorage(localStore(realFiles, `${dir}/checkpoints`), 1).list();
+  const referenced = new Set(stored.flatMap(c => c.metadata?.tasks.flatMap(t => t.files.map(x => path.basename(x.path))) ?? []));
+  assert.deepEqual((await readdir(`${dir}/checkpoints/1/shared`)).filter(name => !referenced.has(name)), []);
+  assert.deepEqual((await readdir(`${dir}/checkpoints/1`)).filter(name => name.startsWith('chk-')).sort(), stored.map(c => `chk-${c.id}`).sort());
+}
+
+const count = (ends: readonly string[], end: string): number => ends.filter(e => e === end).length;
+
+test('expired checkpoints within the tolerance: the job goes on, the next ones complete, no file is left', async () => {
+  const { ends, restarts, dir } = await run([{ operation: 'checkpoint.acknowledge', after: 4, times: 2, fault: 'stall', stallMs: 400 }], { checkpoint_timeout: 120, tolerable_failed_checkpoints: 5 });
+  assert.ok(count(ends, 'expired CHECKPOINT_EXPIRED') >= 1, ends.join());
+  assert.equal(ends.at(-1), 'completed');
+  assert.equal(restarts, 0);
+  await assertNoLeftovers(dir);
+});
+
+test('a failed background phase declines the checkpoint; the tolerance holds, and the next delta has everything', async () => {
+  const { ends, restarts, failures, dir } = await run([{ operation: 'file.write', path: '/shared/', after: 5, times: 2, fault: 'ENOSPC' }], { tolerable_failed_checkpoints: 2 });
+  assert.ok(count(ends, 'failed CHECKPOINT_ASYNC_EXCEPTION') >= 1, ends.join());
+  assert.equal(restarts, 0);
+  assert.deepEqual(failures, []);
+  await assertNoLeftovers(dir);
+});
+
+test('one failed checkpoint more than tolerated fails the job over, to its last complete one', async () => {
+  const { ends, restarts, failures } = await run([{ operation: 'file.write', path: '/shared/', after: 8, times: 4, fault: 'EIO' }], { tolerable_failed_checkpoints: 0 });
+  assert.ok(count(ends, 'failed CHECKPOINT_ASYNC_EXCEPTION') >= 1, ends.join());
+  assert.ok(restarts >= 1);
+  assert.match(failures[0], /^restarted: exceeded checkpoint tolerable failure threshold/);
+});
+
+test('a _metadata that cannot be written counts as a failed checkpoint', async () => {
+  const { ends, restarts, dir } = await run([{ operation: ['file.rename', 'file.open'], path: '_metadata', after: 2, times: 1, fault: 'EIO' }], { tolerable_failed_checkpoints: 1 });
+  assert.equal(count(ends, 'failed FINALIZE_CHECKPOINT_FAILURE'), 1, ends.join());
+  assert.equal(restarts, 0);
+  await assertNoLeftovers(dir);
+});
+
+test('a failure in the synchronous phase fails the job over at once, whatever is tolerated', async () => {
+  const { ends, restarts } = await run([{ operation: 'checkpoint.sync', after: 6, times: 1, fault: 'EIO' }], { tolerable_failed_checkpoints: 1000 });
+  assert.equal(restarts, 1);
+  assert.equal(count(ends, 'failed TASK_FAILURE'), 1, ends.join());
+});
+
+test('checkpoints that overlap: slow files make newer ones overtake, the result stays exact and nothing is left', async () => {
+  const { ends, restarts, dir } = await run([{ operation: 'checkpoint.acknowledge', after: 6, times: 3, fault: 'stall', stallMs: 250 }], { max_concurrent_checkpoints: 4, tolerable_failed_checkpoints: 0, retained_checkpoints: 1 });
+  assert.ok(count(ends, 'aborted CHECKPOINT_SUBSUMED') >= 1, ends.join());
+  assert.equal(restarts, 0);
+  await assertNoLeftovers(dir);
+});
+
+test('a job that ended its worker three times is failed; another of the same worker starts again each time, by no strategy of its own', async () => {
+  const dir = await directory();
+  const f = await Fixture.open(dir, 1);
+  await f.start(1, counts({ ...SOURCE, code: 'exit', after: '100' }), { parallelism: 1, checkpoint_interval: 10 });
+  await f.start(2, counts(SOURCE), { parallelism: 1, checkpoint_interval: 10, restart_strategy: 'none' });
+  await Promise.all([f.finished(1), f.finished(2)]);
+  assert.equal(f.status(1), 'failed');
+  assert.equal(f.status(2), 'finished');
+  assert.deepEqual(await f.rows(2, COUNTS), expected(ROWS));
+  const own = f.engine.failures().filter(x => x.jobId === 1);
+  assert.deepEqual(own.map(x => x.action), ['restarted', 'restarted', 'failed']);
+  assert.match(own[2].message, /^job "job1" ended its worker 3 times: worker 0 died/);
+  assert.equal(f.engine.failures().filter(x => x.jobId === 2 && x.action === 'failed').length, 0);
+  await f.close();
+});
+
+test('histories outlive a crash: checkpoints with their tasks and counts, failures, and how what was in progress ended', async () => {
+  const dir = await directory();
+  const armed = path.join(dir, 'armed');
+  let f = await Fixture.open(dir, 2, faultPlan([{ operation: 'checkpoint.acknowledge', fault: 'stall', armedBy: armed }]));
+  await f.start(1, counts({ rows: '100000', pause_ms: '4' }), { ...SETTINGS, checkpoint_history: 50 });
+  await f.until(() => f.engine.checkpoints().filter(c => c.status === 'completed').length >= 3);
+  await writeFile(armed, '');
+  const stuck = (): number | undefined => f.engine.checkpoints().find(c => c.status === 'in_progress')?.checkpointId;
+  f.engine.checkpoint(1, new AbortController().signal).catch(() => undefined);
+  while (stuck() === undefined) await new Promise(resolve => { setImmediate(resolve); });
+  const id = stuck();
+  const before = { rows: f.engine.checkpoints().filter(c => c.checkpointId !== id), tasks: (await f.engine.checkpointTasks()).filter(t => t.checkpointId !== id) };
+  await f.crash();
+  await rm(armed);
+  f = await Fixture.open(dir);
+  const rows = f.engine.checkpoints();
+  assert.deepEqual(rows.filter(c => before.rows.some(b => b.checkpointId === c.checkpointId)).map(c => ({ ...c, discarded: false })), before.rows.map(c => ({ ...c, discarded: false })));
+  assert.equal(rows.find(c => c.checkpointId === id)?.status, 'in_progress', 'not decided before its job starts');
+  await f.start(1, counts({ rows: '100000', pause_ms: '4' }), { ...SETTINGS, checkpoint_history: 50 });
+  const ended = f.engine.checkpoints().find(c => c.checkpointId === id);
+  assert.deepEqual([ended?.status, ended?.failureReason], ['aborted', 'CHECKPOINT_COORDINATOR_SHUTDOWN']);
+  const tasks = await f.engine.checkpointTasks();
+  for (const t of before.tasks) assert.ok(tasks.some(x => x.checkpointId === t.checkpointId && x.task === t.task && x.ackMs === t.ackMs));
+  await f.until(() => f.engine.checkpoints().some(c => c.status === 'completed' && c.checkpointId > (id ?? 0)));
+  const [c] = f.engine.checkpointCounts();
+  assert.ok(c.restored === 1 && c.failed >= 1 && c.completed >= 4 && c.total >= c.completed + c.failed, JSON.stringify(c));
+  const summary = f.engine.checkpointSummary();
+  assert.deepEqual(summary.map(s => s.metric), ['duration_ms', 'alignment_ms', 'state_bytes', 'checkpointed_bytes', 'processed_inflight_bytes', 'persisted_inflight_bytes']);
+  for (const s of summary) assert.ok(s.min <= s.p50 && s.p50 <= s.p90 && s.p90 <= s.p95 && s.p95 <= s.p99 && s.p99 <= s.max && s.min <= s.avg && s.avg <= s.max && s.checkpoints >= 4);
+  await f.engine.cancelJob(1);
+  await f.close();
+});
