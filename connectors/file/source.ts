@@ -220,6 +220,8 @@ class FileReader implements SourceReader {
       const split = this.#current;
       const tail = this.#tail;
       if (split === null || tail === null) continue;
+      if (this.#block !== null) tail.recycle(this.#block);
+      this.#block = null;
       this.#block = await tail.next();
       split.size = tail.size;
       if (this.#block === null) {
@@ -271,7 +273,7 @@ class FileReader implements SourceReader {
   }
 
   async #openSplit(split: Split): Promise<boolean> {
-    const tail = split.stripe === null ? await FileTail.openAt(split.path, split.offset, !this.#follow, this.#decoder) : await StripeTail.openAt(split.path, split.offset, split.stripe);
+    const tail = split.stripe === null ? await FileTail.openAt(split.path, split.offset, !this.#follow, this.#decoder) : await StripeTail.openAt(split.path, split.offset, split.stripe, !this.#decoder.refers);
     try {
       const head = await tail.head(split.head?.bytes);
       if (split.head !== null && (head.bytes !== split.head.bytes || head.hash !== split.head.hash)) throw replaced(split.path, 'Its first bytes are not those that were read.');
@@ -315,7 +317,7 @@ class FileReader implements SourceReader {
     if (block === null) return;
     const end = Math.min(span.end, span.start + BAD_RECORD_BYTES_MAX);
     const byte = block.base + span.start;
-    const record: BadRecord = { split: this.#current?.id ?? file, position: `${file}:${this.#line(span, byte)} (byte ${byte})`, reason: span.reason, raw: block.block.subarray(span.start, end) };
+    const record: BadRecord = { split: this.#current?.id ?? file, position: `${file}:${this.#line(span, byte)} (byte ${byte})`, reason: span.reason, raw: new Uint8Array(block.block.subarray(span.start, end)) };
     this.#context.badRecord(record);
   }
 

@@ -15,7 +15,7 @@ after(() => rmSync(dir, { recursive: true, force: true }));
 
 /** Lines of a stripe from a position, each with the position after it. */
 async function stripeLines(file: string, index: number, count: number, blockBytes: number, at = 0): Promise<{ line: string; at: number; after: number }[]> {
-  const tail = await StripeTail.openAt(file, at, { index, count }, blockBytes);
+  const tail = await StripeTail.openAt(file, at, { index, count }, true, blockBytes);
   const lines: { line: string; at: number; after: number }[] = [];
   try {
     for (let b = await tail.next(); b !== null; b = await tail.next()) {
@@ -26,6 +26,7 @@ async function stripeLines(file: string, index: number, count: number, blockByte
         lines.push({ line: b.block.toString('latin1', p, to), at: b.base + p, after: b.base + next });
         p = next;
       }
+      tail.recycle(b);
     }
   } finally {
     await tail.close();

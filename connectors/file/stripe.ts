@@ -10,7 +10,7 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { SqlError } from '../../types/error.js';
-import { newBlock } from '../formats/format.js';
+import { endBlock } from '../formats/format.js';
 import { BlockReader, OpenFile, RECORD_BYTES_MAX } from './tail.js';
 import type { FileBlock, FileTail } from './tail.js';
 
@@ -24,7 +24,7 @@ export interface Stripe { readonly index: number; readonly count: number }
 /** Name of a stripe as a split. */
 export const stripeName = (file: string, stripe: Stripe): string => `${file}#${stripe.index}/${stripe.count}`;
 
-export class StripeTail extends BlockReader implements Pick<FileTail, 'next' | 'head' | 'close' | 'size'> {
+export class StripeTail extends BlockReader implements Pick<FileTail, 'next' | 'recycle' | 'head' | 'close' | 'size'> {
   readonly #stripe: Stripe;
   readonly #blockBytes: number;
   /** The block to read next, and the record in it to begin with (−1 = its first). */
@@ -33,8 +33,8 @@ export class StripeTail extends BlockReader implements Pick<FileTail, 'next' | '
   /** End of what was read. */
   #known = 0;
 
-  private constructor(file: OpenFile, at: number, stripe: Stripe, blockBytes: number) {
-    super(file.path, file.handle);
+  private constructor(file: OpenFile, at: number, stripe: Stripe, reuses: boolean, blockBytes: number) {
+    super(file, reuses);
     this.#stripe = stripe;
     this.#blockBytes = blockBytes;
     const here = Math.floor(at / blockBytes);
@@ -44,8 +44,8 @@ export class StripeTail extends BlockReader implements Pick<FileTail, 'next' | '
     this.#known = at;
   }
 
-  static async openAt(path: string, at: number, stripe: Stripe, blockBytes = STRIPE_BYTES): Promise<StripeTail> {
-    return new StripeTail(await OpenFile.open(path), at, stripe, blockBytes);
+  static async openAt(path: string, at: number, stripe: Stripe, reuses: boolean, blockBytes = STRIPE_BYTES): Promise<StripeTail> {
+    return new StripeTail(await OpenFile.open(path), at, stripe, reuses, blockBytes);
   }
 
   /** The next block with a record; null at the file's end. */
@@ -70,8 +70,9 @@ export class StripeTail extends BlockReader implements Pick<FileTail, 'next' | '
   async #records(from: number, end: number): Promise<FileBlock | null> {
     for (let more = OVERLAP_BYTES; ; more *= 8) {
       const want = Math.min(end + more, this.size) - from;
-      const block = newBlock(want);
+      const block = this.buffer(want);
       const filled = await this.fill(block, from, want);
+      endBlock(block, filled);
       this.#known = Math.max(this.#known, from + filled);
       const whole = from + filled >= this.size || filled < want;
       let first = 0;

@@ -1,12 +1,12 @@
 /**
- * FileTail: one open file as blocks of whole records, from a byte position on. The next block is read while the caller decodes the
- * last one. What stands after a block's last record is carried into the next; at the end of a bounded file it is a record too, in a
+ * FileTail: one open file as blocks of whole records, from a byte position on. The next blocks are read while the caller decodes the
+ * last one, into those it gave back. What stands after a block's last record is carried into the next; at the end of a bounded file it is a record too, in a
  * followed one it waits for its line end. A record beyond RECORD_BYTES_MAX is 54000; a file shorter than what was read is 55000.
  */
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { SqlError } from '../../types/error.js';
-import { newBlock } from '../formats/format.js';
+import { DECODE_PAD, endBlock, newBlock } from '../formats/format.js';
 import type { BlockDecoder } from '../formats/format.js';
 import { openError } from './files.js';
 
@@ -76,29 +76,56 @@ export class OpenFile {
   async close(): Promise<void> { await this.handle.close(); }
 }
 
-/** Blocks of a file one after another; the next one is read while the caller decodes the last. */
+/** Named limit: blocks read before the caller asks for them. One is not enough when the reads' thread waits for its turn. */
+const BLOCKS_AHEAD = 2;
+/** What a block for reuse holds beside BLOCK_BYTES: a record carried over, usually. */
+const SPARE_BYTES = 64 << 10;
+
+/** Blocks of a file one after another; the next ones are read while the caller decodes the last. */
 export abstract class BlockReader extends OpenFile {
-  #pending: Promise<FileBlock | null> | null = null;
+  /** Reads under way or done, one after the other. */
+  readonly #ahead: Promise<FileBlock | null>[] = [];
+  readonly #free: Buffer[] = [];
+  /** Whether the caller gives blocks back. */
+  readonly #reuses: boolean;
+
+  constructor(file: OpenFile, reuses: boolean) {
+    super(file.path, file.handle);
+    this.#reuses = reuses;
+  }
 
   /** The next block; null when there is none now. */
   protected abstract read(): Promise<FileBlock | null>;
   /** `read` gave the last block that there is now. */
   protected ended = false;
 
+  /** A buffer for so many bytes; those of a block given back stay in the processor's cache. */
+  protected buffer(bytes: number): Buffer {
+    const free = this.#free.pop();
+    if (free !== undefined && free.length >= bytes + DECODE_PAD) return free;
+    return newBlock(this.#reuses ? Math.max(bytes, BLOCK_BYTES + SPARE_BYTES) : bytes);
+  }
+
+  /** Takes back a block that nobody refers to any more. */
+  recycle({ block }: FileBlock): void {
+    if (this.#reuses && this.#free.length <= BLOCKS_AHEAD) this.#free.push(block);
+  }
+
   /** The next block of records; null at the end of what is there now. */
   async next(): Promise<FileBlock | null> {
-    const block = await (this.#pending ?? this.read());
-    this.#pending = null;
-    if (block !== null && !this.ended) {
-      this.#pending = this.read();
-      // Awaited by the next call; a failure meanwhile must not count as unhandled.
-      this.#pending.catch(() => undefined);
+    const block = await (this.#ahead.shift() ?? this.read());
+    while (block !== null && !this.ended && this.#ahead.length < BLOCKS_AHEAD) {
+      const before = this.#ahead.at(-1);
+      const read = before === undefined ? this.read() : before.then(b => (b === null || this.ended ? null : this.read()));
+      // Awaited by a later call; a failure meanwhile must not count as unhandled.
+      read.catch(() => undefined);
+      this.#ahead.push(read);
     }
     return block;
   }
 
   override async close(): Promise<void> {
-    await this.#pending?.catch(() => undefined);
+    await Promise.allSettled(this.#ahead);
     await super.close();
   }
 }
@@ -110,7 +137,7 @@ export class FileTail extends BlockReader {
   #carry: Buffer = Buffer.alloc(0);
 
   private constructor(file: OpenFile, at: number, bounded: boolean, decoder: BlockDecoder) {
-    super(file.path, file.handle);
+    super(file, !decoder.refers);
     this.#at = at;
     this.#bounded = bounded;
     this.#decoder = decoder;
@@ -152,7 +179,7 @@ export class FileTail extends BlockReader {
         this.#carry = Buffer.alloc(0);
         return { block: last, from: 0, to: carried, base };
       }
-      const block = newBlock(carried + want);
+      const block = this.buffer(carried + want);
       this.#carry.copy(block);
       const { bytesRead } = await this.handle.read(block, carried, want, this.#at);
       if (bytesRead === 0) {
@@ -161,6 +188,7 @@ export class FileTail extends BlockReader {
       }
       this.#at += bytesRead;
       const filled = carried + bytesRead;
+      endBlock(block, filled);
       const to = this.#decoder.lastBorder(block, 0, filled);
       if (to > 0) {
         this.#carry = block.subarray(to, filled);

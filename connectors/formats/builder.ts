@@ -206,6 +206,9 @@ export class BlockBatchBuilder {
     this.reset();
   }
 
+  /** Whether batches hold spans of `data`. */
+  get refers(): boolean { return this.columns.some((c) => c.form === 'bytes'); }
+
   reset(): void {
     this.rows = 0;
     for (const c of this.columns) c.reset();

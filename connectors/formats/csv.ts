@@ -59,6 +59,7 @@ export class CsvDecoder implements BlockDecoder {
   }
 
   get rows(): number { return this.#builder.rows; }
+  get refers(): boolean { return this.#builder.refers; }
   get lines(): number { return this.#lines; }
 
   /** 42703 when no column of the stream is in the header. */

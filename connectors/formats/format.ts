@@ -2,7 +2,7 @@
  * What a format gives a source: a decoder that turns blocks of bytes into batches, and what both share.
  *
  * A block is a buffer whose last DECODE_PAD bytes are '"' (they stop scans), filled with whole records from `from` to `to`.
- * Batches' text columns are spans of the block: it is not written to again, except that a decoder unescapes strings in place.
+ * Batches' text columns are spans of the block: where there are some (`refers`) it is not written to again, except that a decoder unescapes strings in place.
  */
 import type { Batch, Vector } from '../../runtime/batch.js';
 import type { SourceField } from '../../types/plan.js';
@@ -20,6 +20,9 @@ export function newBlock(bytes: number): Buffer {
   b.fill(34, bytes);
   return b;
 }
+
+/** Puts what stops scans behind the bytes of a block that is used again. */
+export function endBlock(block: Buffer, bytes: number): void { block.fill(34, bytes, bytes + DECODE_PAD); }
 
 export interface BadSpan {
   readonly start: number;
@@ -46,6 +49,8 @@ export interface BlockDecoder {
   lastBorder(block: Buffer, from: number, to: number): number;
   /** Position after the record that starts at `from`, or −1 when its end is not there. */
   recordEnd(block: Buffer, from: number, to: number): number;
+  /** Whether batches hold spans of the block; else it may be written to again when the next one has begun. */
+  readonly refers: boolean;
   /** CSV: the first record of a file names the columns. */
   readonly needsHeader: boolean;
   header(record: Buffer): void;

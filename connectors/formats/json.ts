@@ -178,6 +178,7 @@ export class JsonDecoder implements RecordDecoder {
     return at < 0 || at >= to ? -1 : at + 1;
   }
 
+  get refers(): boolean { return this.#builder.refers; }
   readonly needsHeader = false;
   header(): void { /* JSON has none */ }
 }
