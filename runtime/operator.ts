@@ -31,6 +31,8 @@ export interface Barrier {
     readonly since: number;
     /** incremental_checkpoints is off: the whole state is written, as if nothing had been before. */
     readonly whole?: true;
+    /** It is a savepoint: newer checkpoints do not supersede it, and it ends without being one. */
+    readonly savepoint?: true;
     /** The job stops with it: after this barrier sources give nothing. */
     readonly last?: true;
   } | null;

@@ -85,11 +85,11 @@ export class Snapshots {
   get wantsBarrier(): boolean { return this.#current?.pending?.state === 'triggered'; }
 
   /** The snapshot that the next barrier carries, once. It ends an epoch, and is aligned. */
-  takeBarrier(epoch: number, logPosition: number): { readonly id: number; readonly since: number; readonly last?: true } | null {
+  takeBarrier(epoch: number, logPosition: number): { readonly id: number; readonly since: number; readonly last?: true; readonly savepoint?: true } | null {
     const p = this.#current?.pending;
     if (p?.state !== 'triggered') return null;
     p.carried(epoch, logPosition, this.#coordinator.lastCompleted);
-    return { id: p.id, since: p.since, ...(this.#current?.place === null ? { last: true as const } : {}) };
+    return { id: p.id, since: p.since, ...(this.#current?.place === null ? { last: true as const } : { savepoint: true as const }) };
   }
 
   // ---- what tasks say; false: of no snapshot of these ----

@@ -1,7 +1,8 @@
 /**
  * TaskState: all state tables of one task, their checkpoints, and their place in LevelDB.
  *
- *   freeze(N, C)   at barrier N: copies everything changed since the last completed checkpoint C into entry blocks (synchronous)
+ *   freeze(N, C)   at barrier N: copies everything changed since the last completed checkpoint C into entry blocks; what takes more than a
+ *                  moment goes on while the task does (frozencopy.ts)
  *   write          in the background: one delta file; the checkpoint's files are those of C and this one
  *   completed(N)   from now on N is what deltas reach back to; its delta is queued for LevelDB
  *   apply          several completed deltas at once (hot keys are written once), in small batches between the stamps `applying` and
@@ -18,8 +19,10 @@ import { BlockCursor, EntryWriter, type EntryBlock } from '../../storage/checkpo
 import type { FileRef, TaskMetadata } from '../../storage/checkpoint/metadata.js';
 import { clearRange, type Kv, type KvSnapshot } from '../../storage/kv.js';
 import { hashBytes } from '../../types/encoding/hash.js';
+import { systemEnv } from '../../types/env.js';
 import { assert, SqlError } from '../../types/error.js';
 import { LevelColdStore, scratchContent, scratchInterval, scratchValue } from './coldstore.js';
+import { FrozenCopy } from './frozencopy.js';
 import { LogFiles, type FrozenLogs } from './logfiles.js';
 import { NODES_TABLE, nodesOptions, PackedGroupTable } from './grouptable.js';
 import { entryKey, forEachOf, SCRATCH, tableRange, tablesPresent, wipe } from './keyspace.js';
@@ -62,6 +65,8 @@ export interface TaskStateOptions extends StoredStateOptions {
   readonly onBackgroundError?: (error: unknown) => void;
   /** Wall clock, ms. */
   readonly now?: () => number;
+  /** A turn for others, between slices of a long copy. */
+  readonly turn?: () => Promise<void>;
   /** Only views are read (a finished job): row logs stay in their files. */
   readonly readOnly?: boolean;
 }
@@ -71,25 +76,42 @@ export interface FrozenState {
   readonly checkpointId: number;
   /** C that the delta reaches back to (the barrier's, or a newer one completed since). */
   readonly since: number;
+  /** Entries and bytes: known when `write` has resolved. */
   readonly entries: number;
   readonly bytes: number;
+  /** Of the synchronous part. */
   readonly freezeMs: number;
 }
 
 interface Frozen extends FrozenState {
+  entries: number;
+  bytes: number;
+  freezeMs: number;
+  /** Null when everything is copied. */
+  copy: FrozenCopy | null;
   readonly interval: number;
   readonly full: boolean;
   /** A base: LevelDB's entries at `since` come before the blocks. */
   readonly onto: boolean;
   blocks: EntryBlock[] | null;
   /** Of state tables alone. */
-  readonly keyed: { readonly entries: number; readonly bytes: number };
+  keyed: { readonly entries: number; readonly bytes: number };
   readonly sizes: Readonly<Record<string, number>>;
   readonly scratch: { readonly snapshot: KvSnapshot; readonly tables: readonly number[]; readonly sinceInterval: number } | null;
   readonly logs: FrozenLogs;
   ref: FileRef | null;
   writing: boolean;
   completedMs: number;
+}
+
+function copied(frozen: Frozen): void {
+  if (frozen.copy === null) return;
+  const { blocks, entries, bytes } = frozen.copy.take();
+  frozen.copy = null;
+  frozen.blocks = blocks;
+  frozen.keyed = { entries, bytes };
+  frozen.entries = entries + frozen.logs.rows;
+  frozen.bytes = bytes + frozen.logs.bytes;
 }
 
 export interface TableStats { readonly tableId: number; readonly entries: number; readonly residentEntries: number; readonly memoryBytes: number; readonly dirtyBytes: number }
@@ -104,6 +126,7 @@ export class TaskState {
   readonly #logStore: LevelRowLogStore | null;
   readonly #cold: LevelColdStore | null;
   readonly #now: () => number;
+  readonly #turn: () => Promise<void>;
 
   #interval = 1;
   #completed = 0;
@@ -111,6 +134,8 @@ export class TaskState {
   readonly #intervals = new Map<number, number>([[0, 0]]);
   readonly #chains = new Map<number, readonly FileRef[]>([[0, []]]);
   readonly #frozen = new Map<number, Frozen>();
+  /** Savepoints among them, which newer checkpoints do not supersede. */
+  readonly #kept = new Set<number>();
   #pending: Frozen[] = [];
   readonly #applied: Applied = { state: '', checkpoint: 0, sizes: {} };
   readonly #stored: StoredState | null;
@@ -133,6 +158,7 @@ export class TaskState {
     this.#logStore = options.kv === null ? null : new LevelRowLogStore(options.kv, options.keyGroupFirst);
     this.#logFiles = new LogFiles(options, this.#logs, options.onBackgroundError);
     this.#now = options.now ?? Date.now;
+    this.#turn = options.turn ?? (() => systemEnv.turn());
   }
 
   // ---- tables ----
@@ -176,6 +202,9 @@ export class TaskState {
 
   // ---- checkpoint ----
 
+  /** What was frozen for N is a savepoint's: only `aborted` ends it. */
+  keep(checkpointId: number): void { this.#kept.add(checkpointId); }
+
   /**
    * Synchronous: right after the task handled barrier N. `since` = C of the barrier. `whole`: the checkpoint refers to no file of an older one. LevelDB's
    * entries at C are written first then, and what changed since after them; nothing more than otherwise is copied here.
@@ -189,29 +218,35 @@ export class TaskState {
     assert(sinceInterval !== undefined, `state of checkpoint ${sinceId} is not known to task ${this.#o.task}`);
     const inMemory = this.#o.kv === null && (whole || this.#fullNext);
     const full = inMemory || whole || sinceId === 0;
-    const writer = new EntryWriter();
     const sizes: Record<string, number> = {};
     for (const [tableId, table] of this.#tables) {
       table.cut();
-      writer.table(tableId);
-      if (inMemory) table.freezeAll(writer);
-      else table.freeze(sinceInterval, writer);
       sizes[tableId] = table.size;
     }
-    writer.finish();
+    const copy = new FrozenCopy(this.#tables.values(), inMemory ? null : sinceInterval);
     const logs = this.#logFiles.freeze(checkpointId, sinceId, whole);
     this.#intervals.set(checkpointId, this.#interval);
     const spilled = [...(this.#cold?.scratchEntries ?? [])].filter(([, count]) => count > 0).map(([id]) => id);
     const frozen: Frozen = {
-      checkpointId, since: sinceId, entries: writer.entries + logs.rows, bytes: writer.bytes + logs.bytes, freezeMs: performance.now() - startMs,
-      interval: this.#interval, full, onto: whole && sinceId > 0 && this.#o.kv !== null, blocks: writer.blocks, keyed: { entries: writer.entries, bytes: writer.bytes }, sizes, logs, ref: null, writing: false, completedMs: 0,
+      checkpointId, since: sinceId, entries: 0, bytes: 0, freezeMs: 0, copy,
+      interval: this.#interval, full, onto: whole && sinceId > 0 && this.#o.kv !== null, blocks: null, keyed: { entries: 0, bytes: 0 }, sizes, logs, ref: null, writing: false, completedMs: 0,
       scratch: spilled.length === 0 || this.#o.kv === null ? null : { snapshot: this.#o.kv.snapshot(), tables: spilled, sinceInterval },
     };
     this.#interval++;
     this.#fullNext = false;
     this.#limitAsked = false;
     this.#frozen.set(checkpointId, frozen);
+    if (!copy.more()) copied(frozen);
+    frozen.freezeMs = performance.now() - startMs;
     return frozen;
+  }
+
+  /** What the first slice has left. */
+  async #copyRest(frozen: Frozen): Promise<void> {
+    for (let { copy } = frozen; copy !== null; { copy } = frozen) {
+      await this.#turn();
+      if (frozen.copy !== null && !copy.more()) copied(frozen);
+    }
   }
 
   /** Writes the delta file and resolves with all files of the checkpoint. Rejects with the environment's error: the task declines. */
@@ -225,6 +260,8 @@ export class TaskState {
   async #writeKeyed(frozen: Frozen): Promise<readonly FileRef[]> {
     const before = this.#chains.get(frozen.since);
     assert(before !== undefined, `files of checkpoint ${frozen.since} are not known to task ${this.#o.task}`);
+    await this.#copyRest(frozen);
+    if (this.#frozen.get(frozen.checkpointId) !== frozen) throw new SqlError('57014', `checkpoint ${frozen.checkpointId} was given up`);
     frozen.writing = true;
     try {
       if (frozen.keyed.entries > 0 || frozen.scratch !== null || frozen.full) {
@@ -284,7 +321,7 @@ export class TaskState {
     if (frozen === undefined || checkpointId <= this.#completed) return;
     this.#completed = checkpointId;
     // Older ones in progress are superseded: this one has all that they would.
-    for (const id of this.#frozen.keys()) if (id < checkpointId) this.aborted(id);
+    for (const id of this.#frozen.keys()) if (id < checkpointId && !this.#kept.has(id)) this.aborted(id);
     this.#frozen.delete(checkpointId);
     // A newer one may reach back past this one.
     const needed = Math.min(checkpointId, ...[...this.#frozen.values()].map((f) => f.since));
@@ -313,10 +350,13 @@ export class TaskState {
   aborted(checkpointId: number): void {
     const frozen = this.#frozen.get(checkpointId);
     if (frozen === undefined) return;
+    frozen.copy?.cancel();
+    frozen.copy = null;
     // While it is being written, `write` needs the snapshot, closes it, and removes the file.
     if (!frozen.writing) frozen.scratch?.snapshot.close();
     this.#logFiles.aborted(checkpointId);
     this.#frozen.delete(checkpointId);
+    this.#kept.delete(checkpointId);
     this.#intervals.delete(checkpointId);
     this.#chains.delete(checkpointId);
     if (frozen.ref !== null) this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
@@ -695,6 +735,7 @@ export class TaskState {
   /** Waits for what is running; nothing is applied after it. LevelDB itself is closed by who opened it. */
   async close(): Promise<void> {
     this.#closed = true;
+    for (const frozen of this.#frozen.values()) frozen.copy?.cancel();
     this.#logFiles.close();
     await this.settled();
     for (const frozen of this.#frozen.values()) frozen.scratch?.snapshot.close();

@@ -36,6 +36,8 @@ export class TaskSnapshots {
   readonly #name: string;
   readonly #parts: TaskParts;
   readonly #snapshots = new Map<number, Readonly<Record<string, Json>>>();
+  /** Among the snapshots: those that a newer checkpoint does not supersede. */
+  readonly #savepoints = new Set<number>();
   readonly #commits = new Map<number, Promise<void>>();
   readonly #fail: (error: unknown) => void;
 
@@ -66,6 +68,10 @@ export class TaskSnapshots {
     }
     const inFlight = [...this.#owed(), ...this.#left(restored)];
     const frozen = state.freeze(id, since, whole);
+    if (barrier.checkpoint.savepoint === true) {
+      state.keep(id);
+      this.#savepoints.add(id);
+    }
     this.#snapshots.set(id, operators);
     const began = env.monotonic();
     const syncMs = began - begin;
@@ -129,7 +135,7 @@ export class TaskSnapshots {
   completed(checkpointId: number): void {
     this.#parts.state?.completed(checkpointId);
     const snapshot = this.#snapshots.get(checkpointId);
-    for (const id of this.#snapshots.keys()) if (id <= checkpointId) this.#snapshots.delete(id);
+    for (const id of this.#snapshots.keys()) if (id <= checkpointId && !this.#savepoints.has(id)) this.#snapshots.delete(id);
     if (snapshot === undefined) return;
     try {
       for (const operator of this.#parts.built.driver.operators()) operator.completed?.(checkpointId);
@@ -154,6 +160,7 @@ export class TaskSnapshots {
 
   aborted(checkpointId: number): void {
     this.#snapshots.delete(checkpointId);
+    this.#savepoints.delete(checkpointId);
     this.#parts.state?.aborted(checkpointId);
     const { driver, feeds } = this.#parts.built;
     try {
