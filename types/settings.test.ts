@@ -99,6 +99,12 @@ test('Flink\'s keys, old keys and words are understood; what has another name he
   is('table.exec.state.ttl', '36 h', 'state_ttl', '36h');
   is('checkpoint_min_pause', '1.1s', 'checkpoint_min_pause', '1100ms');
   is('checkpoint_timeout', '2 minutes', 'checkpoint_timeout', '2min');
+  is('checkpoint_timeout', '1h 30min', 'checkpoint_timeout', '90min');
+  is('checkpoint_timeout', '1d2h', 'checkpoint_timeout', '26h');
+  is('checkpoint_timeout', 'PT1M30.5S', 'checkpoint_timeout', '90500ms');
+  fails(() => s.set('checkpoint_timeout', '1h 30 parsecs'), '22023', /Allowed/);
+  fails(() => s.set('checkpoint_timeout', 'PT'), '22023', /Allowed/);
+  fails(() => s.set('checkpoint_timeout', '1h-30min'), '22023', /Allowed/);
   fails(() => s.set('state.backend.type', 'rocksdb'), '22023', /leveldb/);
   fails(() => s.set('execution.checkpointing.externalized-checkpoint-retention', 'NO_EXTERNALIZED_CHECKPOINTS'), '22023', /delete_on_cancellation/);
   fails(() => s.set('restore_claim_mode', 'LEGACY'), '22023', /no_claim/);

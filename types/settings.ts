@@ -247,7 +247,8 @@ export function parseSetting(spec: SettingSpec, text: string): SettingValue {
       return found;
     }
     case 'duration': case 'size': case 'integer': case 'number': {
-      const m = /^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([a-zµ]*)\s*$/i.exec(text);
+      const parts = spec.kind === 'duration' ? durationParts(text) : null;
+      const m = parts !== null ? [text, String(parts), 'ms'] : /^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([a-zµ]*)\s*$/i.exec(text);
       if (m === null) throw bad(`Allowed: ${range}.`);
       const unit = (m[2] ?? '').toLowerCase().replace('µ', 'u');
       const units = spec.kind === 'duration' ? DURATION_MS : spec.kind === 'size' ? SIZE_BYTES : {};
@@ -263,6 +264,20 @@ export function parseSetting(spec: SettingSpec, text: string): SettingValue {
       return value;
     }
   }
+}
+
+/** Milliseconds of a duration of several parts ('1h 30min') or in ISO 8601 ('PT1H30M'); null for every other text. */
+function durationParts(text: string): number | null {
+  const iso = /^\s*P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\s*$/i.exec(text);
+  if (iso !== null && iso.slice(1).some(p => p !== undefined)) return Number(iso[1] ?? 0) * DAY + Number(iso[2] ?? 0) * 3_600_000 + Number(iso[3] ?? 0) * 60_000 + Math.round(Number(iso[4] ?? 0) * 1000);
+  if (!/^\s*(?:\d+\s*[a-z]+\s*){2,}$/i.test(text)) return null;
+  let sum = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+)\s*([a-z]+)/gi)) {
+    const factor = DURATION_MS[unit.toLowerCase()];
+    if (factor === undefined) return null;
+    sum += Number(amount) * factor;
+  }
+  return sum;
 }
 
 /** "10ms .. 365d, or 0", for hints and docs. */

@@ -110,7 +110,7 @@ export class SqlSession implements BackendSession {
         const subscription = planSubscription(this.#database, statement, this.#bindSession());
         return { kind: 'subscription', paramTypes: [], columns: subscription.columns, subscription };
       }
-      case 'show': return text(() => showSetting(this.#settings, statement.name), 'SHOW');
+      case 'show': return text(() => showSetting(this.#settings, statement.name, statement.position), 'SHOW');
       case 'show objects': {
         const sql = showQuery(statement.objects, statement.job);
         if (sql !== null) return this.#bindQuery(parseQuery(sql), []);

@@ -21,8 +21,15 @@ const table = (names: readonly string[], rows: readonly (readonly (string | null
 /** Of every EXPLAIN. */
 export const PLAN_COLUMNS: readonly Column[] = [{ name: 'QUERY PLAN', type: TEXT }];
 
-export function showSetting(settings: Settings, name: string | null): TextTable {
-  if (name !== null) return table([name], [[settings.show(name)]]);
+export function showSetting(settings: Settings, name: string | null, position: number): TextTable {
+  if (name !== null) {
+    try {
+      return table([name], [[settings.show(name)]]);
+    } catch (e) {
+      if (e instanceof SqlError) e.position ??= position;
+      throw e;
+    }
+  }
   return table(['name', 'setting', 'description'], settingSpecs.map(s => [s.name, settings.show(s.name), s.description]));
 }
 
