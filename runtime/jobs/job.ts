@@ -473,8 +473,19 @@ export class Job {
   get restoresFrom(): string | null { return this.#source !== null && this.#coordinator?.retained.length === 0 ? this.#source.path : null; }
   get claims(): string | null { return this.#source?.claim === true ? this.#source.path : null; }
 
+  /** Once sinks have committed what the last checkpoint brought: a finished job's sinks are not opened again. */
   #finish(): void {
-    if (this.status === 'finished') return;
+    const attempt = this.#attempt;
+    if (this.#finishing === attempt || this.status === 'finished') return;
+    this.#finishing = attempt;
+    if (!this.plan.nodes.some(n => n.op === 'sink')) { this.#finished(); return; }
+    Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('committed', { jobId: this.jobId, attempt }))).then(
+      () => { if (this.#current({ attempt }) && this.live) this.#finished(); },
+      () => undefined); // its task or worker failed, which is told by itself: the next attempt commits and ends again
+  }
+  #finishing = 0;
+
+  #finished(): void {
     this.#barrierTimer?.cancel();
     this.#barrierTimer = null;
     this.#setStatus('finished', null);

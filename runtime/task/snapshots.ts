@@ -38,7 +38,7 @@ export class TaskSnapshots {
   readonly #snapshots = new Map<number, Readonly<Record<string, Json>>>();
   /** Among the snapshots: those that a newer checkpoint does not supersede. */
   readonly #savepoints = new Set<number>();
-  readonly #commits = new Map<number, Promise<void>>();
+  readonly #commits = new Set<Promise<void>>();
   readonly #fail: (error: unknown) => void;
 
   constructor(name: string, parts: TaskParts, fail: (error: unknown) => void) {
@@ -48,7 +48,7 @@ export class TaskSnapshots {
   }
 
   /** Resolves when the commits under way have ended. */
-  async settled(): Promise<void> { await Promise.all(this.#commits.values()); }
+  async settled(): Promise<void> { await Promise.all(this.#commits); }
 
   /**
    * `channels`: what an unaligned checkpoint keeps of them, null = aligned. `restored`: what an earlier one left that is not given yet.
@@ -148,8 +148,8 @@ export class TaskSnapshots {
       if (state !== undefined) feed.completed(state).catch((e: unknown) => { this.#fail(e); });
     }
     for (const sink of this.#parts.built.sinks) {
-      const commit = this.#commit(sink, checkpointId).catch((e: unknown) => { this.#fail(e); }).finally(() => { this.#commits.delete(checkpointId); });
-      this.#commits.set(checkpointId, commit);
+      const commit = this.#commit(sink, checkpointId).catch((e: unknown) => { this.#fail(e); }).finally(() => { this.#commits.delete(commit); });
+      this.#commits.add(commit);
     }
   }
 

@@ -169,7 +169,10 @@ export class Task {
   completed(checkpointId: number): void { this.#snapshots.completed(checkpointId); }
 
   /** Resolves when what completed checkpoints brought is committed. */
-  committed(): Promise<void> { return this.#snapshots.settled(); }
+  async committed(): Promise<void> {
+    await this.#snapshots.settled();
+    if (this.#failure !== null) throw this.#failure.error;
+  }
 
   aborted(checkpointId: number): void {
     this.#checkpoints.aborted(checkpointId);
