@@ -71,6 +71,7 @@ class Run {
       },
       checkpointEnded: row => { this.rows.push({ ...row }); },
     }, this.store, { begin: () => undefined, task: () => undefined, end: () => undefined, discarded: () => undefined, lastCheckpointId: () => 0 }, this.env, retained, retained[0]?.checkpointId ?? 0);
+    if (settings.checkpoint_interval_during_backlog === undefined) this.coordinator.backlog(false);
     this.coordinator.schedule();
   }
 
@@ -344,7 +345,6 @@ test('one that asked for a superseded checkpoint gets the newer', async () => {
 
 test('in backlog none by itself with 0; soon after the backlog ended', async () => {
   const run = new Run({ checkpoint_interval_during_backlog: 0 });
-  run.coordinator.backlog(true);
   run.env.advance(100_000);
   assert.equal(run.coordinator.wantsBarrier, false);
   run.coordinator.backlog(false);

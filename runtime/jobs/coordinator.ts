@@ -71,7 +71,8 @@ export class CheckpointCoordinator {
   #retained: CheckpointMetadata[];
   #waiters: Waiter[] = [];
   #changed = true;
-  #backlog = false;
+  /** Until the first epoch tells. */
+  #backlog = true;
   #early = false;
   #requested = false;
   /** The next one has to end an epoch. */

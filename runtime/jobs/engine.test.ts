@@ -3,7 +3,6 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { encodeOrderKey } from '../../types/encoding/order.js';
 import { RowCodec } from '../../types/encoding/row.js';
-import { SqlError } from '../../types/error.js';
 import type { Plan, PlanNode } from '../../types/plan.js';
 import { INT8, type Column } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';

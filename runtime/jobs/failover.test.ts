@@ -98,6 +98,16 @@ test('a job that ended its worker three times is failed; another of the same wor
   await f.close();
 });
 
+test('checkpoint_interval_during_backlog = 0: a source that never reached its end brings none but the last', async () => {
+  const dir = await directory();
+  const f = await Fixture.open(dir);
+  await f.start(1, counts({ rows: '60000', per_batch: '50' }), { parallelism: 1, checkpoint_interval: 10, checkpoint_interval_during_backlog: 0 });
+  await f.finished(1);
+  assert.deepEqual(f.engine.checkpoints().map(c => c.status), ['completed']);
+  assert.deepEqual(await f.rows(1, COUNTS), expected(60_000));
+  await f.close();
+});
+
 test('histories outlive a crash: checkpoints with their tasks and counts, failures, and how what was in progress ended', async () => {
   const dir = await directory();
   const armed = path.join(dir, 'armed');
