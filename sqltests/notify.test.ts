@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type pg from 'pg';
 import { ServerProcess, removeFolder, temporaryFolder, until } from './serverprocess.js';
@@ -80,6 +80,26 @@ test('checkpoints are told as JSON when they end, and a job when it was restored
   const before = await event();
   const restored = await event();
   assert.deepEqual([before['event'], restored['event'], restored['job_name'], restored['checkpoint_id'], restored['restarts']], ['completed', 'restored', 'v', before['checkpoint_id'], 0]);
+  await a.client.end();
+});
+
+test('a checkpoint that fails is told with its reason', async () => {
+  const a = await listener('LISTEN checkpoints');
+  await server.query('ALTER JOB v SET (tolerable_failed_checkpoints = 1000); INSERT INTO t VALUES (7); FLUSH');
+  // Checkpoints have no folder for a while.
+  const folder = path.join(dir, 'data', 'checkpoints');
+  renameSync(folder, `${folder}.away`);
+  writeFileSync(folder, '');
+  await assert.rejects(server.query('CHECKPOINT JOB v'));
+  const n = JSON.parse((await a.next()).payload) as Record<string, unknown>;
+  assert.equal(n['event'], 'failed');
+  const [row] = await server.query(`SELECT failure_reason, failure_message FROM checkpoints WHERE job_name = 'v' AND checkpoint_id = ${String(n['checkpoint_id'])}`);
+  assert.deepEqual([n['failure_reason'], n['failure_message']], row);
+  assert.notEqual(n['failure_reason'], null);
+  rmSync(folder);
+  renameSync(`${folder}.away`, folder);
+  await server.query('CHECKPOINT JOB v');
+  assert.equal((JSON.parse((await a.next()).payload) as Record<string, unknown>)['event'], 'completed');
   await a.client.end();
 });
 

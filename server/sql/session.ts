@@ -112,7 +112,7 @@ export class SqlSession implements BackendSession {
       }
       case 'show': return text(() => showSetting(this.#settings, statement.name, statement.position), 'SHOW');
       case 'show objects': {
-        const sql = showQuery(statement.objects, statement.job);
+        const sql = showQuery(statement.objects, statement.job === null ? null : jobNamed(this.#database, statement.job, statement.position).name);
         if (sql !== null) return this.#bindQuery(parseQuery(sql), []);
         return text(() => showRelations(this.#database, statement.objects, statement.like, statement.position), 'SHOW');
       }

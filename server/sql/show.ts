@@ -42,6 +42,7 @@ export function showQuery(objects: ShowObjects, job: string | null): string | nu
     case 'jobs': return 'SELECT job_id, job_name, kind, status, parallelism, restarts, rows_in, rows_out, last_checkpoint_id FROM millrace.jobs ORDER BY job_id';
     case 'checkpoints': return `SELECT job_name, checkpoint_id, status, mode, trigger_time, duration, state_bytes, failure_reason FROM millrace.checkpoints${where} ORDER BY trigger_time DESC LIMIT 20`;
     case 'sources': return 'SELECT job_name, relation, split, position, lag, rows, watermark FROM millrace.sources ORDER BY job_name, relation, split';
+    case 'savepoints': return `SELECT savepoint_id, job_name, status, trigger_time, bytes, path FROM millrace.savepoints${where} ORDER BY trigger_time DESC`;
     case 'secrets': return 'SELECT name, keys, used_by, created_at FROM millrace.secrets ORDER BY name';
     case 'schemas': return 'SELECT nspname AS schema FROM pg_catalog.pg_namespace ORDER BY 1';
     case 'databases': return 'SELECT datname AS database FROM pg_catalog.pg_database ORDER BY 1';
