@@ -113,6 +113,8 @@ class Harness {
   state: TaskState;
   next = 1;
   nowMs = 0;
+  /** incremental_checkpoints off. */
+  whole: () => boolean = () => false;
 
   private constructor(options: Partial<TaskStateOptions>, opener: KvOpener | null) {
     this.options = options;
@@ -155,9 +157,11 @@ class Harness {
   async checkpoint(outcome: 'complete' | 'abort' | 'crash'): Promise<void> {
     const id = this.next++;
     const since = this.completed?.checkpointId ?? 0;
-    const frozen = this.state.freeze(id, since);
+    const whole = this.whole();
+    const frozen = this.state.freeze(id, since, whole);
     const snapshot = { table: new Map(this.table), groups: new Map([...this.groups].map(([k, v]) => [k, new Map(v)])), logs: new Map([...this.logs].map(([k, v]) => [k, [...v]])) };
     const files = await this.state.write(frozen);
+    if (whole) assert.deepEqual(files.filter((ref) => ref.checkpoint !== id), [], 'a whole checkpoint refers to its own files only');
     if (outcome === 'abort') this.state.aborted(id);
     if (outcome === 'complete') {
       this.history.push({ checkpointId: id, files, ...snapshot });
@@ -212,12 +216,15 @@ class Harness {
   }
 }
 
-for (const [name, opener, memoryBytes] of [['leveldb, all in memory', levelDb, 1e9], ['leveldb, nearly all evicted', levelDb, 60_000], ['memory kv, nearly all evicted', new MemoryKvs(), 60_000], ['memory backend', null, 1e9]] as const) {
+const BACKENDS = [['leveldb, all in memory', levelDb, 1e9], ['leveldb, nearly all evicted', levelDb, 60_000], ['memory kv, nearly all evicted', new MemoryKvs(), 60_000], ['memory backend', null, 1e9]] as const;
+for (const [name, opener, memoryBytes, wholes] of [...BACKENDS.map((b) => [...b, 0] as const), ...BACKENDS.map(([n, ...b]) => [`${n}, one checkpoint in three whole`, ...b, 3] as const)]) {
   test(`state equals the model through checkpoints, aborts, crashes and eviction: ${name}`, async () => {
     const seed = 5;
     const random = seeded(seed);
     const h = await Harness.start({ memoryBytes }, opener);
-    for (let step = 0; step < 6000; step++) {
+    const choice = seeded(6);
+    if (wholes > 0) h.whole = () => choice(wholes) === 0;
+    for (let step = 0; step < (wholes > 0 ? 3000 : 6000); step++) {
       await h.change(random, step);
       if (random(20) === 0) await h.state.maintain();
       if (random(100) === 0) await h.checkpoint(random(5) === 0 ? 'abort' : random(10) === 0 ? 'crash' : 'complete');
@@ -236,6 +243,63 @@ for (const [name, opener, memoryBytes] of [['leveldb, all in memory', levelDb, 1
       await h.state.maintain();
       assert.ok(!h.state.stateTable(TABLE).allResident || !h.state.stateTable(TABLE + 0x80000000).allResident);
     }
+    await h.state.close();
+    await h.kv?.close();
+  });
+}
+
+test('memory backend: deltas that outgrow the base are merged with it in the background, not copied anew at a barrier', async () => {
+  const random = seeded(3);
+  const h = await Harness.start({}, null);
+  let base = '';
+  let rebased = 0;
+  for (let n = 0; n < 80; n++) {
+    for (let k = 0; k < 40; k++) await h.change(random, n * 40 + k);
+    await h.checkpoint('complete');
+    await h.state.settled();
+    const files = h.completed?.files ?? [];
+    const [first] = files.filter((ref) => ref.kind !== 'log');
+    assert.equal(first?.kind, 'base');
+    if (first.path !== base) {
+      rebased++;
+      assert.ok(first.checkpoint < n + 1 || n === 0, 'the base is of an older checkpoint: this one wrote what changed');
+    }
+    base = first.path;
+  }
+  assert.ok(rebased > 2, `${rebased} bases`);
+  await h.crash();
+  await h.check();
+  await h.state.close();
+});
+
+for (const [name, opener] of [['leveldb', levelDb], ['memory', null]] as const) {
+  test(`${name}: a damaged file that a compaction meets is replaced by a new base, which restores`, async () => {
+    const random = seeded(4);
+    const h = await Harness.start({}, opener);
+    let damaged = false;
+    for (let n = 0; n < 60; n++) {
+      for (let k = 0; k < 10; k++) await h.change(random, n * 10 + k);
+      await h.checkpoint('complete');
+      const victim = h.completed?.files.find((ref) => ref.kind === 'delta' && ref.checkpoint === 15);
+      if (n === 18 && victim !== undefined) {
+        const bytes = Buffer.from(await realFiles.readFile(h.storage.filePath(victim)));
+        bytes[bytes.length >> 1] ^= 1;
+        const file = await realFiles.open(h.storage.filePath(victim), 'create');
+        await file.append(bytes);
+        await file.close();
+        damaged = true;
+      }
+      await h.state.applyNow();
+      await h.state.settled();
+    }
+    assert.ok(damaged && h.errors.length > 0);
+    h.errors.length = 0;
+    await h.state.close();
+    await h.kv?.close();
+    // From the files alone.
+    await rm(join(h.folder, 'kv'), { recursive: true, force: true });
+    await h.open(null);
+    await h.check();
     await h.state.close();
     await h.kv?.close();
   });

@@ -91,7 +91,7 @@ export class S3Server {
     const server = new S3Server(child, `http://127.0.0.1:${port}`, relay);
     server.#serve(relay, port);
     log.on('line', line => {
-      const m = /"([A-Z]+ \S+) HTTP/.exec(line.replace(/\u001b\[\d+m/g, '')); // partial answers are coloured
+      const m = /([A-Z]+ \/\S*) HTTP/.exec(line);
       if (m !== null) server.requests.push(decodeURIComponent(m[1]));
     });
     return server;
