@@ -40,7 +40,7 @@ test('every job setting can be set, shown and reset by its name and by its Flink
       const other = s.kind === 'boolean' ? formatSetting(s, s.default !== true) : s.kind === 'enum' ? s.values?.find(v => v !== s.default && v !== 'at_least_once' && v !== 'fallback') ?? 'at_least_once'
         : s.kind === 'text' ? (s.name === 's3_endpoint' ? 'http://127.0.0.1:9000' : '/tmp/x') : s.name === 'max_concurrent_checkpoints' ? '1' : s.name === 'checkpoint_interval_during_backlog' ? '20s' : formatSetting(s, s.max ?? 1);
       // Values that no rule between settings forbids beside the defaults.
-      const value = s.name === 'restart_backoff_initial' ? '2s' : s.name === 'checkpoint_min_pause' ? '3s' : s.name === 'parallelism' ? '3' : other;
+      const value = s.only !== undefined ? formatSetting(s, s.only.value) : s.name === 'restart_backoff_initial' ? '2s' : s.name === 'checkpoint_min_pause' ? '3s' : s.name === 'parallelism' ? '3' : other;
       for (const name of [s.name, ...(s.flinkKey === null ? [] : [s.flinkKey]), ...(s.otherKeys ?? [])]) {
         await client.query(`SET '${name}' = '${value}'`);
         assert.equal(await show(s.name), value, name);
@@ -61,7 +61,7 @@ test('a wrong value is 22023 at its setting with what is allowed, by either name
   for (const [name, value, hint] of [
     ['checkpoint_interval', '9ms', '10ms .. 365d, or 0'], ['execution.checkpointing.interval', '5 parsecs', 'Units'], ['checkpoint_mode', 'twice', 'exactly_once, at_least_once'], ['unaligned_checkpoints', 'maybe', 'on, off'],
     ['max_concurrent_checkpoints', '101', '1 .. 100'], ['max_concurrent_checkpoints', '1.5', '1 .. 100'], ['max_concurrent_checkpoints', '1s', 'without a unit'], ['checkpoint_interval_during_backlog', '-2', 'or 0, or -1'],
-    ['externalized_checkpoints', 'NO_EXTERNALIZED_CHECKPOINTS', 'delete_on_cancellation'], ['restart_backoff_jitter', '1.1', '0 .. 1'], ['aligned_checkpoint_timeout', '', 'Allowed'], ['state_ttl', '-1h', 'Allowed'],
+    ['externalized_checkpoints', 'NO_EXTERNALIZED_CHECKPOINTS', 'delete_on_cancellation'], ['restart_backoff_jitter', '1.1', '0 .. 1'], ['aligned_checkpoint_timeout', '', 'Allowed'], ['state_memory', '1kB', '1MB .. 4TB, or 0'],
     ['savepoint_directory', 'relative/path', 'absolute'], ['checkpoint_storage', 'hdfs://x/y', 's3://bucket/prefix'],
   ] as const) {
     for (const [sql, position] of [[`SET '${name}' = '${value}'`, 5], [`ALTER SYSTEM SET '${name}' = '${value}'`, 18], [`ALTER JOB v SET ('${name}' = '${value}')`, 18]] as const) {
