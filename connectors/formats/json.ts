@@ -18,13 +18,16 @@ import type { SourceField } from '../../types/plan.js';
 import { BlockBatchBuilder } from './builder.js';
 import { BadValue } from './convert.js';
 import type { TimestampFormat } from './convert.js';
-import { defaultDatum } from './format.js';
+import { defaultDatum, newBlock } from './format.js';
 import type { BadSpan, Metadata, RecordDecoder, RecordList } from './format.js';
 import { JsonExact } from './jsonexact.js';
 import { compileLayout } from './jsoncompile.js';
 import type { LayoutDecoder, LayoutState } from './jsoncompile.js';
 
 const LAYOUT_COMPILES_MAX = 24;
+/** Named limit: of a record kept to train the compiled code, and how often it takes each. */
+const SAMPLE_BYTES_MAX = 4096;
+const TRAINING_ROUNDS = 4;
 const NO_RECORDS = new Int32Array(0);
 
 export class JsonDecoder implements RecordDecoder {
@@ -39,6 +42,8 @@ export class JsonDecoder implements RecordDecoder {
   #apart = false;
   #compiledVersion = 0;
   #compiles = 0;
+  /** Records that the layout was learnt from. */
+  readonly #samples: Buffer[] = [];
   /** Whether the records up to #utf8To are all valid UTF-8. */
   #utf8 = true;
   #utf8To = -1;
@@ -157,7 +162,43 @@ export class JsonDecoder implements RecordDecoder {
       this.#compiledVersion = this.#exact.layoutVersion;
       this.#compiles++;
       this.#compiled = compileLayout(this.#exact, this.#fields, this.#state, this.#apart, this.#compiles < LAYOUT_COMPILES_MAX);
+      if (end - start <= SAMPLE_BYTES_MAX) this.#samples.push(Buffer.from(this.#block.subarray(start, end)));
+      b.rows = s.row;
+      this.#train(this.#compiled);
     }
+  }
+
+  /**
+   * Runs the code over the records that the layout came from, and drops their rows. The engine optimises the code after some hundred records, for the
+   * ways through it that were taken by then, and has to begin again when a rare kind of record (one in fifty) takes another.
+   */
+  #train(compiled: LayoutDecoder): void {
+    const s = this.#state;
+    const b = this.#builder;
+    const records = Array.from({ length: TRAINING_ROUNDS }, () => this.#samples).flat();
+    if (s.row + records.length > BATCH_ROWS_MAX) return;
+    const block = newBlock(records.reduce((n, r) => n + r.length + 1, 0));
+    const starts = new Int32Array(records.length);
+    const ends = new Int32Array(records.length);
+    let to = 0;
+    records.forEach((r, i) => {
+      starts[i] = to;
+      ends[i] = to + r.copy(block, to);
+      block[ends[i]] = 10;
+      to = ends[i] + 1;
+    });
+    const { p, end, row, rowsMax, line, backslash } = s;
+    const given = { starts: s.starts, ends: s.ends };
+    const scales = b.columns.map((c) => c.scale);
+    const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+    this.#exact.begin(block);
+    Object.assign(s, { p: 0, line: 0, rowsMax: BATCH_ROWS_MAX, backslash: -1, starts, ends });
+    compiled(s, block, view, this.#apart ? records.length : to);
+    this.#exact.abandon();
+    for (let r = row; r <= Math.min(s.row, BATCH_ROWS_MAX - 1); r++) b.clearRow(r);
+    b.columns.forEach((c, i) => { c.scale = scales[i]; });
+    Object.assign(s, { p, end, row, rowsMax, line, backslash, ...given });
+    this.#exact.begin(this.#block);
   }
 
   finish(metadata: Metadata): Batch {
