@@ -118,3 +118,63 @@ test('a reader sees the table as of its start while every entry changes', async 
   reader.close();
   assert.deepEqual(seen, model);
 });
+
+for (const all of [false, true]) {
+  test(`a freeze that goes on while every entry changes holds the table as of its beginning (${all ? 'all entries' : 'what changed'})`, () => {
+    const random = seeded(all ? 23 : 29);
+    const t = table(true);
+    const model = new Map<string, string>();
+    const change = (times: number): void => {
+      for (let n = 0; n < times; n++) {
+        const key = `k${random(400)}`;
+        const slot = t.find(testKeys([key]), 0);
+        if (slot >= 0 && random(3) === 0) {
+          t.delete(slot);
+          model.delete(key);
+        } else {
+          const value = 'v'.repeat(random(60)) + random(1000);
+          put(t, key, value);
+          model.set(key, value);
+        }
+      }
+    };
+    // What a restore from C and its delta gives.
+    let completed = { interval: 0, content: new Map<string, string>() };
+    for (let round = 0; round < 300; round++) {
+      change(random(600));
+      const interval = t.cut();
+      const at = new Map(model);
+      const delta = new Map<string, string | null>();
+      const sink = {
+        entry: (_group: number, data: Uint8Array, ks: number, ke: number, vs: number, ve: number): void => {
+          const key = decoder.decode(data.subarray(ks, ke));
+          const value = vs < 0 ? null : decoder.decode(data.subarray(vs, ve));
+          if (delta.has(key)) assert.equal(delta.get(key), value, `${key} is there twice`);
+          delta.set(key, value);
+        },
+      };
+      const walk = t.beginFreeze(all ? null : completed.interval, sink);
+      const outcome = random(4);
+      while (t.freezing(walk)) {
+        change(random(40));
+        t.freezeSome(walk, 1 + random(60), sink);
+        // Other ends of a walk: what is left is written at once.
+        if (outcome === 0 && random(10) === 0) t.clean(completed.interval);
+      }
+      change(random(100));
+      const restored = all ? new Map<string, string>() : new Map(completed.content);
+      for (const [key, value] of delta) {
+        if (value === null) restored.delete(key);
+        else restored.set(key, value);
+      }
+      assert.deepEqual(restored, at, `round ${round}`);
+      // Some checkpoints are given up: the next delta reaches back past them.
+      if (outcome !== 1) {
+        completed = { interval, content: at };
+        if (outcome === 2) t.clean(interval);
+      }
+    }
+    for (const [key, value] of model) assert.equal(get(t, key), value);
+    assert.equal(t.size, model.size);
+  });
+}

@@ -99,7 +99,7 @@ export interface FreezeWalk {
   at: number;
 }
 
-interface DirtyList { readonly interval: number; slots: Int32Array; count: number; bytes: number }
+interface DirtyList { readonly interval: number; slots: Int32Array; count: number; bytes: number; /** Some of its entries were deleted. */ tombstones: boolean }
 
 export class HashStateTable implements StateTable {
   readonly tableId: number;
@@ -142,7 +142,7 @@ export class HashStateTable implements StateTable {
     this.#tracking = options.tracking;
     this.#cold = options.cold;
     this.#interval = options.tracking ? interval : 0;
-    this.#list = { interval: this.#interval, slots: new Int32Array(options.tracking ? 64 : 0), count: 0, bytes: 0 };
+    this.#list = { interval: this.#interval, slots: new Int32Array(options.tracking ? 64 : 0), count: 0, bytes: 0, tombstones: false };
     this.#lists.push(this.#list);
   }
 
@@ -228,6 +228,7 @@ export class HashStateTable implements StateTable {
       return;
     }
     if (this.#words[w + CHANGED] !== this.#interval) this.#markChanged(slot, w);
+    this.#list.tombstones = true;
     this.#words[w + FLAGS] = flags | TOMBSTONE;
     this.#words[w + VALUE_LENGTH] = 0;
     const keyBytes = (this.#words[w + KEY_LENGTH] + 7) & ~7;
@@ -357,7 +358,7 @@ export class HashStateTable implements StateTable {
     this.#finishWalk();
     const ended = this.#interval;
     this.#interval++;
-    this.#list = { interval: this.#interval, slots: new Int32Array(64), count: 0, bytes: 0 };
+    this.#list = { interval: this.#interval, slots: new Int32Array(64), count: 0, bytes: 0, tombstones: false };
     this.#lists.push(this.#list);
     return ended;
   }
@@ -456,7 +457,7 @@ export class HashStateTable implements StateTable {
     this.#cleanInterval = Math.max(this.#cleanInterval, interval);
     const words = this.#words;
     for (const list of this.#lists) {
-      if (list.interval > interval) continue;
+      if (list.interval > interval || !list.tombstones) continue;
       for (let k = 0; k < list.count; k++) {
         const slot = list.slots[k];
         const w = slot << WORDS_SHIFT;
@@ -758,8 +759,10 @@ export class HashStateTable implements StateTable {
       this.#liveResident++;
     } else if (found !== undefined) this.#coldTombstones--;
     if (this.#readers !== null) for (const reader of this.#readers) reader.fresh(slot);
-    if (found !== undefined && found.dirty) this.#markChanged(slot, w);
-    else if (this.#words[w + CHANGED] > this.#cleanInterval) this.#words[w + CHANGED] = 0;
+    if (found !== undefined && found.dirty) {
+      this.#markChanged(slot, w);
+      this.#list.tombstones ||= value === null;
+    } else if (this.#words[w + CHANGED] > this.#cleanInterval) this.#words[w + CHANGED] = 0;
     if (this.allResident) this.#filter.clear();
     return slot;
   }

@@ -253,15 +253,19 @@ export class TaskState {
   async write(state: FrozenState): Promise<readonly FileRef[]> {
     const frozen = this.#frozen.get(state.checkpointId);
     if (frozen === undefined) throw new SqlError('57014', `checkpoint ${state.checkpointId} was given up`);
-    const [keyed, logs] = await Promise.all([this.#writeKeyed(frozen), this.#logFiles.write(frozen.checkpointId, frozen.logs)]);
-    return [...keyed, ...logs];
+    // Both to their end: nothing is written any more when it fails.
+    const written = await Promise.allSettled([this.#writeKeyed(frozen), this.#logFiles.write(frozen.checkpointId, frozen.logs)]);
+    return written.flatMap((w) => {
+      if (w.status === 'rejected') throw w.reason as Error;
+      return w.value;
+    });
   }
 
   async #writeKeyed(frozen: Frozen): Promise<readonly FileRef[]> {
     const before = this.#chains.get(frozen.since);
     assert(before !== undefined, `files of checkpoint ${frozen.since} are not known to task ${this.#o.task}`);
     await this.#copyRest(frozen);
-    if (this.#frozen.get(frozen.checkpointId) !== frozen) throw new SqlError('57014', `checkpoint ${frozen.checkpointId} was given up`);
+    if (this.#closed || this.#frozen.get(frozen.checkpointId) !== frozen) throw new SqlError('57014', `checkpoint ${frozen.checkpointId} was given up`);
     frozen.writing = true;
     try {
       if (frozen.keyed.entries > 0 || frozen.scratch !== null || frozen.full) {
