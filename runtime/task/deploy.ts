@@ -147,7 +147,7 @@ export class JobPart {
       kv: this.#kv, storage: this.#storage, memoryBytes: Math.floor(spec.stateMemory / spec.tasks.length),
       onDirtyLimit: () => { host.wantCheckpoint({ jobId: spec.jobId, attempt: spec.attempt }); },
       onBackgroundError: e => { host.log('error', 'state could not be applied', { job: spec.name, task: name, error: String(e) }); },
-      now: () => host.env.now(), readOnly: spec.readOnly,
+      now: () => host.env.now(), turn: () => host.env.turn(), readOnly: spec.readOnly,
     }, restored);
     let task: Task | null = null;
     const taskHost: TaskHost = {
