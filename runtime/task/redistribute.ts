@@ -1,5 +1,5 @@
 /**
- * Operator state (source positions, what sinks prepared) for the subtasks of another layout: each task's own as it was where nothing changed,
+ * Operator state (source positions, what sinks prepared) for the subtasks of a restored job: each task's own where the layout is the same,
  * otherwise put together from all subtasks' and given to the new ones. A source's reader takes the positions of the splits that it owns now.
  */
 import type { TaskMetadata } from '../../storage/checkpoint/metadata.js';
@@ -26,6 +26,13 @@ export function operatorStates(tasks: readonly TaskMetadata[], layout: Layout): 
   const out: Record<string, Json> = {};
   if (!layout.moved) {
     for (const t of tasks) if (t.subtask === layout.subtask) Object.assign(out, t.operators);
+    for (const node of layout.nodes) {
+      const id = String(node.id);
+      const own = out[id];
+      if (node.op !== 'source' || node.logId !== null || own === undefined) continue;
+      // A reader takes its own splits' positions. How the others' were cut (the stripes of a file) is a matter of all.
+      out[id] = { ...(own as object), positions: Object.assign({}, ...tasks.map(t => (t.operators[id] as unknown as ConnectorState | undefined)?.positions)) as Record<string, Json> };
+    }
     return out;
   }
   for (const node of layout.nodes) {

@@ -1,0 +1,106 @@
+/**
+ * Savepoints, stopping, pausing and restoring, through SQL: whatever path a query's state takes, its result is that of one uninterrupted run. The
+ * queries are those of the kill test (aggregates, joins, Top-N, sessions, sets of distinct values), over a file of events.
+ */
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
+import path from 'node:path';
+import { generateNexmark } from '../bench/nexmark/generate.js';
+import { eventFile } from '../bench/nexmark/queries.js';
+import { RESULTS, VIEWS } from './killtest.js';
+import { ServerProcess, removeFolder, temporaryFolder, until, type TextRow } from './serverprocess.js';
+
+const EVENTS = 12_000;
+const ENOUGH_MS = 120_000;
+const dir = temporaryFolder('savepoints');
+const file = path.join(dir, 'events.ndjson');
+/** Of the uninterrupted run, by query. */
+let expected: TextRow[][] = [];
+
+const all = (server: ServerProcess): Promise<TextRow[][]> => Promise.all(RESULTS.map(sql => server.query(sql)));
+const statuses = (server: ServerProcess): Promise<TextRow[]> => server.query('SELECT DISTINCT status FROM millrace.jobs');
+async function finish(server: ServerProcess): Promise<void> {
+  await until(() => server.query("SELECT count(*) FILTER (WHERE status <> 'finished'), (SELECT min(message) FROM millrace.job_failures) FROM millrace.jobs"), r => r[0]?.[0] === '0' || r[0]?.[1] !== null, ENOUGH_MS, 'the end of all jobs');
+  assert.deepEqual(await server.query('SELECT job_name, message FROM millrace.job_failures'), []);
+}
+function same(actual: readonly TextRow[][], what: string): void { RESULTS.forEach((sql, i) => { assert.deepEqual(actual[i], expected[i], `${sql} ${what}`); }); }
+const names = (server: ServerProcess): Promise<string[]> => server.query('SELECT job_name FROM millrace.jobs ORDER BY 1').then(rows => rows.map(r => String(r[0])));
+/** Reads a part of the events, slowly enough for what the test does meanwhile. */
+const RATE = 600;
+const slowly = (parallelism: number): string => `SET checkpoint_interval = '200ms'; SET parallelism = ${parallelism}; ${eventFile(file, `, rows_per_second = ${RATE}`)}`;
+const each = async (server: ServerProcess, statement: (job: string) => string): Promise<TextRow[][]> => Promise.all((await names(server)).map(job => server.query(statement(job))));
+/** More of the stream has been read by every job that reads it. */
+async function more(server: ServerProcess): Promise<void> {
+  const read = async (): Promise<TextRow[]> => server.query("SELECT job_name, sum(position::int8) FROM millrace.sources GROUP BY job_name");
+  const from = new Map((await read()).map(r => [r[0], Number(r[1])]));
+  await until(read, rows => rows.every(r => Number(r[1]) > (from.get(r[0] ?? '') ?? 0)), ENOUGH_MS, 'more events');
+}
+
+before(async () => {
+  await generateNexmark({ events: EVENTS, file, seed: 7 });
+  const server = await ServerProcess.start(path.join(dir, 'whole'));
+  try {
+    await server.query(`SET parallelism = 1; ${eventFile(file, '')} ${VIEWS}`);
+    await finish(server);
+    expected = await all(server);
+    assert.ok(expected.every(rows => rows.length > 0));
+  } finally {
+    await server.kill();
+  }
+});
+after(() => { removeFolder(dir); });
+
+test('jobs that are paused and go on with 3 and 2 in place of 1 parallel tasks end with the same results', async () => {
+  const server = await ServerProcess.start(path.join(dir, 'rescaled'));
+  try {
+    await server.query(`${slowly(1)} ${VIEWS}`);
+    for (const parallelism of [3, 2]) {
+      await more(server);
+      await each(server, job => `PAUSE JOB ${job}`);
+      assert.deepEqual(await statuses(server), [['paused']]);
+      assert.ok(Number((await server.query('SELECT count(*) FROM last_bid'))[0]?.[0]) > 0, 'views of a paused job are read');
+      await each(server, job => `RESUME JOB ${job} WITH (parallelism = ${parallelism})`);
+      assert.deepEqual(await server.query('SELECT DISTINCT parallelism FROM millrace.jobs'), [[String(parallelism)]]);
+    }
+    await finish(server);
+    same(await all(server), 'after 1, 3 and 2 tasks');
+  } finally {
+    await server.kill();
+  }
+});
+
+/** Each view of VIEWS with its own restore_from. */
+function restoring(from: (view: string) => string | null): string {
+  return VIEWS.replace(/CREATE MATERIALIZED VIEW (\w+) AS/g, (statement, view: string) => {
+    const where = from(view);
+    return where === null ? statement : `CREATE MATERIALIZED VIEW ${view} WITH (restore_from = '${where}') AS`;
+  });
+}
+
+test('savepoints of stopped jobs, moved elsewhere, go on in another server at another parallelism, and end with the same results', async () => {
+  const moved = path.join(dir, 'moved');
+  const target = path.join(dir, 'target');
+  const first = await ServerProcess.start(path.join(dir, 'first'));
+  const folders = new Map<string, string>();
+  try {
+    await first.query(`${slowly(1)} ${VIEWS}`);
+    await more(first);
+    await each(first, job => `STOP JOB ${job} WITH SAVEPOINT '${target}'`);
+    assert.deepEqual(await statuses(first), [['finished']]);
+    for (const [job, where] of await first.query('SELECT job_name, path FROM millrace.savepoints')) folders.set(String(job), path.join(moved, path.basename(String(where))));
+  } finally {
+    await first.kill();
+  }
+  renameSync(target, moved);
+  removeFolder(path.join(dir, 'first'));
+  const second = await ServerProcess.start(path.join(dir, 'second'));
+  try {
+    await second.query(slowly(3));
+    await second.query(`SET allow_non_restored_state = on; SET checkpoint_interval = '200ms'; SET parallelism = 3; ${restoring(view => folders.get(view) ?? null)}`);
+    await finish(second);
+    same(await all(second), 'after a restore');
+  } finally {
+    await second.kill();
+  }
+});
