@@ -121,8 +121,10 @@ export class Database {
     const lasting: JobStatus = status === 'finished' || status === 'failed' || status === 'paused' || status === 'cancelled' ? status : 'running';
     if (lasting === job.status && (failure?.message ?? null) === job.failure) return;
     this.#statusWrites = this.#statusWrites.then(async () => {
-      const now: StoredJob | null = this.catalog.job(jobId);
-      if (now !== null) await this.catalog.change({ putJobs: [{ ...now, status: lasting, failure: lasting === 'failed' ? failure?.message ?? null : null }] });
+      await this.catalog.change(() => {
+        const now: StoredJob | null = this.catalog.job(jobId);
+        return now === null ? {} : { putJobs: [{ ...now, status: lasting, failure: lasting === 'failed' ? failure?.message ?? null : null }] };
+      });
     }).catch((e: unknown) => { this.options.log.error({ err: e }, 'job status not written'); });
   }
 

@@ -183,6 +183,24 @@ test('ALTER JOB changes a running job at its next trigger, is recorded with who 
   assert.equal((await server.query(history)).length, 6);
 });
 
+test('changes of one job that come at the same time, from ALTER JOB and from a view that joins it, are all kept', async () => {
+  await server.query('CREATE MATERIALIZED VIEW many AS SELECT count(*) AS n FROM t');
+  const values: readonly (readonly [string, string])[] = [
+    ['checkpoint_interval', '41s'], ['checkpoint_timeout', '42min'], ['tolerable_failed_checkpoints', '43'], ['retained_checkpoints', '44'], ['checkpoint_history', '45'],
+    ['restart_attempts', '46'], ['restart_delay', '47s'], ['aligned_checkpoint_timeout', '48s'],
+  ];
+  await Promise.all([
+    ...values.map(([name, value]) => server.query(`ALTER JOB many SET (${name} = '${value}')`)),
+    server.query('CREATE MATERIALIZED VIEW many_more AS SELECT n + 1 AS n FROM many'),
+  ]);
+  const held = `SELECT name, setting FROM checkpoint_settings WHERE job_name = 'many' AND until IS NULL AND changed_by = 'test' ORDER BY setting`;
+  assert.deepEqual(await server.query(held), values);
+  await server.kill();
+  server = await start();
+  assert.deepEqual(await server.query(held), values);
+  assert.deepEqual(await server.query("SELECT relations::text FROM jobs WHERE job_name = 'many'"), [['{many,many_more}']]);
+});
+
 test('ALTER JOB refuses what a running job cannot take, and says what to type', async () => {
   const e = async (sql: string): Promise<string[]> => { const f = await failure(sql); return [f.code, f.hint]; };
   assert.deepEqual(await e('ALTER JOB v SET (parallelism = 7)'), ['55000', 'PAUSE JOB v; RESUME JOB v WITH (parallelism = 7);']);

@@ -34,6 +34,7 @@ export class Catalog implements PlannerCatalog {
   readonly #jobs = new Map<number, StoredJob>();
   readonly #secrets = new Map<string, StoredSecret>();
   #settings: Record<string, Json> = {};
+  #turn: Promise<void> = Promise.resolve();
   /** Rises with every change: cached plans are for one version. */
   version = 0;
 
@@ -68,7 +69,17 @@ export class Catalog implements PlannerCatalog {
   async allocateId(): Promise<number> { return this.#store.allocateId('oid'); }
   async allocateJobId(): Promise<number> { return this.#store.allocateId('job'); }
 
-  async change(change: CatalogChange): Promise<void> {
+  /**
+   * Commits a change; resolves when it is seen. Changes go one after the other: one given as a function is made when its turn comes, from what those before
+   * it left, so that whoever changes a part of a job's document loses nobody else's part.
+   */
+  change(change: CatalogChange | (() => CatalogChange)): Promise<void> {
+    const done = this.#turn.then(() => this.#commit(typeof change === 'function' ? change() : change));
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async #commit(change: CatalogChange): Promise<void> {
     const documents: DocumentChange[] = [];
     for (const r of change.putRelations ?? []) documents.push({ kind: 'relation', id: r.id, value: r as unknown as Json });
     for (const id of change.dropRelations ?? []) documents.push({ kind: 'relation', id, value: null });
@@ -77,6 +88,7 @@ export class Catalog implements PlannerCatalog {
     if (change.putSettings !== undefined) documents.push({ kind: 'settings', id: 0, value: change.putSettings });
     for (const secret of change.putSecrets ?? []) documents.push({ kind: 'secret', id: secret.id, value: secret as unknown as Json });
     for (const secret of change.dropSecrets ?? []) documents.push({ kind: 'secret', id: secret.id, value: null });
+    if (documents.length === 0) return;
     await this.#store.commit(documents);
     for (const r of change.putRelations ?? []) this.#put(r);
     for (const id of change.dropRelations ?? []) {

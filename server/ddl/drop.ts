@@ -69,7 +69,7 @@ async function dropRelations(database: Database, relations: readonly StoredRelat
   }
   // The engine first for a job that goes on (it may refuse); the catalog first for one that ends (a crash leaves only files behind).
   for (const job of putJobs) await database.engine.shrinkJob(job.jobId, job.plan);
-  await database.catalog.change({ dropRelations: [...gone], dropJobs, putJobs });
+  await database.catalog.change(() => ({ dropRelations: [...gone], dropJobs, putJobs: putJobs.map(job => ({ ...database.catalog.job(job.jobId) ?? job, plan: job.plan, relations: job.relations })) }));
   for (const id of dropJobs) await database.engine.dropJob(id);
   for (const r of relations) if (r.kind === 'table' || (r.kind === 'stream' && r.connector === null)) await database.tables.drop(r.id);
 }

@@ -57,7 +57,7 @@ export async function deploy(database: Database, place: JobPlace, planned: Plann
     context.notice({ severity: 'NOTICE', code: '00000', message: `"${relation.name}" joins job "${job.name}" and shares its settings and checkpoints` });
     const plan: Plan = { version: PLAN_VERSION, nodes: [...job.plan.nodes, ...planned.plan.nodes], roots: [...job.plan.roots, ...planned.plan.roots] };
     await database.engine.extendJob(jobId, plan);
-    await database.catalog.change({ putRelations: [relation], putJobs: [{ ...job, status: database.catalog.job(jobId)?.status ?? job.status, plan, nextNodeId, relations: [...job.relations, relation.id] }] });
+    await database.catalog.change(() => ({ putRelations: [relation], putJobs: [{ ...database.catalog.job(jobId) ?? job, plan, nextNodeId, relations: [...job.relations, relation.id] }] }));
   }
   await database.engine.caughtUp(jobId, position, context.signal);
 }

@@ -1,5 +1,5 @@
 /**
- * Statements about jobs: CHECKPOINT, CANCEL JOB, ALTER JOB. None runs in a transaction block; one that changes the catalog holds the DDL lock.
+ * Statements about jobs: CHECKPOINT, ALTER JOB. None waits for the DDL lock: a CREATE that does not come to its end can be helped or cancelled.
  *
  * ALTER JOB checks every change, and the rules between settings with all changes applied, then stores the new values with who made them and when
  * (millrace.checkpoint_settings), then hands them to the job: a crash between the two starts the job with the new values.
@@ -33,10 +33,11 @@ export async function checkpointJobs(database: Database, name: string | null, po
   await database.engine.checkpoint(name === null ? null : jobNamed(database, name, position).jobId, context.signal);
 }
 
-/** ALTER JOB … SET / RESET. The caller holds the DDL lock. */
+/** ALTER JOB … SET / RESET. */
 export async function alterJob(database: Database, statement: AlterJob, user: string): Promise<void> {
   const job = jobNamed(database, statement.job, statement.position);
-  const status = database.engine.jobs().find(j => j.jobId === job.jobId)?.status ?? job.status;
+  const status = database.engine.jobs().find(j => j.jobId === job.jobId)?.status;
+  if (status === undefined) throw new SqlError('55000', `job "${job.name}" is being created`, { position: statement.position });
   if (status === 'finished' || status === 'cancelled') throw new SqlError('55000', `job "${job.name}" is ${status}: its settings do nothing any more`, { position: statement.position });
   const running = status === 'running' || status === 'restarting' || status === 'created';
   const changes: Record<string, SettingValue> = {};
@@ -56,7 +57,10 @@ export async function alterJob(database: Database, statement: AlterJob, user: st
   if (changed.length === 0) return;
   const ms = Date.now();
   const made = changed.map((name): SettingChange => ({ name, from: job.settings[name as keyof JobSettings], to: changes[name], ms, by: user }));
-  await database.catalog.change({ putJobs: [{ ...job, settings, settingChanges: [...job.settingChanges ?? [], ...made].slice(-SETTING_CHANGES_MAX) }] });
+  await database.catalog.change(() => {
+    const now = database.catalog.job(job.jobId);
+    return now === null ? {} : { putJobs: [{ ...now, settings: { ...now.settings, ...changes }, settingChanges: [...now.settingChanges ?? [], ...made].slice(-SETTING_CHANGES_MAX) }] };
+  });
   await database.engine.alterJob(job.jobId, changes);
 }
 

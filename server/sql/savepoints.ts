@@ -58,11 +58,12 @@ export async function resumeJob(database: Database, s: Of<'resume job'>): Promis
     throw new SqlError('22023', `parallelism (${parallelism}) is outside of 1 .. ${settings.max_parallelism}`, { position: s.position, hint: 'max_parallelism is fixed when a job is created.' });
   }
   await database.engine.resumeJob(jobId, parallelism);
-  const job = database.catalog.job(jobId);
-  if (job !== null && parallelism !== job.settings.parallelism) {
+  await database.catalog.change(() => {
+    const job = database.catalog.job(jobId);
+    if (job === null || parallelism === job.settings.parallelism) return {};
     const change = { name: 'parallelism', from: job.settings.parallelism, to: parallelism, ms: Date.now(), by: 'RESUME JOB' };
-    await database.catalog.change({ putJobs: [{ ...job, settings: { ...job.settings, parallelism }, settingChanges: [...job.settingChanges ?? [], change] }] });
-  }
+    return { putJobs: [{ ...job, settings: { ...job.settings, parallelism }, settingChanges: [...job.settingChanges ?? [], change] }] };
+  });
 }
 
 export async function explainRestore(database: Database, s: Of<'explain restore'>, settings: Settings, session: Session): Promise<TextTable> {

@@ -258,8 +258,8 @@ export class SqlSession implements BackendSession {
       case 'alter system': await ddl(() => this.#alterSystem(statement.name, statement.value, statement.position)); return command('ALTER SYSTEM');
       case 'flush': await database.engine.flush(database.tables.lastSeq, this.#runningJobs(), context.signal); return command('FLUSH');
       case 'checkpoint': await checkpointJobs(database, statement.job, statement.position, context); return command('CHECKPOINT');
-      case 'alter job': await ddl(() => alterJob(database, statement, this.#info.user)); return command('ALTER JOB');
-      case 'cancel job': await ddl(() => database.engine.cancelJob(jobNamed(database, statement.job, statement.position).jobId)); return command('CANCEL JOB');
+      case 'alter job': this.#refuseBlock(statement.kind); await alterJob(database, statement, this.#info.user); return command('ALTER JOB');
+      case 'cancel job': this.#refuseBlock(statement.kind); await database.engine.cancelJob(jobNamed(database, statement.job, statement.position).jobId); return command('CANCEL JOB');
       case 'copy from': return copyFrom(database, this.#querySession(), statement, await this.#writing());
       case 'copy to': return this.#copyTo(statement, context);
       case 'truncate': throw unsupported('TRUNCATE', undefined, 'DELETE FROM t; removes all rows.');
