@@ -4,8 +4,9 @@
  *               with `code` it fails once a split gave `after` rows, and its worker dies with the code 'exit'; with the file `once` only the first time
  *   slow        a sink whose batches take `write_ms` each, until the file `fast` exists; a commit leaves rows and their counts in `file`.<subtask>
  *   stuck       a sink whose checkpoint never comes
+ *   told        a sink that writes what it hears of checkpoints into `file`.<subtask>, a word and the id a line
  */
-import { existsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
 import type { Batch } from '../batch.js';
@@ -99,6 +100,27 @@ const stuck: SinkConnector = {
   }),
 };
 
+const told: SinkConnector = {
+  name: 'told', description: '', options: [], guarantee: 'none', acceptsUpdates: () => 'yes',
+  create: spec => {
+    const hear = (word: string, id: number): void => { appendFileSync(`${spec.options['file']}.${spec.subtask}`, `${word} ${id}\n`); };
+    return {
+      open: () => Promise.resolve(),
+      write: () => undefined,
+      prepare: id => { hear('prepare', id); return null; },
+      commit: id => { hear('commit', id); return Promise.resolve(); },
+      aborted: id => { hear('aborted', id); },
+      close: () => Promise.resolve(),
+    };
+  },
+};
+
+function summed(states: readonly Json[]): Json {
+  const rows = new Map<string, number>();
+  for (const state of states) for (const [row, n] of (state ?? []) as unknown as [string, number][]) rows.set(row, (rows.get(row) ?? 0) + n);
+  return [...rows] as unknown as Json;
+}
+
 /** What a slow sink has been given; after a restore it goes on from what the checkpoint held. */
 class Slow implements SinkWriter {
   readonly #spec: SinkSpec;
@@ -130,6 +152,9 @@ class Slow implements SinkWriter {
   close(): Promise<void> { return Promise.resolve(); }
 }
 
-const slow: SinkConnector = { name: 'slow', description: '', options: [], guarantee: 'none', acceptsUpdates: () => 'yes', create: spec => new Slow(spec) };
+const slow: SinkConnector = {
+  name: 'slow', description: '', options: [], guarantee: 'none', acceptsUpdates: () => 'yes', create: spec => new Slow(spec),
+  redistribute: (states, parallelism) => Array.from({ length: parallelism }, (_, k) => (k === 0 ? summed(states) : [])),
+};
 
-export const connectors: Connectors = { sources: [numbers], sinks: [stuck, slow] };
+export const connectors: Connectors = { sources: [numbers], sinks: [stuck, slow, told] };

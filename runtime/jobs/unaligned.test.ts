@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { Plan, PlanNode } from '../../types/plan.js';
@@ -143,3 +143,20 @@ test('a failed job whose checkpoints are unaligned shows no half epoch: its view
   assert.ok(sum > 0 && sum <= ROWS * 4, String(sum));
   await f.close();
 });
+
+for (const parallelism of [1, 3]) {
+  for (const reads of [2, 3] as const) {
+    test(`what is in flight at parallelism 2 is given at parallelism ${parallelism} (${reads === 2 ? 'rows' : 'partial results, changes'} in flight)`, async () => {
+      const dir = await directory();
+      const place = placeIn(dir);
+      let f = await Fixture.open(dir);
+      await f.start(1, plan(place, reads), UNALIGNED);
+      await f.until(() => inFlight(f).length >= 1);
+      await f.crash();
+      for (const name of readdirSync(dir).filter(n => n.startsWith('out.'))) rmSync(path.join(dir, name));
+      f = await Fixture.open(dir);
+      await resume(f, place, { ...UNALIGNED, parallelism }, reads);
+      await f.close();
+    });
+  }
+}
