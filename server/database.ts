@@ -5,6 +5,7 @@
  * Writers take `writeLock`: a statement's reads (keys that exist, rows to update) and its commit are one step, so that
  * constraints hold without row locks. Readers never wait for it.
  */
+import { chmod } from 'node:fs/promises';
 import path from 'node:path';
 import type { Engine, JobStatus } from '../runtime/engine.js';
 import { createEngine } from '../runtime/jobs/engine.js';
@@ -88,6 +89,8 @@ export class Database {
   static async open(options: DatabaseOptions): Promise<Database> {
     const isNew = (await realFiles.size(path.join(options.dataDir, 'version'))) === null;
     const directory = await openDataDirectory(options.dataDir, realFiles, levelDb);
+    // It holds the values of secrets.
+    await chmod(path.join(options.dataDir, 'catalog'), 0o700);
     const catalog = Catalog.open(directory.catalog, systemTables().map(systemRelation));
     const tablesKv = await levelDb.open(directory.tablesPath);
     const tables = await openTableWriter(tablesKv);

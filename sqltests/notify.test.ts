@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type pg from 'pg';
 import { ServerProcess, removeFolder, temporaryFolder, until } from './serverprocess.js';
@@ -139,6 +139,7 @@ test('a secret is used by name and its value is shown nowhere', async () => {
   for (const entry of readdirSync(path.join(dir, 'data', 'checkpoints'), { recursive: true, withFileTypes: true })) {
     if (entry.name === '_metadata') assert(!readFileSync(path.join(entry.parentPath, entry.name), 'utf8').includes('"path":"/'), 'a plan in a checkpoint holds a reference');
   }
+  assert.equal(statSync(path.join(dir, 'data', 'catalog')).mode & 0o077, 0, 'nobody else reads the catalog');
   assert(!server.log.some(line => line.includes('hidden-4711')), 'the log');
   // A restart reads it anew; a replaced one is used from the next start on.
   await client.query(`CREATE OR REPLACE SECRET place AS '${file}'`);

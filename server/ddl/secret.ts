@@ -1,6 +1,6 @@
 /**
  * CREATE [OR REPLACE] SECRET and DROP SECRET: values that statements use by name and that nothing shows. They lie in the catalog's store in the data
- * directory, as they are; plans and checkpoints hold references only. A replaced value is used from a job's next start on.
+ * directory, as they are, which only the server's user may read; plans and checkpoints hold references only. A replaced value is used from a job's next start on.
  */
 import type { Option, RelationName, Statement } from '../../planner/parse/statement.js';
 import { SqlError, unsupported } from '../../types/error.js';
