@@ -53,6 +53,8 @@ export interface JobDeps {
   fairShare(): number;
   statusChanged(job: Job, status: JobStatus, failure: SqlError | null): void;
   checkpointEnded(job: Job, row: CheckpointRow): void;
+  /** A folder that the job had claimed is deleted. */
+  claimDeleted(path: string): void;
   restored(event: RestoreEvent): void;
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>): void;
   nextId(): number;
@@ -84,6 +86,8 @@ export class Job {
   readonly #source: RestoreSource | null;
   #attempt = 0;
   #workersKilled = 0;
+  /** Times it failed, since the server started. */
+  #failures = 0;
   #fragments: Fragment[] = [];
   #workers: number[] = [];
   #totalTasks = 0;
@@ -175,12 +179,18 @@ export class Job {
       await this.#serial(() => this.#deploy(false, null));
       return;
     }
+    if (this.status === 'cancelled') {
+      if (this.settings.externalized_checkpoints === 'delete_on_cancellation') this.#deps.history.retainedAre(this.jobId, [], this.settings.checkpoint_history);
+      return;
+    }
     // The server opens whatever has become of one job's storage.
+    const before = this.#failures;
     try {
       await this.#serial(() => this.#deploy(!this.live, null));
     } catch (e) {
       const error = fromErrorData(toErrorData(e));
       if (!this.live) { this.#deps.log('error', `job "${this.name}" could not be opened for reading`, { job: this.name, reason: error.message }); return; }
+      if (this.#failures > before) return;
       this.#deployed = true;
       this.fail(error, null);
     }
@@ -236,7 +246,7 @@ export class Job {
     this.#restoring = chosen?.checkpointId ?? null;
     this.#nothingUsable = lost;
     if (lost !== null) throw lost;
-    if (!readOnly && retained.length > 0) await storage.cleanUp(stored);
+    if (!readOnly) await storage.cleanUp(stored);
     history.retainedAre(this.jobId, retained, this.settings.checkpoint_history);
     if (chosen !== null && !readOnly) history.restored(this.jobId);
     const source = this.#source;
@@ -266,6 +276,8 @@ export class Job {
       // Ports are transferred like buffers; the types of Rpc name buffers only.
       await pool.rpc(worker).call('deploy', spec, ports.map(p => p.port) as unknown as ArrayBuffer[]);
     }));
+    // Failed while it was deployed (a worker died): another attempt is due.
+    if (this.#attempt !== attempt) throw this.failure ?? new SqlError('57014', `job "${this.name}" was stopped while it was deployed`);
     const coordinator = this.#coordinator = new CheckpointCoordinator(this.#coordinated(), storage, history, env, retained, from?.checkpointId ?? 0);
     if (readOnly) { this.#serveReadOnly(); return; }
     this.#snapshots = new Snapshots(this.#coordinated(), coordinator, storage, history, env);
@@ -464,7 +476,7 @@ export class Job {
     const source = this.#source;
     if (source?.claim !== true || this.#claimDone || (this.#coordinator?.retained.length ?? 0) < this.settings.retained_checkpoints) return;
     this.#claimDone = true;
-    deleteClaimed(source, root => this.openPlace(root)).catch((e: unknown) => {
+    deleteClaimed(source, root => this.openPlace(root)).then(() => { this.#deps.claimDeleted(source.path); }).catch((e: unknown) => {
       this.#deps.log('warn', `the claimed folder of job "${this.name}" could not be deleted`, { job: this.name, folder: source.path, reason: toErrorData(e).message });
     });
   }
@@ -498,6 +510,7 @@ export class Job {
   fail(cause: SqlError, task: string | null, innocent = false): void {
     if (!this.#deployed || !this.live || this.#dropped) return;
     const { env, history } = this.#deps;
+    this.#failures++;
     const killer = this.#workersKilled >= WORKER_KILLS_MAX;
     const error = !killer ? cause : new SqlError(cause.code, `job "${this.name}" ended its worker ${this.#workersKilled} times: ${cause.message}`, {
       detail: cause.detail, cause, hint: 'It takes other jobs down with it, and is not started again. DROP it, and create it anew when the cause is mended.',
@@ -529,9 +542,12 @@ export class Job {
     this.#restartTimer = null;
     if (this.#dropped || this.status !== 'restarting') return;
     this.restarts++;
+    const before = this.#failures;
     try {
       await this.#serial(() => this.#deploy(false, null));
     } catch (e) {
+      // A worker that died in the meantime has failed the job already.
+      if (this.#failures > before) return;
       this.#deployed = true;
       this.fail(fromErrorData(toErrorData(e)), null);
     }
@@ -644,7 +660,15 @@ export class Job {
     this.#reads.rejectAll(gone);
     for (const w of this.#seqWaiters) w.reject(gone);
     await this.stop();
-    await this.#dropCheckpoints();
+    // A view that is dropped ends its job as CANCEL does: what is retained then is for a restore.
+    if (this.settings.externalized_checkpoints === 'delete_on_cancellation' || this.#deps.history.completedAfter(this.jobId, 0).length === 0) await this.#dropCheckpoints();
+    else await this.#retainCheckpoints();
+  }
+
+  async #retainCheckpoints(): Promise<void> {
+    const storage = this.checkpointStorage();
+    await storage.dropAllCopies();
+    this.#deps.log('info', `checkpoints of job "${this.name}" are retained`, { job: this.name, folder: storage.directory });
   }
 
   /** Storage that cannot be reached does not hold up DROP or CANCEL: the log says what is left. */
@@ -659,7 +683,10 @@ export class Job {
   async cancel(): Promise<void> {
     if (!this.live && this.status !== 'paused') throw new SqlError('55000', `job "${this.name}" is ${this.status} already`);
     await this.stop();
-    if (this.settings.externalized_checkpoints === 'delete_on_cancellation') await this.#dropCheckpoints();
+    if (this.settings.externalized_checkpoints === 'delete_on_cancellation') {
+      await this.#dropCheckpoints();
+      this.#deps.history.retainedAre(this.jobId, [], this.settings.checkpoint_history);
+    } else await this.#retainCheckpoints();
     this.#setStatus('cancelled', null);
     this.#rejectSeqWaiters(new SqlError('57014', 'the job was cancelled'));
     this.#reads.rejectAll(new SqlError('55000', `job "${this.name}" was cancelled`));

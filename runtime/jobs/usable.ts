@@ -25,7 +25,7 @@ export interface Usable {
   readonly chosen: CheckpointMetadata | null;
   /** Usable ones, newest first; all but the first with their files unread. */
   readonly retained: CheckpointMetadata[];
-  /** All that are there. */
+  /** All that are there and worth keeping: also damaged ones that are newer than the chosen one. */
   readonly stored: StoredCheckpoint[];
   /** There were checkpoints, and none is usable: why. */
   readonly lost: SqlError | null;
@@ -98,7 +98,10 @@ export class UsableCheckpoints {
     for (const id of history.completedAfter(jobId, Math.max(0, ...stored.map(c => c.id)))) {
       if (!this.#damaged.has(id)) this.#skip(id, storage.path(id), `file "${storage.path(id)}/_metadata" is missing`);
     }
-    return { chosen: retained[0] ?? null, retained, stored, lost: retained.length > 0 || this.#damaged.size === 0 ? null : this.#lost(storage) };
+    // What was given up, and damaged ones older than one that is usable, nobody will need: cleaned up.
+    const newest = retained[0]?.checkpointId ?? 0;
+    const kept = stored.filter(c => !history.givenUp(jobId, c.id) && (c.id >= newest || retained.some(r => r.checkpointId === c.id)));
+    return { chosen: retained[0] ?? null, retained, stored: kept, lost: retained.length > 0 || this.#damaged.size === 0 ? null : this.#lost(storage) };
   }
 
   #lost(storage: CheckpointStorage): SqlError {

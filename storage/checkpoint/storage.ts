@@ -261,9 +261,14 @@ export class CheckpointStorage {
     } catch { /* tried again at the next start */ }
   }
 
+  /** No recovery follows. */
+  async dropAllCopies(): Promise<void> {
+    await this.#copies?.removeFolder(String(this.jobId)).catch(() => undefined); // files in the data directory that nobody reads
+  }
+
   /** Deletes all of the job's checkpoints. */
   async drop(): Promise<void> {
-    await this.#copies?.removeFolder(String(this.jobId)).catch(() => undefined);
+    await this.dropAllCopies();
     await this.store.removeFolder(String(this.jobId));
   }
 }
