@@ -66,6 +66,19 @@ test('a notification reaches every listener of its channel, once a transaction, 
   await b.end();
 });
 
+test('a session that takes no notifications is ended past a limit, the others go on', async () => {
+  const slow = await listener('LISTEN flood');
+  const quick = await listener('LISTEN flood');
+  const ended = once(slow.client, 'error') as Promise<[pg.DatabaseError]>;
+  await slow.client.query('BEGIN');
+  const b = await server.connect();
+  for (let i = 0; i < 12; i++) await b.query(Array.from({ length: 100 }, (_, k) => `NOTIFY flood, '${String(i * 100 + k).padEnd(7900, 'x')}'`).join(';'));
+  assert.equal((await ended)[0].code, '53400');
+  for (let i = 0; i < 1200; i++) assert.equal((await quick.next()).payload.slice(0, 8), String(i).padEnd(8, 'x'));
+  await b.end();
+  await quick.client.end();
+});
+
 test('checkpoints are told as JSON when they end, and a job when it was restored', async () => {
   const a = await listener('LISTEN checkpoints');
   const event = async (): Promise<Record<string, unknown>> => { const n = await a.next(); assert.equal(n.channel, 'checkpoints'); return JSON.parse(n.payload) as Record<string, unknown>; };

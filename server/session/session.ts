@@ -26,6 +26,9 @@ import type { ParsedStatement } from '../../planner/parse/statement.js';
 /** Named limit: time for a client to get through startup. */
 const STARTUP_MS = 60_000;
 
+/** Named limit: notifications that wait until a session takes them. */
+const NOTIFICATION_BYTES_MAX = 8 * 1024 * 1024;
+
 /** Settings reported to the client at startup and whenever they change. */
 const REPORTED = ['application_name', 'client_encoding', 'DateStyle', 'default_transaction_read_only', 'integer_datetimes', 'IntervalStyle', 'is_superuser', 'server_encoding', 'server_version',
   'session_authorization', 'standard_conforming_strings', 'TimeZone'] as const;
@@ -95,6 +98,7 @@ class Session implements CancelTarget {
   /** Waiting for a message with nothing begun: notifications go out at once. */
   #idle = false;
   #notifications: Buffer[] = [];
+  #notificationBytes = 0;
   readonly #reported = new Map<string, string>();
   #ending: SqlError | null = null;
 
@@ -254,9 +258,19 @@ class Session implements CancelTarget {
   }
 
   #notify(message: Buffer): void {
-    if (!this.#idle || this.#core?.backend.transactionStatus() !== 'idle') { this.#notifications.push(message); return; }
-    this.#connection.send(message);
-    void this.#connection.flush();
+    if (this.#ending !== null) return;
+    const now = this.#idle && this.#core?.backend.transactionStatus() === 'idle';
+    if ((now ? this.#connection.pendingBytes : this.#notificationBytes) + message.length > NOTIFICATION_BYTES_MAX) {
+      this.terminate(new SqlError('53400', 'too many notifications wait for this session', { detail: `More than ${NOTIFICATION_BYTES_MAX} bytes.`, hint: 'A session that listens takes its notifications between statements, outside of transactions.' }));
+      return;
+    }
+    if (now) {
+      this.#connection.send(message);
+      void this.#connection.flush();
+      return;
+    }
+    this.#notifications.push(message);
+    this.#notificationBytes += message.length;
   }
 
   #reportSettings(core: SessionCore): void {
@@ -274,6 +288,7 @@ class Session implements CancelTarget {
     if (status === 'idle') {
       for (const n of this.#notifications) core.connection.send(n);
       this.#notifications = [];
+      this.#notificationBytes = 0;
     }
     core.connection.send(encode.readyForQuery(status === 'idle' ? 'I' : status === 'block' ? 'T' : 'E'));
   }

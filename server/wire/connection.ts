@@ -83,6 +83,9 @@ export class Connection {
     return new Promise((resolve) => { this.#wake.push(resolve); });
   }
 
+  /** Bytes that the peer has not taken yet. */
+  get pendingBytes(): number { return this.#outBytes + this.#socket.writableLength; }
+
   send(message: Buffer): void {
     if (this.#closed) return;
     this.#out.push(message);
