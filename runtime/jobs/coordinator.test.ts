@@ -205,9 +205,11 @@ test('expired: after checkpoint_timeout, and the tasks are told', async () => {
   assert.deepEqual(run.ends, ['1 expired CHECKPOINT_EXPIRED']);
   assert.match(run.rows[0].failureMessage ?? '', /1 of 2 tasks/);
   assert.ok(run.log.includes('aborted 1'));
+  run.log.length = 0;
   run.ack(1, '1.0');
   await settle();
   assert.equal(run.store.complete_.size, 0, 'an acknowledgement that comes late completes nothing');
+  assert.ok(run.log.includes('aborted 1'), 'a task that took its snapshot after the end is told, and removes its files');
 });
 
 test('expired while _metadata is written: what gets through late is deleted', async () => {

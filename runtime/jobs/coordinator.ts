@@ -79,8 +79,10 @@ export class CheckpointCoordinator {
   #wholeEpoch = false;
   #lastAttempts: number | null = null;
   #stopped = false;
-  /** Finalizations, one after the other; then retention. */
+  /** Finalizations, one after the other. */
   #finalizing: Promise<void> = Promise.resolve();
+  /** Deletions of what is no longer retained: they hold no finalization up. */
+  #retaining: Promise<void> = Promise.resolve();
 
   /** `retained`: complete checkpoints on disk, newest first, that the job may go on from. */
   constructor(job: CoordinatedJob, storage: CompletedStore, history: CheckpointHistory, env: Env, retained: readonly CheckpointMetadata[], restored: number) {
@@ -200,8 +202,12 @@ export class CheckpointCoordinator {
 
   acknowledged(ack: CheckpointAck): void {
     const p = this.#pending.find(x => x.id === ack.checkpointId);
-    // Of a checkpoint that ended: its tasks were told, and remove what they wrote.
-    if (p === undefined || !p.acknowledge(ack)) return;
+    if (p === undefined) {
+      // It ended while its barrier was still on its way to this task, which had nothing to give up then.
+      this.#job.notifyAborted(ack.checkpointId);
+      return;
+    }
+    if (!p.acknowledge(ack)) return;
     this.#history.task({
       jobId: this.#job.jobId, checkpointId: p.id, task: ack.task, subtask: ack.metadata.subtask, status: 'acknowledged', ackMs: this.#env.now(), startDelayMs: ack.startDelayMs, alignmentMs: ack.alignmentMs,
       syncMs: ack.syncMs, asyncMs: ack.asyncMs, checkpointedBytes: ack.checkpointedBytes, processedInflightBytes: ack.processedInflightBytes, persistedInflightBytes: ack.persistedInflightBytes, unaligned: ack.unaligned,
@@ -244,7 +250,7 @@ export class CheckpointCoordinator {
     // Nobody needs the older ones any more: the newer one holds everything they would.
     for (const older of this.#pending.filter(x => x.id < p.id)) this.#fail(older, 'CHECKPOINT_SUBSUMED', `checkpoint ${p.id} completed first`);
     this.#ended(p);
-    await this.#retain();
+    this.#retaining = this.#retaining.then(() => this.#retain());
   }
 
   /** What was written of a _metadata that does not count. State files are their tasks' business: of those it names, others may be in use. */
@@ -275,7 +281,7 @@ export class CheckpointCoordinator {
     if (reason !== 'CHECKPOINT_SUBSUMED') this.#changed = true;
     this.#job.notifyAborted(p.id);
     const { tolerable_failed_checkpoints: tolerable } = this.#job.settings;
-    const tooMany = this.#failures.failed(p.id, reason, tolerable);
+    const tooMany = this.#failures.failed(reason, tolerable);
     // None begins that the failing over would end.
     if (tooMany) this.#stopped = true;
     this.#ended(p);
@@ -318,12 +324,10 @@ export class CheckpointCoordinator {
 
   /** After `abort`: resolves when nothing is being written, or has not ended for too long; that is given up then. */
   async settled(reason: CheckpointFailureReason, message: string): Promise<void> {
-    if (this.#pending.length > 0) {
-      let timer: Timer | null = null;
-      const late = new Promise<void>(resolve => { timer = this.#env.after(FINALIZE_WAIT_MS, resolve); });
-      await Promise.race([this.#finalizing, late]);
-      (timer as Timer | null)?.cancel();
-    }
+    let timer: Timer | null = null;
+    const late = new Promise<void>(resolve => { timer = this.#env.after(FINALIZE_WAIT_MS, resolve); });
+    await Promise.race([this.#finalizing.then(() => this.#retaining), late]);
+    (timer as Timer | null)?.cancel();
     for (const p of this.#pending) this.#fail(p, reason, message);
   }
 }

@@ -182,6 +182,8 @@ class LocalEngine implements Engine {
       fairShare: () => Math.floor(this.#options.memoryLimit / Math.max(FAIR_SHARES_MIN, this.#jobs.size)),
       statusChanged: (job, status, failure) => { if (job.jobId < EPHEMERAL_FIRST) events.status(job.jobId, status, failure); },
       restored: event => { if (event.jobId < EPHEMERAL_FIRST) events.restored?.(event.jobId, event); },
+      newestSavepoint: jobId => this.#savepoints.newestOf(jobId),
+      claimDeleted: path => { this.#savepoints.claimed(path).catch((e: unknown) => { log.error({ path, reason: toErrorData(e).message }, 'row of a savepoint not deleted'); }); },
       checkpointEnded: (job, row) => { if (job.jobId < EPHEMERAL_FIRST) events.checkpoint(job.jobId, row); },
       log: (level, message, fields) => { log[level](fields, message); },
       nextId: () => this.#ids++,
@@ -253,6 +255,7 @@ class LocalEngine implements Engine {
 
   async stopJob(jobId: number, { savepoint }: { readonly savepoint: string | null | false }, signal: AbortSignal): Promise<SavepointRow | null> {
     const job = this.#job(jobId);
+    if (job.status !== 'running') throw new SqlError('55000', `job "${job.name}" is ${job.status}, not running`, { hint: savepoint === false ? undefined : `CREATE SAVEPOINT FOR JOB "${job.name}"; makes one of its newest checkpoint.` });
     if (savepoint !== false) return this.#takeSavepoint(job, savepoint, place => job.stopWith('finished', place, signal));
     await job.stopWith('finished', null, signal);
     return null;

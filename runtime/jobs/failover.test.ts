@@ -1,14 +1,15 @@
 /** Checkpoints that fail, and jobs that fail with them, in real workers with faults in their storage. */
 import assert from 'node:assert/strict';
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { faultPlan, type FaultRule } from '../../storage/faults.js';
 import { realFiles } from '../../storage/filesystem.js';
 import { localStore } from '../../storage/localstore.js';
+import type { PlanNode } from '../../types/plan.js';
 import type { JobSettings } from '../../types/settings.js';
-import { COUNTS, counts, directory, expected, Fixture } from './testengine.js';
+import { base, COUNTS, counts, directory, expected, Fixture } from './testengine.js';
 
 const ROWS = 300;
 const SOURCE = { rows: String(ROWS), pause_ms: '4' };
@@ -82,6 +83,28 @@ test('checkpoints that overlap: slow files make newer ones overtake, the result 
   await assertNoLeftovers(dir);
 });
 
+test('sinks hear of each checkpoint: committed in order and once, or aborted, after they prepared it', async () => {
+  const dir = await directory();
+  const file = path.join(dir, 'told');
+  const f = await Fixture.open(dir, 2, faultPlan([
+    { operation: 'checkpoint.acknowledge', after: 6, times: 3, fault: 'stall', stallMs: 200 }, { operation: 'file.write', path: '/shared/', after: 3, times: 1, fault: 'ENOSPC' },
+  ]));
+  const plan = counts(SOURCE);
+  const sink: PlanNode = { ...base(5, [3], COUNTS), key: [0], op: 'sink', relationId: 3, relationName: 'told', connector: 'told', options: { file } };
+  await f.start(1, { ...plan, nodes: [...plan.nodes, sink], roots: [...plan.roots, 5] }, { ...SETTINGS, max_concurrent_checkpoints: 4, tolerable_failed_checkpoints: 10 });
+  await f.finished(1);
+  const rows = f.engine.checkpoints();
+  await f.close();
+  assert.ok(rows.some(r => r.failureReason === 'CHECKPOINT_SUBSUMED') && rows.some(r => r.failureReason === 'CHECKPOINT_ASYNC_EXCEPTION'), rows.map(r => r.failureReason ?? r.status).join());
+  for (const subtask of [0, 1]) {
+    const heard = (await readFile(`${file}.${subtask}`, 'utf8')).trim().split('\n');
+    const committed = heard.filter(h => h.startsWith('commit ')).map(h => Number(h.slice(7)));
+    assert.deepEqual(committed, rows.filter(r => r.status === 'completed').map(r => r.checkpointId));
+    for (const r of rows) assert.equal(heard.filter(h => h === `aborted ${r.checkpointId}`).length, r.status === 'completed' ? 0 : 1, `checkpoint ${r.checkpointId} ${r.status}`);
+    for (const [at, h] of heard.entries()) if (h.startsWith('commit ')) assert.ok(heard.slice(0, at).includes(h.replace('commit', 'prepare')), h);
+  }
+});
+
 test('a job that ended its worker three times is failed; another of the same worker starts again each time, by no strategy of its own', async () => {
   const dir = await directory();
   const f = await Fixture.open(dir, 1);
@@ -107,6 +130,24 @@ test('checkpoint_interval_during_backlog = 0: a source that never reached its en
   assert.deepEqual(await f.rows(1, COUNTS), expected(60_000));
   await f.close();
 });
+
+for (const prefer of [true, false]) {
+  test(`a recovery goes back to the newest ${prefer ? 'checkpoint, though a savepoint is newer' : 'of checkpoint and savepoint, with prefer_checkpoint_for_recovery off'}`, async () => {
+    const dir = await directory();
+    const f = await Fixture.open(dir);
+    await f.start(1, counts({ rows: '600', pause_ms: '4' }), { parallelism: 2, checkpoint_interval: 0, prefer_checkpoint_for_recovery: prefer });
+    const signal = new AbortController().signal;
+    const [checkpoint] = await f.engine.checkpoint(1, signal);
+    const savepoint = await f.engine.savepoint(1, null, signal);
+    assert.ok((savepoint.checkpointId ?? 0) > checkpoint.checkpointId);
+    await f.engine.pool.kill(0);
+    await f.until(() => f.restores.length > 0);
+    assert.deepEqual([f.restores[0].kind, f.restores[0].checkpointId], prefer ? ['checkpoint', checkpoint.checkpointId] : ['savepoint', savepoint.checkpointId]);
+    await f.finished(1);
+    assert.deepEqual(await f.rows(1, COUNTS), expected(600));
+    await f.close();
+  });
+}
 
 test('histories outlive a crash: checkpoints with their tasks and counts, failures, and how what was in progress ended', async () => {
   const dir = await directory();

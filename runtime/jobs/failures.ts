@@ -32,19 +32,13 @@ export function statusOf(reason: CheckpointFailureReason): Exclude<CheckpointRow
 /** Consecutive checkpoints that failed for a reason that counts. */
 export class FailureCounter {
   #consecutive = 0;
-  readonly #counted = new Set<number>();
 
   get consecutive(): number { return this.#consecutive; }
 
-  /** True when the job must fail over: there are more than it tolerates now. */
-  failed(checkpointId: number, reason: CheckpointFailureReason, tolerable: number): boolean {
-    if (!failureReasons[reason].counts || this.#counted.has(checkpointId)) return false;
-    this.#counted.add(checkpointId);
-    return ++this.#consecutive > tolerable;
+  /** A checkpoint ended so; told once of each. True when the job must fail over: there are more than it tolerates now. */
+  failed(reason: CheckpointFailureReason, tolerable: number): boolean {
+    return failureReasons[reason].counts && ++this.#consecutive > tolerable;
   }
 
-  completed(): void {
-    this.#consecutive = 0;
-    this.#counted.clear();
-  }
+  completed(): void { this.#consecutive = 0; }
 }

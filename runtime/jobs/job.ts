@@ -32,6 +32,7 @@ import { JobReads, type ReadWaiter, type ViewRead } from './jobreads.js';
 import { JobSubscriptions } from './jobsubscriptions.js';
 import { isFailureReason } from './failures.js';
 import { pastCheckpoint } from './past.js';
+import { newerSavepoint, type OwnSavepoint } from './newersavepoint.js';
 import { placeTasks } from './placement.js';
 import { isUserError, restartStrategy, type RestartStrategy } from './restart.js';
 import { deleteClaimed, restoreStart } from './restore.js';
@@ -54,7 +55,9 @@ export interface JobDeps {
   statusChanged(job: Job, status: JobStatus, failure: SqlError | null): void;
   checkpointEnded(job: Job, row: CheckpointRow): void;
   /** A folder that the job had claimed is deleted. */
-  claimDeleted(path: string): void;
+  /** Its newest complete savepoint of this server. */
+  newestSavepoint?(jobId: number): OwnSavepoint | null;
+  claimDeleted?(path: string): void;
   restored(event: RestoreEvent): void;
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>): void;
   nextId(): number;
@@ -243,19 +246,23 @@ export class Job {
     const storage = this.checkpointStorage(location);
     const usable = await this.#usable.choose(storage);
     const { chosen, retained, stored, lost } = readOnly ? wholeEpochs(usable, this.name) : usable;
-    this.#restoring = chosen?.checkpointId ?? null;
+    const newer = readOnly || this.settings.prefer_checkpoint_for_recovery ? null : await newerSavepoint(this.#deps.newestSavepoint?.(this.jobId) ?? null, chosen?.checkpointId ?? 0, { jobId: this.jobId, serverId: this.#deps.serverId },
+      root => this.openPlace(root), (path, reason) => { this.#deps.log('warn', `the savepoint of job "${this.name}" cannot be used, its checkpoint is`, { job: this.name, path, reason }); });
+    this.#restoring = newer === null ? chosen?.checkpointId ?? null : null;
     this.#nothingUsable = lost;
     if (lost !== null) throw lost;
     if (!readOnly) await storage.cleanUp(stored);
     history.retainedAre(this.jobId, retained, this.settings.checkpoint_history);
-    if (chosen !== null && !readOnly) history.restored(this.jobId);
+    if ((newer ?? chosen) !== null && !readOnly) history.restored(this.jobId);
     const source = this.#source;
     const begun = chosen !== null || source === null ? null : await restoreStart(source, root => this.openPlace(root));
-    const moved: MovedSpec | null = begun !== null && source !== null ? { from: this.#placeOf(source.path), nodes: begun.nodes }
+    const moved: MovedSpec | null = newer !== null ? { from: this.#placeOf(newer.path), nodes: newer.plan.nodes.map(n => n.id) }
+      : begun !== null && source !== null ? { from: this.#placeOf(source.path), nodes: begun.nodes }
       : chosen === null || chosen.parallelism === this.settings.parallelism ? null : { from: null, nodes: chosen.plan.nodes.map(n => n.id) };
     // Of other tasks' layout.
     if (moved !== null) await this.#deps.files.removeDirectory(jobStatePath(this.#deps.dataDir, this.jobId));
-    const from = chosen ?? begun;
+    const from = newer ?? chosen ?? begun;
+    const whole = newer ?? chosen;
     this.#fragments = cutPlan(this.plan, this.settings.parallelism);
     const { byWorker, totalTasks } = placeTasks(this.jobId, this.#fragments, pool);
     this.#totalTasks = totalTasks;
@@ -264,14 +271,14 @@ export class Job {
     this.#published = this.#epoch;
     this.#tablesRead = false;
     const stateMemory = (this.settings.state_memory === 0 ? this.#deps.fairShare() : this.settings.state_memory) / this.#workers.length;
-    const known = new Set(chosen?.plan.nodes.map(n => n.id) ?? []);
+    const known = new Set(whole?.plan.nodes.map(n => n.id) ?? []);
     this.#deployed = true;
     if (this.settings.state_backend !== 'memory') this.#stateStore = await this.#deps.kvs.open(jobStatePath(this.#deps.dataDir, this.jobId));
     await Promise.all([...byWorker].map(async ([worker, { tasks, ports }]) => {
       const spec: DeploySpec = {
         jobId: this.jobId, attempt, name: this.name, plan: withSecrets(this.plan, this.#deps.secrets), settings: this.settings, stateMemory, checkpoints: location,
         restore: from === null ? null : { checkpointId: from.checkpointId, tasks: from.tasks, ...(moved === null ? {} : { moved }) },
-        freshNodes: freshNodes ?? (chosen === null ? [] : this.plan.nodes.filter(n => !known.has(n.id)).map(n => n.id)), epoch: this.#epoch, nowUs: env.nowUs(), readOnly, tasks, ports,
+        freshNodes: freshNodes ?? (whole === null ? [] : this.plan.nodes.filter(n => !known.has(n.id)).map(n => n.id)), epoch: this.#epoch, nowUs: env.nowUs(), readOnly, tasks, ports,
       };
       // Ports are transferred like buffers; the types of Rpc name buffers only.
       await pool.rpc(worker).call('deploy', spec, ports.map(p => p.port) as unknown as ArrayBuffer[]);
@@ -284,7 +291,7 @@ export class Job {
     // Before its sources begin: a task that fails at once must find the job running.
     this.#setStatus('running', null);
     await Promise.all(this.#workers.map(worker => pool.rpc(worker).call('start', { jobId: this.jobId, attempt })));
-    if (chosen !== null) this.#deps.restored({ jobId: this.jobId, jobName: this.name, checkpointId: chosen.checkpointId, kind: chosen.kind, restoreMs: env.now(), restarts: this.restarts });
+    if (whole !== null) this.#deps.restored({ jobId: this.jobId, jobName: this.name, checkpointId: whole.checkpointId, kind: whole.kind, restoreMs: env.now(), restarts: this.restarts });
     this.#coordinator.schedule();
     this.requestBarrier(true);
   }
@@ -476,7 +483,7 @@ export class Job {
     const source = this.#source;
     if (source?.claim !== true || this.#claimDone || (this.#coordinator?.retained.length ?? 0) < this.settings.retained_checkpoints) return;
     this.#claimDone = true;
-    deleteClaimed(source, root => this.openPlace(root)).then(() => { this.#deps.claimDeleted(source.path); }).catch((e: unknown) => {
+    deleteClaimed(source, root => this.openPlace(root)).then(() => { this.#deps.claimDeleted?.(source.path); }).catch((e: unknown) => {
       this.#deps.log('warn', `the claimed folder of job "${this.name}" could not be deleted`, { job: this.name, folder: source.path, reason: toErrorData(e).message });
     });
   }

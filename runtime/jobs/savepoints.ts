@@ -36,6 +36,13 @@ export class Savepoints {
 
   rows(): SavepointRow[] { return [...this.#rows.values()].map(({ neededSeq: _, ...row }) => row); }
   at(where: string): SavepointRow | null { return [...this.#rows.values()].findLast(r => r.path === where) ?? null; }
+  newestOf(jobId: number): { readonly path: string; readonly checkpointId: number } | null {
+    let newest: { path: string; checkpointId: number } | null = null;
+    for (const { jobId: of, status, path: at, checkpointId } of this.#rows.values()) {
+      if (of === jobId && status === 'completed' && checkpointId !== null && checkpointId > (newest?.checkpointId ?? 0)) newest = { path: at, checkpointId };
+    }
+    return newest;
+  }
   /** Log position from which on the log is kept for savepoints. */
   get neededSeq(): number { return Math.min(Infinity, ...[...this.#rows.values()].map(r => (r.status === 'completed' || r.status === 'in_progress' ? r.neededSeq ?? Infinity : Infinity))); }
 

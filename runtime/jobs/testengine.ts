@@ -14,7 +14,7 @@ import type { Plan, PlanNode } from '../../types/plan.js';
 import { jobSettings, Settings, type JobSettings } from '../../types/settings.js';
 import { INT8, NUMERIC, type Column } from '../../types/sqltype.js';
 import { formatDatum } from '../../types/textio.js';
-import type { JobStatus } from '../engine.js';
+import type { JobStatus, RestoreEvent } from '../engine.js';
 import { datumRow } from '../vectors.js';
 import { createEngine } from './engine.js';
 
@@ -35,6 +35,7 @@ const quiet = { debug: () => undefined, info: () => undefined, warn: () => undef
 /** An engine on a data directory, with what a server would hold beside it. */
 export class Fixture {
   readonly statuses: { jobId: number; status: JobStatus; failure: SqlError | null }[] = [];
+  readonly restores: RestoreEvent[] = [];
   #waiting: { done: () => boolean; resolve: () => void }[] = [];
   engine!: TestEngine;
   tables!: TableWriter;
@@ -52,6 +53,7 @@ export class Fixture {
       events: {
         status: (jobId, status, failure) => { f.statuses.push({ jobId, status, failure }); f.#check(); },
         checkpoint: () => { f.#check(); },
+        restored: (_, event) => { f.restores.push(event); f.#check(); },
       },
     });
     f.tables.onCommit(seq => { f.engine.logAdvanced(seq); });

@@ -21,6 +21,9 @@ import { writeInFlight, type InFlight, type Origin, type Restored } from './infl
 import type { SinkOperator } from './sinkoperator.js';
 import type { TaskParts } from './task.js';
 
+/** Named limit: checkpoints of which it is remembered that they ended; no more are in progress. */
+const ENDED_KEPT = 1000;
+
 /** How the task came to its snapshot. */
 export interface SnapshotTimes extends Omit<AckTimes, 'syncMs' | 'asyncMs'> {
   /** When the barrier came on the first input. */
@@ -35,6 +38,8 @@ export interface CapturedChannel { readonly origin: Origin; readonly types: read
 export class TaskSnapshots {
   readonly #name: string;
   readonly #parts: TaskParts;
+  /** Checkpoints that the task was told have ended; a barrier of one may still be on its way. */
+  readonly #ended = new Set<number>();
   readonly #snapshots = new Map<number, Readonly<Record<string, Json>>>();
   /** Among the snapshots: those that a newer checkpoint does not supersede. */
   readonly #savepoints = new Set<number>();
@@ -60,12 +65,15 @@ export class TaskSnapshots {
     assert(barrier.checkpoint !== null, 'no checkpoint');
     assert(state !== null, 'a checkpoint of a task that is only read');
     const { id, since, whole } = barrier.checkpoint;
+    if (this.#ended.has(id)) return;
+    for (const over of this.#ended) if (over < id - ENDED_KEPT) this.#ended.delete(over);
     if (faultPoint !== null) await faultPoint('checkpoint.sync', this.#name);
     const operators: Record<string, Json> = {};
     for (const feed of built.feeds) operators[String(feed.nodeId)] = feed.snapshot();
     for (const operator of built.driver.operators()) {
       if (operator.snapshot !== undefined) operators[String(operator.node.id)] = await operator.snapshot(barrier);
     }
+    if (this.#ended.has(id)) return;
     const inFlight = [...this.#owed(), ...this.#left(restored)];
     const frozen = state.freeze(id, since, whole);
     if (barrier.checkpoint.savepoint === true) {
@@ -162,6 +170,9 @@ export class TaskSnapshots {
     this.#snapshots.delete(checkpointId);
     this.#savepoints.delete(checkpointId);
     this.#parts.state?.aborted(checkpointId);
+    // An acknowledgement that crossed with this is answered once more.
+    if (this.#ended.has(checkpointId)) return;
+    this.#ended.add(checkpointId);
     const { driver, feeds } = this.#parts.built;
     try {
       // Sinks are operators: their writers are told too.
