@@ -167,7 +167,7 @@ export function operatorName(plan: Plan, node: PlanNode): string {
     case 'join': return `${node.kind} join${by(node.leftKeys)}`;
     case 'lookup': return `lookup join${by(node.leftKeys)}`;
     case 'session': case 'sessionaggregate': return `session${by(node.partition)}`;
-    case 'materialize': return `view ${node.relationName}`;
+    case 'materialize': return `view ${node.relationName}`.trimEnd();
     case 'sink': return `sink ${node.relationName}`;
     default: return node.op;
   }

@@ -67,7 +67,7 @@ export async function resumeJob(database: Database, s: Of<'resume job'>): Promis
 }
 
 export async function explainRestore(database: Database, s: Of<'explain restore'>, settings: Settings, session: Session): Promise<TextTable> {
-  const planned = planQuery(s.query, database.catalog, { kind: 'job', firstNodeId: 1, relationId: 0, relationName: 'view' }, [], session);
+  const planned = planQuery(s.query, database.catalog, { kind: 'job', firstNodeId: 1, relationId: 0, relationName: '' }, [], session);
   refuseViews(planned.readsJobs, s.position);
   const rows = await database.engine.explainRestore(planned.plan, s.path, s3Access(settings));
   return { columns: RESTORE_COLUMNS, rows: rows.map((r): Line => [r.operator, r.matched, r.bytes, r.action, r.why]) };

@@ -19,7 +19,7 @@ export function folderPlace(path: string): { readonly parent: string; readonly n
   const bare = path.replace(/\/+$/, '').replace(/\/_metadata$/, '');
   const at = bare.lastIndexOf('/');
   if (at < 0 || at === bare.length - 1) throw new SqlError('22023', `"${path}" is no path of a checkpoint or savepoint`, { hint: 'Give the whole path of its folder: SELECT path FROM millrace.savepoints, or FROM millrace.checkpoints.' });
-  return { parent: at === 0 ? '/' : bare.slice(0, at), name: bare.slice(at + 1) };
+  return { parent: bare.slice(0, at), name: bare.slice(at + 1) };
 }
 
 export class CheckpointFolder {
