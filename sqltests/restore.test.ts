@@ -6,6 +6,9 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, truncateSync } from 'node:fs';
 import path from 'node:path';
+import pg from 'pg';
+import { open } from '../server/open.js';
+import { faultPlan } from '../storage/faults.js';
 import { ServerProcess, removeFolder, temporaryFolder, until, type TextRow } from './serverprocess.js';
 
 const dir = temporaryFolder('restore');
@@ -184,4 +187,31 @@ test('kill -9 while a savepoint is written leaves nothing that looks like one', 
   if (!complete) assert.deepEqual(readdirSync(target), []);
   await run(`CREATE SAVEPOINT FOR JOB large TO '${target}'`);
   assert.deepEqual(await run("SELECT count(*) FROM millrace.job_failures"), [['0']]);
+});
+
+test('a full disk during a savepoint leaves nothing, counts as no failed checkpoint, and the next one succeeds', async () => {
+  const target = path.join(dir, 'full');
+  const faulty = await open({
+    data: path.join(dir, 'faulty'), port: 0, logLevel: 'silent', settings: { tolerable_failed_checkpoints: '0' },
+    faults: faultPlan([{ operation: 'file.write', path: target, times: 1, fault: 'ENOSPC' }, { operation: 'file.sync', path: target, after: 1, times: 1, fault: 'EIO' }]),
+  });
+  try {
+    const client = new pg.Client({ host: '127.0.0.1', port: faulty.port, user: 'test', database: 'test' });
+    await client.connect();
+    try {
+      await client.query(`CREATE STREAM s (k int, v int); CREATE MATERIALIZED VIEW ms AS ${BY_K}; INSERT INTO s SELECT i % 7, i FROM generate_series(1, 100) i`);
+      for (const code of ['53100', '58030']) {
+        await assert.rejects(client.query(`CREATE SAVEPOINT FOR JOB ms TO '${target}'`), { code });
+        assert.deepEqual(readdirSync(target), []);
+      }
+      await client.query(`CREATE SAVEPOINT FOR JOB ms TO '${target}'`);
+      const { rows } = await client.query("SELECT string_agg(status, ' ' ORDER BY savepoint_id) AS statuses, (SELECT restarts FROM millrace.jobs) AS restarts FROM millrace.savepoints");
+      assert.deepEqual(rows, [{ statuses: 'failed failed completed', restarts: '0' }]);
+      assert.equal(readdirSync(target).length, 1);
+    } finally {
+      await client.end();
+    }
+  } finally {
+    await faulty.close();
+  }
 });
