@@ -225,14 +225,19 @@ export class CheckpointCoordinator {
   // ---- how they end ----
 
   async #finalize(p: PendingCheckpoint): Promise<void> {
-    if (p.state !== 'finalizing') return;
+    if (p.state !== 'finalizing') {
+      // It ended while another was being finalized.
+      if (!this.#stopped) this.#job.notifyAborted(p.id);
+      return;
+    }
     const metadata = p.metadata(this.#env.now());
     let path: string;
     try {
       path = await this.#storage.complete(metadata);
     } catch (e) {
+      const ended = this.#withdraw(p.id);
       this.#fail(p, 'FINALIZE_CHECKPOINT_FAILURE', toErrorData(e).message);
-      await this.#withdraw(p.id);
+      await ended;
       return;
     }
     if (!this.#pending.includes(p)) {
@@ -253,9 +258,13 @@ export class CheckpointCoordinator {
     this.#retaining = this.#retaining.then(() => this.#retain());
   }
 
-  /** What was written of a _metadata that does not count. State files are their tasks' business: of those it names, others may be in use. */
+  /**
+   * What was written of a _metadata that does not count. State files are their tasks' business: of those it names, others may be in use. Tasks hear of
+   * it last: after a crash a _metadata whose files are gone would pass for a checkpoint that was damaged.
+   */
   async #withdraw(checkpointId: number): Promise<void> {
     await this.#storage.discard(checkpointId, [], this.#retained).catch(() => undefined); // a leftover goes at the next start
+    if (!this.#stopped) this.#job.notifyAborted(checkpointId);
   }
 
   async #retain(): Promise<void> {
@@ -277,9 +286,10 @@ export class CheckpointCoordinator {
   #fail(p: PendingCheckpoint, reason: CheckpointFailureReason, message: string): void {
     if (!this.#pending.includes(p)) return;
     this.#pending = this.#pending.filter(x => x !== p);
+    const finalizing = p.state === 'finalizing';
     p.failed(reason, message, this.#env.now());
     if (reason !== 'CHECKPOINT_SUBSUMED') this.#changed = true;
-    this.#job.notifyAborted(p.id);
+    if (!finalizing) this.#job.notifyAborted(p.id);
     const { tolerable_failed_checkpoints: tolerable } = this.#job.settings;
     const tooMany = this.#failures.failed(reason, tolerable);
     // None begins that the failing over would end.

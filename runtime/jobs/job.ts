@@ -251,7 +251,8 @@ export class Job {
     this.#restoring = newer === null ? chosen?.checkpointId ?? null : null;
     this.#nothingUsable = lost;
     if (lost !== null) throw lost;
-    if (!readOnly) await storage.cleanUp(stored);
+    // Of a job that is only read, too: what its tasks had merged after the last checkpoint. There it can wait.
+    await storage.cleanUp(stored).catch((e: unknown) => { if (!readOnly) throw e; });
     history.retainedAre(this.jobId, retained, this.settings.checkpoint_history);
     if ((newer ?? chosen) !== null && !readOnly) history.restored(this.jobId);
     const source = this.#source;
@@ -298,7 +299,7 @@ export class Job {
 
   /** The job as its coordinator sees it. */
   #coordinated(): ConstructorParameters<typeof CheckpointCoordinator>[0] {
-    const finished = (): boolean => this.status === 'finished';
+    const finished = (): boolean => this.status === 'finished' || this.#finishing === this.#attempt;
     const settings = (): JobSpec['settings'] => this.#settings;
     const each = (method: 'completed' | 'aborted', checkpointId: number): void => {
       for (const worker of this.#workers) this.#deps.pool.rpc(worker).notify(method, { jobId: this.jobId, attempt: this.#attempt, checkpointId });
@@ -505,6 +506,7 @@ export class Job {
   #finishing = 0;
 
   #finished(): void {
+    this.#coordinator?.abort('CHECKPOINT_COORDINATOR_SHUTDOWN', 'the job has finished');
     this.#barrierTimer?.cancel();
     this.#barrierTimer = null;
     this.#setStatus('finished', null);

@@ -91,7 +91,7 @@ class Reader implements SourceReader {
   }
 
   positions(): Record<string, Json> { return Object.fromEntries([...this.#at].map(([s, at]) => [String(s), at])); }
-  unreadSplits(): readonly string[] { return []; }
+  unreadSplits(): readonly string[] { return [...this.#at].filter(([s, at]) => at === 0 && this.#outside.splits[s].length > 0).map(([s]) => String(s)); }
   progress(): { split: string; position: string; lag: number | null }[] { return []; }
   async close(): Promise<void> { /* nothing is open */ }
 }

@@ -28,6 +28,8 @@ import { Disk } from './disk.js';
 import { drawRows, planOf, QUERIES, type Line, type SimPlan, type SimQuery } from './queries.js';
 import { Domain, Wire, World } from './world.js';
 
+/** Named limit: times that the last reader asks. */
+const READS_MAX = 5;
 const JOB = 1;
 const DATA = '/data';
 
@@ -170,6 +172,8 @@ class Simulation {
   async #compare(): Promise<void> {
     const expected = [...this.#query.expected(this.#outside.splits)].sort();
     const running = this.#process;
+    const open = (): number[] => running?.history?.checkpoints().filter(c => c.status === 'in_progress').map(c => c.checkpointId) ?? [];
+    if (!(await this.#world.run(() => open().length === 0))) throw new Error(`the job has finished, and checkpoint ${open().join()} is in progress for ever`);
     let actual: Line[] | null = null;
     let failure: unknown = null;
     if (this.#query.sink) {
@@ -177,9 +181,13 @@ class Simulation {
       await this.#world.run(() => isDeepStrictEqual(this.#outside.lines().sort(), expected));
       actual = this.#outside.lines().sort();
     } else {
-      running?.read(this.#plan).then(lines => { actual = [...lines].sort(); }, (e: unknown) => { failure = e; });
-      await this.#world.run(() => actual !== null || failure !== null);
-      if (failure !== null) throw failure;
+      // A worker may have died with the end of the job: then a reader has to ask again.
+      for (let tries = 0; actual === null; tries++) {
+        failure = null;
+        running?.read(this.#plan).then(lines => { actual = [...lines].sort(); }, (e: unknown) => { failure = e; });
+        await this.#world.run(() => actual !== null || failure !== null);
+        if (tries === READS_MAX) throw failure;
+      }
     }
     const lines: readonly Line[] = actual ?? [];
     if (this.#settings.checkpoint_mode === 'at_least_once') {
@@ -197,6 +205,7 @@ interface ProcessEvents {
 /** One process: main thread and workers, from its start to its end. */
 class Process {
   job: Job | null = null;
+  history: History | null = null;
   /** CREATE was answered: the catalog has the job. */
   known = false;
   readonly #world: World;
@@ -217,6 +226,7 @@ class Process {
     const world = this.#world;
     const store = await CatalogStore.open(await this.#disk.stores(this.#main, false).open(`${DATA}/catalog`));
     const history = await History.open(store, () => undefined);
+    this.history = history;
     let ids = 1;
     const job: Job = new Job({ jobId: JOB, name: 'sim', plan: plan.plan, settings, status, createdMs: 0 }, {
       pool: this.#pool, files: this.#disk.files(this.#main), kvs: this.#disk.stores(this.#main), env: world.env(this.#main), history, dataDir: DATA, secrets: () => null, serverId: 'sim',
