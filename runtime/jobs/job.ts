@@ -336,7 +336,7 @@ export class Job {
     this.#snapshots = null;
     this.#draining = false;
     await this.#endCoordinator();
-    this.#inFlight = null;
+    this.#requeueReads();
     this.#needed.clear();
     this.#endedAt = 0;
     this.#finalWanted = false;
@@ -611,7 +611,11 @@ export class Job {
       await this.#serial(() => this.#deploy(true, null));
       return metadata;
     } catch (e) {
-      if (this.#attempt === attempt && this.#draining) await this.#serial(() => this.#deploy(false, null));
+      if (this.#attempt === attempt && this.#draining && this.status === 'running') {
+        // Its sources stand still: they go on from its newest checkpoint.
+        this.#subscriptions.failAll(new SqlError('40001', `job "${this.name}" restarted: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' }));
+        await this.#serial(() => this.#deploy(false, null));
+      }
       throw e;
     }
   }
