@@ -5,7 +5,8 @@
  *   none               never
  *   fixed_delay        at most restart_attempts times in the job's run, restart_delay apart
  *   exponential_delay  restart_backoff_initial × multiplier^k up to _max, ± jitter; k goes back to 0 after _reset without a failure
- *   failure_rate       unless restart_max_failures happened within restart_failure_interval
+ *   failure_rate       at most restart_max_failures times within restart_failure_interval (what Flink documents; its code counts the failure
+ *                      at hand, and so restarts once less)
  *
  * Errors of the user (class 22, 0A, 42: the same rows would fail again) fail the job at once, whatever the strategy.
  */
