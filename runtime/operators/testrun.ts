@@ -56,6 +56,8 @@ export class TestRun {
   /** Batches that each node emitted since last taken. */
   readonly emitted = new Map<number, Batch[]>();
   syncReads = 0;
+  /** The clock: of the last barrier, unless it was set. */
+  nowUs = 0;
   readonly #nodes: readonly PlanNode[];
   readonly #tables = new Map<number, HashStateTable>();
   readonly #groups = new Map<number, PackedGroupTable>();
@@ -64,7 +66,7 @@ export class TestRun {
   readonly #cold: MapColdStore | null;
   #epoch = 0;
 
-  constructor(nodes: readonly PlanNode[], options: { readonly evict?: boolean; readonly batchMode?: boolean } = {}) {
+  constructor(nodes: readonly PlanNode[], options: { readonly evict?: boolean; readonly batchMode?: boolean; readonly ttlUs?: number } = {}) {
     this.#nodes = nodes;
     this.#cold = options.evict === true ? new MapColdStore() : null;
     this.driver = new Driver(nodes);
@@ -80,6 +82,7 @@ export class TestRun {
         groupTable: (k, order) => this.#group(node.id * 16 + k, order),
         rowLog: (k) => this.#log(node.id * 16 + k),
         count: () => undefined,
+        ...(options.ttlUs === undefined ? {} : { ttl: { us: options.ttlUs, nowUs: () => this.nowUs } }),
         session: { ...CONSTANT_CONTEXT },
       };
       const operator = createOperator(node, context, node.inputs.map((i) => columns.get(i) ?? []));
@@ -121,8 +124,15 @@ export class TestRun {
   async push(entry: number, batch: Batch): Promise<void> { await this.driver.push(entry, batch); }
   async watermark(entry: number, us: number): Promise<void> { await this.driver.watermark(entry, us); }
 
-  async barrier(): Promise<void> {
-    const barrier: Barrier = { epoch: ++this.#epoch, checkpoint: null, logPosition: 0, timeUs: 0 };
+  async barrier(timeUs = this.nowUs): Promise<void> {
+    this.nowUs = timeUs;
+    await this.#pass({ epoch: ++this.#epoch, checkpoint: null, logPosition: 0, timeUs });
+  }
+
+  /** A checkpoint in the midst of the epoch. */
+  async checkpoint(): Promise<void> { await this.#pass({ epoch: this.#epoch, checkpoint: { id: 1, since: 0 }, logPosition: 0, timeUs: 0, midEpoch: { unalignedAfterMs: 0 } }); }
+
+  async #pass(barrier: Barrier): Promise<void> {
     await this.driver.barrier(barrier);
     if (this.#cold === null) return;
     this.#evictAll(this.#cold);
