@@ -147,7 +147,13 @@ test('CREATE is refused at once, and leaves nothing, where storage cannot be rea
   };
   const endpoint = `SET s3_endpoint = '${running().endpoint}'`;
   const storage = "SET checkpoint_storage = 's3://checkpoints/x'";
-  await on({ AWS_ACCESS_KEY_ID: '' }, server => refused(server, `${endpoint}; ${storage}`, '28000', /no credentials for "s3:\/\/checkpoints\/x".*CREATE SECRET/s));
+  await on({ AWS_ACCESS_KEY_ID: '' }, async server => {
+    await refused(server, `${endpoint}; ${storage}`, '28000', /no credentials for "s3:\/\/checkpoints\/x".*CREATE SECRET/s);
+    await refused(server, `${endpoint}; ${storage}; SET s3_secret = 'bucket_keys'`, '42704', /secret "bucket_keys" does not exist/);
+    await server.query("CREATE SECRET bucket_keys WITH (access_key_id = 'id', secret_access_key = 'key')");
+    await server.query(`${endpoint}; SET checkpoint_storage = 's3://checkpoints/by-secret'; SET s3_secret = 'bucket_keys'; CREATE MATERIALIZED VIEW v AS SELECT count(*) AS c FROM t; CHECKPOINT`);
+    assert.ok((await keysBelow('by-secret')).length > 0);
+  });
   await on({ AWS_ACCESS_KEY_ID: weak.accessKeyId, AWS_SECRET_ACCESS_KEY: weak.secretAccessKey }, async server => {
     await refused(server, `${endpoint}; SET checkpoint_storage = 's3://nowhere/x'`, '22023', /s3:\/\/nowhere\/x.*Create bucket "nowhere"/s);
     await refused(server, `SET s3_endpoint = 'http://127.0.0.1:2'; ${storage}`, '58030', /could not write "s3:\/\/checkpoints\/x.*s3_endpoint/s);

@@ -8,7 +8,7 @@
  * checkpoint. Durations and bytes are those of `millrace.checkpoints`. A recovery is measured from the start of a new process after kill −9 to the end of a FLUSH
  * behind one more row. What is in the system's file cache stays there.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -17,6 +17,7 @@ import { ServerProcess } from '../nexmark/serverprocess.js';
 
 /** Rows of one INSERT. */
 const CHUNK_ROWS = 250_000;
+const QUIET_MS = 5000;
 
 const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
@@ -30,6 +31,18 @@ async function checkpoint(client: pg.Client): Promise<{ ms: number; bytes: numbe
     (SELECT max(extract(epoch FROM sync_duration)) * 1000 FROM millrace.checkpoint_tasks t WHERE t.checkpoint_id = c.checkpoint_id) AS sync FROM millrace.checkpoints c WHERE status = 'completed' ORDER BY checkpoint_id DESC LIMIT 1`);
   const [row] = rows as { ms: string; bytes: string; state: string; sync: string }[];
   return { ms: Number(row?.ms), bytes: Number(row?.bytes), state: Number(row?.state), syncMs: Number(row?.sync) };
+}
+
+/** Completed checkpoints go into LevelDB in the background: waits until its files have not changed for QUIET_MS. A recovery before would redo them. */
+async function applied(folder: string): Promise<void> {
+  const now = (): string => readdirSync(folder, { recursive: true, encoding: 'utf8' }).map(name => `${name} ${statSync(path.join(folder, name), { throwIfNoEntry: false })?.size ?? 0}`).join();
+  for (let before = '', since = 0; ;) {
+    const files = now();
+    if (files !== before) since = performance.now();
+    else if (performance.now() - since > QUIET_MS) return;
+    before = files;
+    await new Promise(resolve => { setTimeout(resolve, 200); });
+  }
 }
 
 async function main(): Promise<void> {
@@ -65,6 +78,11 @@ async function main(): Promise<void> {
       await client.query('INSERT INTO s VALUES (1); FLUSH');
       console.log(`recovery ${what}: ${((performance.now() - began) / 1000).toFixed(1)} s, peak memory ${server.peakRssMb()} MB`);
     };
+    // Deltas wait for LevelDB for at most 30 s, until another checkpoint completes.
+    await new Promise(resolve => { setTimeout(resolve, 31_000); });
+    await insert(client, 1, keys, step);
+    await checkpoint(client);
+    await applied(path.join(dir, 'data', 'jobs'));
     await recover('from local state');
     await recover('from checkpoint storage');
   } finally {
