@@ -506,7 +506,7 @@ export class Job {
   #finishing = 0;
 
   #finished(): void {
-    this.#coordinator?.abort('CHECKPOINT_COORDINATOR_SHUTDOWN', 'the job has finished');
+    this.#coordinator?.finish();
     this.#barrierTimer?.cancel();
     this.#barrierTimer = null;
     this.#setStatus('finished', null);
@@ -605,6 +605,11 @@ export class Job {
       if (place !== null) await writeSavepoint(this.checkpointStorage(), metadata, place.store, place.name);
       // What sinks prepared is committed before anybody hears that the job has stopped.
       await Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('committed', { jobId: this.jobId, attempt })));
+      if (this.#attempt === attempt && this.#hasFinished()) {
+        // Its sources came to their end meanwhile.
+        if (status === 'finished') return metadata;
+        throw new SqlError('55000', `job "${this.name}" is finished`);
+      }
       if (this.#attempt !== attempt || this.status !== 'running') throw new SqlError('55000', `job "${this.name}" failed while it was being stopped`, { detail: (this.failure as SqlError | null)?.message });
       this.#ended(new SqlError('55000', `job "${this.name}" was ${status === 'paused' ? 'paused' : 'stopped'}`));
       this.#setStatus(status, null);
@@ -619,6 +624,8 @@ export class Job {
       throw e;
     }
   }
+
+  #hasFinished(): boolean { return this.status === 'finished'; }
 
   /** Subscriptions end; reads go on with the views as they are left; who waits for more is told. */
   #ended(error: SqlError): void {
