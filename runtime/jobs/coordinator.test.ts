@@ -377,6 +377,18 @@ test('a failed last checkpoint is tried again; the job finishes with the one tha
   assert.deepEqual(run.ends, ['1 failed CHECKPOINT_ASYNC_EXCEPTION', '2 completed']);
 });
 
+test('CHECKPOINT of a job that finishes meanwhile gets its last checkpoint', async () => {
+  const run = new Run({ checkpoint_interval: 0 });
+  run.coordinator.takeLast();
+  run.barrier();
+  const asked = outcome(run.coordinator.next(never));
+  await run.acks(1);
+  assert.equal(run.coordinator.wantsBarrier, true, 'sinks still commit: another began for who asked');
+  run.coordinator.finish();
+  assert.equal(await asked, 'completed 1');
+  assert.deepEqual(run.ends, ['1 completed', '2 aborted CHECKPOINT_COORDINATOR_SHUTDOWN']);
+});
+
 test('nothing went through: no checkpoint, however long', async () => {
   const run = new Run();
   run.env.advance(1000);

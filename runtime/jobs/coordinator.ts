@@ -66,6 +66,7 @@ export class CheckpointCoordinator {
   #lastCompleted: number;
   #lastTriggerMs: number;
   #lastCompletionMs = -Infinity;
+  #lastRow: CheckpointRow | null = null;
   #timer: Timer | null = null;
   /** Complete ones on disk, newest first. */
   #retained: CheckpointMetadata[];
@@ -249,6 +250,7 @@ export class CheckpointCoordinator {
     p.completed(path, metadata.completionMs);
     this.#lastCompleted = p.id;
     this.#lastCompletionMs = this.#env.now();
+    this.#lastRow = p.row;
     this.#failures.completed();
     this.#retained.unshift(metadata);
     this.#job.notifyCompleted(p.id);
@@ -317,6 +319,15 @@ export class CheckpointCoordinator {
   }
 
   // ---- the end of the attempt ----
+
+  /** The job has finished with the last checkpoint that completed: it is what a later one would be, also for who asked meanwhile. */
+  finish(): void {
+    const row = this.#lastRow;
+    const waiters = row === null ? [] : this.#waiters;
+    if (row !== null) this.#waiters = [];
+    this.abort('CHECKPOINT_COORDINATOR_SHUTDOWN', 'the job has finished');
+    if (row !== null) for (const w of waiters) w.resolve(row);
+  }
 
   /**
    * The attempt is over, no checkpoint begins any more, and those in progress end. A task that failed before it acknowledged is the reason;
