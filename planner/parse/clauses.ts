@@ -5,6 +5,7 @@
  *   … EMIT CHANGES | EMIT ON WINDOW CLOSE                       at the end of a query          → `emit`
  *   relation AS OF CHECKPOINT n                                 in FROM                        → `asOf`
  *   relation FOR SYSTEM_TIME AS OF PROCTIME()                   in JOIN                        → `lookups`
+ *   own_function(TABLE t PARTITION BY k, …) → own_function(t, +k, …)
  *   TABLE(TUMBLE(TABLE t, DESCRIPTOR(c), INTERVAL '10' SECOND)) the standard's window function → TUMBLE(t, c, INTERVAL '10' SECOND)
  *   SESSION(TABLE t PARTITION BY k, DESCRIPTOR(c), gap)         likewise                       → SESSION(t, ROW(k), c, gap)
  *
@@ -48,6 +49,25 @@ export function liftClauses(piece: Piece): Lifted {
   return lifting.result();
 }
 
+/** Refuses a clause that was lifted from behind something else than a relation (a subquery's alias, an alias): nothing would read it. */
+export function checkPlaces(ast: unknown, lifted: Pick<Lifted, 'asOf' | 'lookups'>): void {
+  if (lifted.asOf.length === 0 && lifted.lookups.length === 0) return;
+  const places = new Set<number>();
+  const visit = (x: unknown): void => {
+    if (Array.isArray(x)) { for (const item of x) visit(item); return; }
+    if (x === null || typeof x !== 'object') return;
+    for (const [key, value] of Object.entries(x)) {
+      if (key === 'RangeVar') places.add(Number((value as { readonly location?: number }).location ?? 0));
+      visit(value);
+    }
+  };
+  visit(ast);
+  const asOf = lifted.asOf.find(a => !places.has(a.location));
+  if (asOf !== undefined) throw new SqlError('42601', 'AS OF CHECKPOINT follows the name of a relation', { position: asOf.position, hint: 'FROM view AS OF CHECKPOINT n [AS alias]' });
+  const lookup = lifted.lookups.find(l => !places.has(l.location));
+  if (lookup !== undefined) throw new SqlError('42601', 'FOR SYSTEM_TIME AS OF follows the name of a table', { position: lookup.position, hint: 'JOIN table FOR SYSTEM_TIME AS OF PROCTIME() [AS alias]' });
+}
+
 class Lifting {
   readonly #source: SourceText;
   readonly #tokens: readonly Token[];
@@ -74,6 +94,7 @@ class Lifting {
       else if (t.text === 'as' && this.#word(i + 1) === 'of') i = this.#asOfAt(i);
       else if (t.text === 'table' && this.#symbol(i + 1) === '(' && WINDOW_FUNCTIONS.has(this.#word(i + 2) ?? '') && this.#symbol(i + 3) === '(') this.#standardWindow(i);
       else if (WINDOW_FUNCTIONS.has(t.text) && this.#symbol(i + 1) === '(') this.#windowArguments(i + 1, t.text === 'session');
+      else if (this.#isTableCall(i)) this.#ownArguments(i + 1);
       else if (NOT_ALIASES.has(t.text)) this.#refuse(i);
     }
   }
@@ -215,6 +236,28 @@ class Lifting {
         if (partition) this.#replace(this.#symbol(i - 1) === '=>' ? i - 3 : i - 1, ')');
         partition = false;
       }
+    }
+  }
+
+  /** FROM name(TABLE t …: a call of an own function in the standard's form. */
+  #isTableCall(i: number): boolean {
+    if (this.#symbol(i + 1) !== '(' || this.#word(i + 2) !== 'table' || BEFORE_NAME.has(this.#word(i) ?? '')) return false;
+    const before = this.#word(i - 1);
+    return before === 'from' || before === 'join' || (this.#symbol(i - 1) === ',' && this.#word(i) !== 'lateral');
+  }
+
+  /** Its arguments: PARTITION BY k becomes an argument +k, PARTITION BY (a, b) an argument ROW (a, b). */
+  #ownArguments(open: number): void {
+    const close = this.#closing(open);
+    this.#blank(open + 1);
+    for (let i = open + 2, depth = 1; i < close; i++) {
+      const symbol = this.#symbol(i);
+      depth += symbol === '(' ? 1 : symbol === ')' ? -1 : 0;
+      if (depth !== 1 || this.#word(i) !== 'partition' || this.#word(i + 1) !== 'by') continue;
+      const several = this.#symbol(i + 2) === '(';
+      this.#replace(i, several ? ', ROW' : ', +');
+      this.#blank(i + 1);
+      return;
     }
   }
 

@@ -3,7 +3,7 @@ import type { CommentStmt, CopyStmt, FetchStmt, Node, RangeVar, TransactionStmt,
 import { SqlError, assert, unsupported } from '../../types/error.js';
 import type { SourceText } from './sourcetext.js';
 import type { Piece } from './split.js';
-import type { Lifted } from './clauses.js';
+import { checkPlaces, type Lifted } from './clauses.js';
 import { convertCopyOptions } from './copyoptions.js';
 import { TokenReader } from './reader.js';
 import type { Expression, RelationName, Statement } from './statement.js';
@@ -16,6 +16,7 @@ export function convert(raw: Node, piece: Piece, lifted: Lifted): Statement {
   const notOnQuery = lifted.emit !== null || lifted.asOf.length > 0 || lifted.lookups.length > 0;
   if ('SelectStmt' in raw) {
     if (raw.SelectStmt.intoClause !== undefined) throw unsupported('SELECT INTO', source.position(raw.SelectStmt.intoClause.rel?.location), 'CREATE MATERIALIZED VIEW … AS query');
+    checkPlaces(raw, lifted);
     return { kind: 'select', query: { ast: raw.SelectStmt, source, sql, position, emit: lifted.emit, asOf: lifted.asOf, lookups: lifted.lookups } };
   }
   if (notOnQuery) throw unsupported(`${lifted.emit !== null ? 'EMIT' : lifted.asOf.length > 0 ? 'AS OF CHECKPOINT' : 'FOR SYSTEM_TIME AS OF'} in this statement`, lifted.asOf[0]?.position ?? lifted.lookups[0]?.position ?? position);

@@ -199,6 +199,8 @@ const bad: readonly (readonly [string, string, string, number | undefined, strin
   ['select 1 from a join b for system_time as of 5 on true', '42601', 'syntax error at or near "5"', 46, 'FOR SYSTEM_TIME AS OF takes PROCTIME() or a column.'],
   ['delete from a for system_time as of b.t', '0A000', 'FOR SYSTEM_TIME AS OF in this statement is not supported', 15, null],
   ['select 1 from a match_recognize (x)', '0A000', 'MATCH_RECOGNIZE is not supported', 17, null],
+  ['select 1 from (select 1) q as of checkpoint 3', '42601', 'AS OF CHECKPOINT follows the name of a relation', 28, 'AS alias'],
+  ['select 1 from a b as of checkpoint 3', '42601', 'AS OF CHECKPOINT follows the name of a relation', 19, 'AS alias'],
   ['select 1 from a as of checkpoint x', '42601', 'syntax error at or near "x"', 34, 'number of a checkpoint'],
   ['select a from t qualify row_number() over () = 1', '42601', 'syntax error at or near "qualify"', 17, 'subquery'],
   ['select a from t limit 5, 10', '42601', 'LIMIT #,# syntax is not supported', 17, 'select a from t limit 10 OFFSET 5'],

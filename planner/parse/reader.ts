@@ -5,7 +5,7 @@
 import { SqlError, unsupported } from '../../types/error.js';
 import type { Token } from './lexer.js';
 import { subPiece, type Piece } from './split.js';
-import { liftClauses } from './clauses.js';
+import { checkPlaces, liftClauses } from './clauses.js';
 import { parseExpressionText, parseSelect, parseTypeText } from './raw.js';
 import type { Expression, Option, Query, RelationName, TypeRef } from './statement.js';
 
@@ -216,5 +216,6 @@ export class TokenReader {
 export function parseQueryPiece(piece: Piece): Query {
   const lifted = liftClauses(piece);
   const ast = parseSelect(lifted.source);
+  checkPlaces(ast, lifted);
   return { ast, source: lifted.source, sql: piece.source.text, position: piece.source.positionOfUnit(0), emit: lifted.emit, asOf: lifted.asOf, lookups: lifted.lookups };
 }
