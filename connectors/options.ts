@@ -1,5 +1,5 @@
 /** WITH options of a connector against its specs: unknown connectors and options are refused with a HINT naming the nearest. */
-import type { OptionSpec, SinkConnector, SourceConnector } from '../runtime/connector.js';
+import type { Connectors, OptionSpec, SinkConnector, SourceConnector } from '../runtime/connector.js';
 import { SqlError } from '../types/error.js';
 import { nearest } from '../types/settings.js';
 import { parseOption } from './optionvalues.js';
@@ -8,19 +8,19 @@ import { connectors } from './registry.js';
 type Found<K extends 'source' | 'sink'> = K extends 'source' ? SourceConnector : SinkConnector;
 
 /** The connector of a job's source node; 42704 when this server has none of that name. */
-export function sourceConnector(name: string): SourceConnector {
-  return named(connectors.sources, 'source', name);
+export function sourceConnector(name: string, among: Connectors = connectors): SourceConnector {
+  return named(among.sources, 'source', name, among);
 }
 
-export function sinkConnector(name: string): SinkConnector {
-  return named(connectors.sinks, 'sink', name);
+export function sinkConnector(name: string, among: Connectors = connectors): SinkConnector {
+  return named(among.sinks, 'sink', name, among);
 }
 
-function named<T extends { readonly name: string }>(list: readonly T[], kind: 'source' | 'sink', name: string): T {
+function named<T extends { readonly name: string }>(list: readonly T[], kind: 'source' | 'sink', name: string, among: Connectors): T {
   const found = list.find((c) => c.name === name);
   if (found !== undefined) return found;
   const near = nearest(name.toLowerCase(), list.map((c) => c.name));
-  const other = kind === 'source' ? connectors.sinks : connectors.sources;
+  const other = kind === 'source' ? among.sinks : among.sources;
   const wrongWay = other.some((c) => c.name === name);
   throw new SqlError('42704', wrongWay ? `connector "${name}" is not a ${kind}` : `connector "${name}" does not exist`, {
     hint: near !== null && !wrongWay ? `Did you mean "${near}"?` : `Connectors for a ${kind}: ${list.map((c) => c.name).join(', ')}.`,
@@ -28,11 +28,11 @@ function named<T extends { readonly name: string }>(list: readonly T[], kind: 's
 }
 
 /**
- * Checks `given` (WITH options without 'connector') and gives the connector with the options, as text.
+ * `among`: with those of extensions. Checks `given` (WITH options without 'connector') and gives the connector with the options, as text.
  * 42704 unknown connector, 42704 unknown option, 22023 bad value, 42601 missing option. No I/O.
  */
-export function validateOptions<K extends 'source' | 'sink'>(kind: K, name: string, given: Readonly<Record<string, string>>): { connector: Found<K>; options: Record<string, string> } {
-  const connector = (kind === 'source' ? sourceConnector(name) : sinkConnector(name)) as Found<K>;
+export function validateOptions<K extends 'source' | 'sink'>(kind: K, name: string, given: Readonly<Record<string, string>>, among: Connectors = connectors): { connector: Found<K>; options: Record<string, string> } {
+  const connector = (kind === 'source' ? sourceConnector(name, among) : sinkConnector(name, among)) as Found<K>;
   const specs: readonly OptionSpec[] = connector.options;
   const prefixes = connector.prefixes ?? [];
   const options: Record<string, string> = {};

@@ -5,6 +5,7 @@
 import type { Column, SqlType } from '../types/sqltype.js';
 import type { Expr } from '../types/expr.js';
 import type { Plan, SourceField } from '../types/plan.js';
+import type { TableFunctionDefinition } from '../runtime/functions/api.js';
 
 export interface RelationBase {
   readonly id: number;
@@ -88,6 +89,8 @@ export interface PlannerCatalog {
   schemaExists(name: string): boolean;
   /** The job of this name, or that keeps a relation of this name. */
   jobByName(name: string): JobPlan | null;
+  /** An own function of the server's extensions. */
+  tableFunction?(name: string): TableFunctionDefinition | null;
 }
 
 export type { Expr, Plan, SourceField, SqlType };

@@ -10,6 +10,7 @@ import type { Column, SqlType } from '../types/sqltype.js';
 import type { SourceField } from '../types/plan.js';
 import type { Json } from '../types/connect.js';
 import type { Batch } from './batch.js';
+import type { TableFunctionDefinition } from './functions/api.js';
 
 /** One option of WITH (…). Options not listed are refused with a HINT naming the nearest; 'kafka.' prefixes pass when `prefixes` has it. */
 export interface OptionSpec {
@@ -86,7 +87,7 @@ export interface SourceReader {
    */
   bound?(positions: Readonly<Record<string, Json>> | null): void;
   /** A checkpoint completed that held these positions (Kafka: commit the group's offsets, for monitoring only). */
-  committed?(positions: Readonly<Record<string, Json>>): Promise<void>;
+  committed?(positions: Readonly<Record<string, Json>>, checkpointId: number): Promise<void>;
   /** The checkpoint ended without completing: positions it held are in a later one. Not told of those that end with the job's attempt. */
   aborted?(checkpointId: number): void;
   close(): Promise<void>;
@@ -175,6 +176,8 @@ export interface SinkConnector {
 export interface Connectors {
   readonly sources: readonly SourceConnector[];
   readonly sinks: readonly SinkConnector[];
+  /** Own functions, from extensions. */
+  readonly functions?: readonly TableFunctionDefinition[];
 }
 
 /** Options every source has, beside its connector's own. */

@@ -20,6 +20,7 @@ import type { Batch } from './batch.js';
 import type { StateTable, GroupTable } from './state/table.js';
 import type { RowLog } from './state/rowlog.js';
 import type { Json } from '../types/connect.js';
+import type { TableFunctionDefinition } from './functions/api.js';
 
 export interface Barrier {
   /** Rises by one with every barrier of the job; results become visible one whole epoch at a time. */
@@ -61,6 +62,10 @@ export interface OperatorContext {
   rowLog(k: number): RowLog;
   /** Counts shown in system tables: 'late_rows', 'null_event_time', 'sync_reads'. */
   count(name: string, by: number): void;
+  /** What own functions need: those there are, and the wall clock (ms). Absent where none runs. */
+  readonly own?: { readonly functions: readonly TableFunctionDefinition[]; now(): number };
+  /** state_ttl, where it is set: for nodes that expire. `nowUs` reads the clock that barriers are stamped by. */
+  readonly ttl?: { readonly us: number; nowUs(): number };
   /** Session facts for functions: now() (µs), time zone, current user, catalog lookups in batch queries. */
   readonly session: import('./codegen/context.js').EvalContext;
 }
@@ -91,6 +96,8 @@ export interface Operator {
   /** Small operator state outside state tables (source positions, sink parts): JSON kept with the checkpoint. */
   snapshot?(barrier: Barrier): Json | Promise<Json>;
   restore?(state: Json): void;
+  /** After `restore` (which is not called where there is nothing to restore), before anything else. */
+  begin?(restoredCheckpoint: number | null): void;
   /** The checkpoint completed; older ones that were not heard of are superseded by it. Between two batches. */
   completed?(checkpointId: number): void;
   /** The checkpoint ended without completing. Not told of those that end with the job's attempt. */

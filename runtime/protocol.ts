@@ -25,6 +25,8 @@ export interface WorkerData {
   readonly workers: number;
   /** Module that exports `connectors`. */
   readonly connectorsModule: string;
+  /** Modules of users with own functions, sources and sinks. */
+  readonly extensions: readonly string[];
   /** For tests. */
   readonly faults: FaultPlan | null;
 }

@@ -121,6 +121,7 @@ export class PlanRunner implements SubplanRunner {
     const byId = new Map(plan.nodes.map(n => [n.id, n]));
     for (const n of plan.nodes) {
       if (isEntry(n)) continue;
+      if (n.op === 'process') throw new SqlError('0A000', `function "${n.fn}" in a subquery of an expression is not supported`, { hint: 'Put it into FROM.' });
       const inputs = n.inputs.map(id => byId.get(id)?.columns ?? []);
       const emit = n.op === 'output'
         ? (batch: Batch): void => { for (let i = 0; i < batch.length; i++) rows.push(datumRow(n.columns.slice(0, n.visible).map(c => c.type), batch, i)); }

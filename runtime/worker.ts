@@ -10,6 +10,7 @@ import { openTableReader } from '../storage/tables/reader.js';
 import { systemEnv } from '../types/env.js';
 import { assert } from '../types/error.js';
 import type { Connectors } from './connector.js';
+import { withExtensions } from './functions/extensions.js';
 import type { WorkerData } from './protocol.js';
 import { serveWorker } from './serveworker.js';
 
@@ -17,7 +18,8 @@ const data = workerData as WorkerData;
 assert(parentPort !== null, 'a worker without a parent');
 const port = parentPort;
 
-const { connectors } = await import(data.connectorsModule) as { connectors: Connectors };
+const { connectors: ours } = await import(data.connectorsModule) as { connectors: Connectors };
+const connectors = await withExtensions(ours, data.extensions);
 const tables = openTableReader(await levelDb.open(path.join(data.dataDir, 'tables')));
 const faults = data.faults === null ? null : new Faults(data.faults.rules, data.faults.hits);
 if (faults !== null) armFaults(faults);

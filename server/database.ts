@@ -10,6 +10,7 @@ import path from 'node:path';
 import type { Engine, JobStatus } from '../runtime/engine.js';
 import { createEngine } from '../runtime/jobs/engine.js';
 import type { SinkConnector, SourceConnector } from '../runtime/connector.js';
+import type { TableFunctionDefinition } from '../runtime/functions/api.js';
 import { openDataDirectory, type DataDirectory } from '../storage/datadir.js';
 import type { FaultPlan } from '../storage/faults.js';
 import { realFiles } from '../storage/filesystem.js';
@@ -38,6 +39,9 @@ export interface DatabaseOptions {
   readonly validateSink: (connector: string, options: Readonly<Record<string, string>>) => { readonly connector: SinkConnector; readonly options: Readonly<Record<string, string>> };
   /** Module that workers import for the same connectors. */
   readonly connectorsModule: URL;
+  /** Modules of users, by URL, and the functions that they have. */
+  readonly extensions?: readonly string[];
+  readonly functions?: readonly TableFunctionDefinition[];
   readonly workers: number;
   /** Bytes for the state of all jobs. */
   readonly memoryLimit: number;
@@ -91,7 +95,7 @@ export class Database {
     const directory = await openDataDirectory(options.dataDir, realFiles, levelDb);
     // It holds the values of secrets.
     await chmod(path.join(options.dataDir, 'catalog'), 0o700);
-    const catalog = Catalog.open(directory.catalog, systemTables().map(systemRelation));
+    const catalog = Catalog.open(directory.catalog, systemTables().map(systemRelation), options.functions ?? []);
     const tablesKv = await levelDb.open(directory.tablesPath);
     const tables = await openTableWriter(tablesKv);
     const reader = openTableReader(tablesKv);
@@ -99,7 +103,7 @@ export class Database {
     // The engine's events come only after startJob below, when `database` is set.
     let database: Database | null = null;
     const engine = await createEngine({
-      dataDir: options.dataDir, workers: options.workers, memoryLimit: options.memoryLimit, connectorsModule: options.connectorsModule, log: options.log,
+      dataDir: options.dataDir, workers: options.workers, memoryLimit: options.memoryLimit, connectorsModule: options.connectorsModule, extensions: options.extensions ?? [], log: options.log,
       ...(options.faults === undefined ? {} : { faults: options.faults }),
       history: directory.catalog, secrets: name => catalog.secret(name)?.values ?? null, lastSeq: () => tables.lastSeq,
       events: {

@@ -7,6 +7,8 @@
  * grow to 192 MB first, buffers go with the short collections of young objects (q0 from a file: 1.7 × the events a CPU second, from Kafka 2.5 ×).
  */
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { SqlError } from '../types/error.js';
 import { brokenRule } from '../types/settingrules.js';
@@ -25,6 +27,7 @@ usage: millrace [options]
   --data DIR       data directory (default ./millrace-data)
   --config FILE    settings, one "name = value" a line
   --init FILE.sql  statements to run when the data directory is new
+  --extension FILE module with own functions, sources and sinks (docs/functions.md); may be repeated
   --log-level L    ${LOG_LEVELS.join(', ')} (default info)
   --version        print the version
   --help           print this
@@ -43,13 +46,13 @@ function port(text: string, flag: string): number {
   return n;
 }
 
-function flags(): Readonly<Record<string, string | boolean | undefined>> {
+function flags(): Readonly<Record<string, string | boolean | string[] | undefined>> {
   try {
     return parseArgs({
       allowPositionals: false,
       options: {
         port: { type: 'string' }, 'http-port': { type: 'string' }, listen: { type: 'string' }, data: { type: 'string' }, config: { type: 'string' }, init: { type: 'string' },
-        'log-level': { type: 'string' }, version: { type: 'boolean' }, help: { type: 'boolean' },
+        'log-level': { type: 'string' }, extension: { type: 'string', multiple: true }, version: { type: 'boolean' }, help: { type: 'boolean' },
       },
     }).values;
   } catch (e) {
@@ -93,7 +96,9 @@ async function main(): Promise<void> {
   const settings = config === '' ? {} : readConfig(config);
   const init = text('init', '');
   const script = init === '' ? null : readFileSync(init, 'utf8');
-  const server = await open({ data: text('data', './millrace-data'), port: port(text('port', '5433'), '--port'), listen: text('listen', '127.0.0.1'), log, settings });
+  const given = values['extension'];
+  const extensions = (Array.isArray(given) ? given : []).map(file => pathToFileURL(path.resolve(file)));
+  const server = await open({ data: text('data', './millrace-data'), port: port(text('port', '5433'), '--port'), listen: text('listen', '127.0.0.1'), log, settings, extensions });
   if (script !== null && server.isNew) await server.execute(script);
   log.info({ port: server.port, data: text('data', './millrace-data') }, `ready: psql -h ${text('listen', '127.0.0.1')} -p ${server.port}`);
   let stopping = false;

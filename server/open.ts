@@ -5,6 +5,8 @@
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
 import { validateOptions } from '../connectors/options.js';
+import { connectors } from '../connectors/registry.js';
+import { withExtensions } from '../runtime/functions/extensions.js';
 import type { FaultPlan } from '../storage/faults.js';
 import { settingSpec, Settings } from '../types/settings.js';
 import { Database } from './database.js';
@@ -24,6 +26,8 @@ export interface OpenOptions {
   readonly log?: Log;
   /** Settings by name, as in a configuration file. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Modules with own functions, sources and sinks (docs/functions.md): file URLs. */
+  readonly extensions?: readonly URL[];
   /** For tests: faults of storage and of the steps of checkpoints (storage/faults.ts). */
   readonly faults?: FaultPlan;
 }
@@ -45,9 +49,12 @@ export async function open(options: OpenOptions): Promise<Server> {
   for (const [name, value] of Object.entries(options.settings ?? {})) settings.set(name, value);
   const workers = Number(settings.get('workers'));
   const memoryLimit = Number(settings.get('memory_limit'));
+  const extensions = (options.extensions ?? []).map(url => url.href);
+  const all = await withExtensions(connectors, extensions);
   const database = await Database.open({
+    extensions, functions: all.functions ?? [],
     ...(options.faults === undefined ? {} : { faults: options.faults }),
-    dataDir: path.resolve(options.data), log, validateSource: (name, given) => validateOptions('source', name, given), validateSink: (name, given) => validateOptions('sink', name, given), connectorsModule: new URL('../connectors/registry.js', import.meta.url),
+    dataDir: path.resolve(options.data), log, validateSource: (name, given) => validateOptions('source', name, given, all), validateSink: (name, given) => validateOptions('sink', name, given, all), connectorsModule: new URL('../connectors/registry.js', import.meta.url),
     workers: workers === 0 ? availableParallelism() : workers, memoryLimit: memoryLimit === 0 ? Math.floor(totalmem() / 2) : memoryLimit,
     settings: Object.fromEntries(Object.entries(options.settings ?? {}).filter(([name]) => settingSpec(name).scope !== 'server')),
   });

@@ -29,7 +29,7 @@ export interface NodeBase {
 }
 
 export type PlanNode =
-  | SourceNode | TableNode | ViewNode | RowsNode | CalcNode | WindowNode | SessionNode | SessionAggregateNode | UnnestNode | ExchangeNode
+  | SourceNode | TableNode | ViewNode | RowsNode | CalcNode | WindowNode | SessionNode | SessionAggregateNode | ProcessNode | UnnestNode | ExchangeNode
   | AggregateNode | ExtremeRowsNode | TopNNode | OverNode | JoinNode | LookupNode | UnionNode | MaterializeNode | SinkNode
   | SortNode | LimitNode | OutputNode;
 
@@ -154,6 +154,18 @@ export interface SessionAggregateNode extends NodeBase, Sessions {
   readonly calls: readonly AggregateCall[];
 }
 
+/**
+ * An own function over a relation (runtime/functions/api.ts): sees its rows, puts out `columns`. Append-only input and output. Keyed state and
+ * timers belong to the values of `partition`; no columns: it has none, and rows stay in the subtask where they are.
+ */
+export interface ProcessNode extends NodeBase {
+  readonly op: 'process';
+  readonly fn: string;
+  readonly args: Readonly<Record<string, string | number | boolean | null>>;
+  readonly partition: readonly number[];
+  readonly timeColumn: number | null;
+}
+
 /** Set-returning function in FROM (lateral) or in the select list: input columns, then the function's columns (then ordinality). */
 export interface UnnestNode extends NodeBase {
   readonly op: 'unnest';
@@ -200,6 +212,8 @@ export interface AggregateNode extends NodeBase {
    * emitOnClose: output only then, once, append-only (EMIT ON WINDOW CLOSE); else output follows every epoch.
    */
   readonly closes: { readonly keyIndex: number; readonly addUs: number; readonly emitOnClose: boolean } | null;
+  /** state_ttl: a group that was not written for so long goes, in silence: a later row of its key begins a new one, which takes nothing back. */
+  readonly expires?: true;
   readonly hop?: HopRanges;
   /** Set when a parallel plan is cut, never in a stored one: the input has partial results (runtime/aggregates/partials.ts) in place of rows. */
   readonly partialInput?: true;
@@ -233,6 +247,8 @@ export interface TopNNode extends NodeBase {
   readonly rank: boolean;
   /** Input edge is append-only: rows that rank behind `to` never come back. */
   readonly inputAppendOnly: boolean;
+  /** As an aggregate's: a partition goes. */
+  readonly expires?: true;
 }
 
 /** Rows of each partition with the largest value of `column` (int8), ties included. Input: a row's value only grows. Output: the input's columns; changes at barriers. */
@@ -286,6 +302,8 @@ export interface JoinNode extends NodeBase {
   /** Of an append-only side: once the watermark has reached column + addUs at a barrier, nothing can meet the row: it is freed. Absent: rows stay. */
   readonly leftEnds?: { readonly column: number; readonly addUs: number };
   readonly rightEnds?: { readonly column: number; readonly addUs: number };
+  /** state_ttl: rows of a side without end go when they are so old. */
+  readonly expires?: true;
 }
 
 /**
@@ -309,6 +327,8 @@ export interface MaterializeNode extends NodeBase {
   readonly relationName: string;
   /** Columns a reader sees: the first `visible` ones. */
   readonly visible: number;
+  /** Above state that expires: a row takes the place of the one with its key, and what takes another row back than the one there is does nothing. */
+  readonly replaces?: true;
 }
 
 export interface SinkNode extends NodeBase {

@@ -115,7 +115,7 @@ test('scan_startup: latest, timestamp, group; committed offsets go to the group'
   await r.open({});
   const first = await readRows(r, c, FIELDS, 1);
   assert.equal(first.rows[0], '1 | NULL');
-  await r.committed?.({ 0: { offset: 3 } });
+  await r.committed?.({ 0: { offset: 3 } }, 1);
   await r.close();
   assert.deepEqual(c.logs.filter((l) => l.startsWith('warn')), []);
   assert.deepEqual((await rows({ ...group, ...UNTIL })).rows, ['4 | NULL']);

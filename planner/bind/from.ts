@@ -22,6 +22,7 @@ import { bindRelation } from './relation.js';
 import { findCte, resolveColumn, Scope, type Cte, type Env, type ScopeColumn, type ScopeItem } from './scope.js';
 import { bindQuery, type BoundQuery } from './select.js';
 import { strings } from './typename.js';
+import { bindProcess, ownFunction } from './process.js';
 import { bindWindow, isWindowFunction } from './window.js';
 
 /** A FROM item: `columns` are what `*` and unqualified names see. */
@@ -32,7 +33,7 @@ export function bindFrom(env: Env, from: readonly Node[] | undefined): Rel | nul
   let left: FromItem | null = null;
   for (const node of from ?? []) {
     const item: FromItem = isLateral(node) && left !== null ? lateral(env, node.RangeSubselect, left, 'inner', null) : bindItem(env, node, left);
-    left = left === null || includesLeft(node) ? item : combine(env, left, item, 'inner', []);
+    left = left === null || includesLeft(env, node) ? item : combine(env, left, item, 'inner', []);
     env.scope.items = [...left.items];
     env.scope.columns = [...left.columns];
   }
@@ -40,7 +41,7 @@ export function bindFrom(env: Env, from: readonly Node[] | undefined): Rel | nul
 }
 
 /** Functions in FROM are built on top of what stands before them. */
-function includesLeft(node: Node): boolean { return isLateral(node) || ('RangeFunction' in node && windowName(node.RangeFunction) === null); }
+function includesLeft(env: Env, node: Node): boolean { return isLateral(node) || ('RangeFunction' in node && windowName(env, node.RangeFunction) === null); }
 
 const isLateral = (node: Node): node is { RangeSubselect: RangeSubselect } => 'RangeSubselect' in node && node.RangeSubselect.lateral === true;
 
@@ -195,7 +196,7 @@ function joinExpr(env: Env, j: JoinExpr): FromItem {
   const lookup = 'RangeVar' in right ? lookupAt(env, right.RangeVar) : null;
   let joined: FromItem;
   if (lookup !== null && 'RangeVar' in right) joined = lookedUp(env, j, left, right.RangeVar, kind, lookup);
-  else if ('RangeFunction' in right && windowName(right.RangeFunction) === null) joined = joinFunction(env, j, left, right.RangeFunction, kind);
+  else if ('RangeFunction' in right && windowName(env, right.RangeFunction) === null) joined = joinFunction(env, j, left, right.RangeFunction, kind);
   else if (isLateral(right) && j.usingClause === undefined && j.isNatural !== true) joined = lateral(env, right.RangeSubselect, left, kind, j.quals ?? null);
   else joined = joinItems(env, j, left, bindItem(env, right, null), kind);
   if (j.join_using_alias !== undefined) throw ctx.unsupported('an alias of JOIN … USING', undefined);
@@ -265,13 +266,13 @@ function joinUsing(env: Env, left: FromItem, right: FromItem, kind: JoinKind, na
   return { rel, items: [...left.items, ...right.items], columns: [...merged.map((m) => ({ name: m.name, id: m.id })), ...rest(left), ...rest(right)] };
 }
 
-/** Window functions and those of bind/past.ts are relations of their own, not functions over what stands before them. */
-function windowName(f: RangeFunction): string | null {
+/** Window functions, own functions and those of bind/past.ts are relations of their own, not functions over what stands before them. */
+function windowName(env: Env, f: RangeFunction): string | null {
   const call = functionCall(f);
   const past = pastFunction(call);
   if (past !== null) return past;
   const name = call === null ? undefined : strings(call.funcname).at(-1);
-  return name !== undefined && isWindowFunction(name) ? name : null;
+  return name !== undefined && (isWindowFunction(name) || ownFunction(env, call) !== null) ? name : null;
 }
 
 function functionCall(f: RangeFunction) {
@@ -297,17 +298,22 @@ function rangeFunction(env: Env, f: RangeFunction, left: FromItem | null, kind: 
     const w = bindWindow(env, name, call);
     return aliased(env, w.rel, w.name, w.columns, f.alias);
   }
+  const own = ownFunction(env, call);
+  if (call !== null && own !== null) {
+    const p = bindProcess(env, own, call);
+    return aliased(env, p.rel, own.name, p.columns, f.alias);
+  }
   if (kind !== 'inner' && kind !== 'left') throw ctx.unsupported(`a ${kind.toUpperCase()} JOIN with a function`, call?.location);
   const inner: Env = { ...env, clause: 'functions in FROM', aggregates: null, setCalls: null };
   const input: Rel = left?.rel ?? { rel: 'rows', cols: [], rows: [[]] };
   const alias = f.alias?.aliasname ?? name ?? 'function';
-  const own = call !== null && name !== undefined && setFunctionsNamed(name).length > 0
+  const built = call !== null && name !== undefined && setFunctionsNamed(name).length > 0
     ? setItem(inner, input, name, call.args ?? [], call.location ?? 0, f, kind === 'left')
     : scalarItem(inner, input, node, name ?? 'function', f);
   // A function of one column without column aliases: the alias names the column.
-  const columns = own.columns.length === 1 + (f.ordinality === true ? 1 : 0) && f.alias?.aliasname !== undefined && own.scalar
-    ? own.columns.map((c, i) => (i === 0 ? { name: f.alias?.aliasname ?? c.name, id: c.id } : c)) : own.columns;
-  const item = aliased(env, own.rel, alias, columns, f.alias);
+  const columns = built.columns.length === 1 + (f.ordinality === true ? 1 : 0) && f.alias?.aliasname !== undefined && built.scalar
+    ? built.columns.map((c, i) => (i === 0 ? { name: f.alias?.aliasname ?? c.name, id: c.id } : c)) : built.columns;
+  const item = aliased(env, built.rel, alias, columns, f.alias);
   if (left === null) return item;
   checkDistinctAliases(env, left.items, item.items);
   return { rel: item.rel, items: [...left.items, ...item.items], columns: [...left.columns, ...item.columns] };

@@ -23,7 +23,7 @@ export interface ColInfo {
 }
 
 export type Rel =
-  | ScanRel | RowsRel | FilterRel | ProjectRel | WindowRel | SessionRel | UnnestRel | AggregateRel | OverRel | TopNRel | JoinRel | UnionRel | SortRel | LimitRel;
+  | ScanRel | RowsRel | FilterRel | ProjectRel | WindowRel | SessionRel | ProcessRel | UnnestRel | AggregateRel | OverRel | TopNRel | JoinRel | UnionRel | SortRel | LimitRel;
 
 export type ScannedRelation = StreamRelation | TableRelation | MaterializedViewRelation | SystemRelation;
 
@@ -66,6 +66,19 @@ export interface SessionRel {
   readonly partition: readonly ColId[];
   readonly late: ColId | null;
   /** Of SESSION in the client's text, for errors. */
+  readonly position: number | undefined;
+}
+/** An own function: sees the columns `seen` of its input by `names`, puts out `cols`. */
+export interface ProcessRel {
+  readonly rel: 'process';
+  readonly input: Rel;
+  readonly fn: string;
+  readonly args: Readonly<Record<string, string | number | boolean | null>>;
+  readonly seen: readonly ColId[];
+  readonly partition: readonly ColId[];
+  readonly time: ColId | null;
+  readonly cols: readonly ColId[];
+  /** Of its name in the client's text, for errors. */
   readonly position: number | undefined;
 }
 export interface UnnestRel {
@@ -136,6 +149,7 @@ export function outputIds(rel: Rel): ColId[] {
     case 'filter': case 'sort': case 'limit': return outputIds(rel.input);
     case 'project': return rel.items.map((i) => i.id);
     case 'window': case 'session': return [...outputIds(rel.input), rel.start, rel.end];
+    case 'process': return [...rel.cols];
     case 'unnest': return [...outputIds(rel.input), ...rel.cols, ...(rel.ordinality === null ? [] : [rel.ordinality])];
     case 'aggregate': return [...rel.keys.map((k) => k.id), ...rel.calls.map((c) => c.id)];
     case 'over': return [...outputIds(rel.input), ...rel.calls.map((c) => c.id)];
@@ -151,7 +165,7 @@ export function outputIds(rel: Rel): ColId[] {
  */
 export function threadColumn(rel: Rel, id: ColId, type: SqlType, rowOnly: boolean): boolean {
   switch (rel.rel) {
-    case 'scan': case 'rows': return outputIds(rel).includes(id);
+    case 'scan': case 'rows': case 'process': return outputIds(rel).includes(id);
     case 'filter': case 'sort': case 'limit': case 'window': case 'unnest':
       return threadColumn(rel.input, id, type, rowOnly) || (!rowOnly && outputIds(rel).includes(id));
     case 'session':

@@ -4,7 +4,7 @@ import type { OverRel, Rel } from './rel.js';
 
 export function ownExprs(rel: Rel): Expr[] {
   switch (rel.rel) {
-    case 'scan': case 'window': case 'session': case 'union': case 'sort': return [];
+    case 'scan': case 'window': case 'session': case 'process': case 'union': case 'sort': return [];
     case 'rows': return rel.rows.flat();
     case 'filter': return [...rel.preds];
     case 'project': return rel.items.map((i) => i.expr);

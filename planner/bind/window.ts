@@ -110,13 +110,15 @@ function newEdges(c: Call, source: WindowSource, time: ColId): Edges {
   return { start, end, late, columns: [{ name: 'window_start', id: start }, { name: 'window_end', id: end }] };
 }
 
-function windowInput(c: Call, node: Node): WindowSource {
-  const { env, upper, usage } = c;
+const windowInput = (c: Call, node: Node): WindowSource => relationArgument(c.env, node, c.upper, c.usage, c.at);
+
+/** The relation that a function of FROM named `upper` is over. */
+export function relationArgument(env: Env, node: Node, upper: string, usage: string, at: number): WindowSource {
   const { ctx } = env;
   if ('SubLink' in node) throw ctx.unsupported(`a subquery as the relation of ${upper}`, node.SubLink.location, `Name it with WITH: WITH q AS (SELECT …) SELECT … FROM ${upper}(q, …).`);
   const names = 'ColumnRef' in node ? strings(node.ColumnRef.fields) : [];
   const name = names.at(-1);
-  const location = 'ColumnRef' in node ? node.ColumnRef.location ?? 0 : c.at;
+  const location = 'ColumnRef' in node ? node.ColumnRef.location ?? 0 : at;
   if (name === undefined || names.length > 2) throw ctx.error('42601', `the first argument of ${upper} must be the name of a relation`, location, { hint: `Write ${usage}.` });
   const source = bindNamed(env, names.length === 2 ? names[0] ?? null : null, name, location);
   return { rel: source.rel, name, columns: aliased(env, source.rel, name, source.columns, undefined).columns };

@@ -77,6 +77,7 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'window': return `${node.cumulate === true ? 'Cumulate' : node.sizeUs === node.slideUs ? 'Tumble' : 'Hop'} ${nameAt(input, node.timeColumn)} size ${duration(node.sizeUs)}${node.cumulate === true ? ` step ${duration(node.slideUs)}` : node.sizeUs === node.slideUs ? '' : ` slide ${duration(node.slideUs)}`}${node.offsetUs === 0 ? '' : ` offset ${duration(node.offsetUs)}`}${node.lateColumn === null ? '' : ' · drops late rows'}${node.ranges === true ? ' · ranges of windows' : ''}`;
     case 'session': return `Session ${sessionText(node, input)}`;
     case 'sessionaggregate': return `Session aggregate ${sessionText(node, input)}`;
+    case 'process': return `Function ${columnText(node.fn)}${node.partition.length === 0 ? '' : ` by (${names(input, node.partition)})`}${node.timeColumn === null ? '' : ` time ${nameAt(input, node.timeColumn)}`}: ${allNames(node)}`;
     case 'unnest': return `Unnest ${nameOf(node.fn)}(${node.args.map((a) => exprText(a, over(input))).join(', ')})${node.ordinality ? ' with ordinality' : ''}${node.outer ? ' outer' : ''}`;
     case 'exchange': return node.kind === 'single' ? 'Exchange single' : `Exchange hash (${names(input, node.keys)})`;
     case 'aggregate': return aggregateTitle(node, input);
@@ -145,6 +146,7 @@ function details(node: PlanNode, inputs: readonly PlanNode[]): string[] {
       const order = c.orderBy.length === 0 ? '' : ` order by ${c.orderBy.map((o) => nameAt(input, o.column) + (o.descending ? ' desc' : '')).join(', ')}`;
       return `${nameOf(c.fn)}(${c.distinct ? 'distinct ' : ''}${c.fn === 'count()' ? '*' : names(input, c.args)}${order})${c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`}`;
     }).join(', ')}`];
+    case 'process': return Object.keys(node.args).length === 0 ? [] : [`arguments: ${Object.entries(node.args).map(([name, value]) => `${name} = ${String(value)}`).join(', ')}`];
     case 'over': return [`calls: ${node.calls.map((c) => callText(c, input)).join(', ')}`];
     case 'join': case 'lookup': {
       if (node.residual === null) return [];

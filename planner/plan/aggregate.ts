@@ -98,7 +98,7 @@ export function closesAt(l: Lowering, rel: Rel, id: ColId): number | null {
       const all = rel.inputs.map((input, k) => closesAt(l, input, from[k] ?? -1));
       return all.every((x) => x === all[0]) ? all[0] ?? null : null;
     }
-    case 'scan': case 'rows': case 'join': case 'limit': case 'over': case 'topn': return null;
+    case 'scan': case 'rows': case 'process': case 'join': case 'limit': case 'over': case 'topn': return null;
   }
 }
 

@@ -51,7 +51,7 @@ function endsAt(l: Lowering, rel: Rel, id: ColId): number | null {
       const all = rel.inputs.map((input, k) => endsAt(l, input, from[k] ?? -1));
       return all.includes(null) ? null : Math.max(...all.map((x) => x ?? 0));
     }
-    case 'scan': case 'rows': case 'join': case 'limit': case 'over': case 'topn': return null;
+    case 'scan': case 'rows': case 'process': case 'join': case 'limit': case 'over': case 'topn': return null;
   }
 }
 

@@ -18,6 +18,7 @@ import { lowerAggregate } from './aggregate.js';
 import { positional, positionOf, type Distribution, type Edge, type PlanBuilder } from './builder.js';
 import { lowerJoin } from './join.js';
 import { count } from './limits.js';
+import { lowerProcess } from './process.js';
 import { lowerOver, lowerTopN } from './over.js';
 import { lowerScan, type Demand } from './scan.js';
 import { lowerSession } from './session.js';
@@ -38,6 +39,7 @@ export function lower(l: Lowering, rel: Rel, needed: ReadonlySet<ColId>): Edge {
     case 'filter': case 'project': return calc(l, rel, [], [...needed].map((id) => ({ id, expr: column(id, l.ctx.info(id).type) })), 'loose');
     case 'window': return lowerWindow(l, rel, needed);
     case 'session': return lowerSession(l, rel, needed);
+    case 'process': return lowerProcess(l, rel);
     case 'unnest': return lowerUnnest(l, rel, needed);
     case 'aggregate': return lowerAggregate(l, rel);
     case 'over': return lowerOver(l, rel, needed);

@@ -35,6 +35,8 @@ export function pushdown(ctx: BindContext, rel: Rel, preds: readonly Expr[] = []
       const [down, stay] = split(preds, (p) => columnsOf(p).size > 0 && [...columnsOf(p)].every((id) => rel.partition.includes(id)));
       return wrap({ ...rel, input: pushdown(ctx, rel.input, down) }, stay);
     }
+    // Every row may change what comes of others.
+    case 'process': return wrap({ ...rel, input: pushdown(ctx, rel.input) }, preds);
     case 'unnest': {
       const own = rel.ordinality === null ? rel.cols : [...rel.cols, rel.ordinality];
       const [stay, down] = split(preds, (p) => uses(p, own));

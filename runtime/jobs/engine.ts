@@ -53,6 +53,8 @@ export interface EngineOptions {
   readonly memoryLimit: number;
   /** Module that exports `connectors`, imported by each worker. */
   readonly connectorsModule: URL;
+  /** Modules of users, by URL. */
+  readonly extensions?: readonly string[];
   readonly log: EngineLog;
   readonly history: CatalogStore;
   /** Last committed sequence of the table log. */
@@ -128,7 +130,7 @@ class LocalEngine implements Engine {
       armFaults(armed);
       this.#files = faultyFiles(this.#files, armed);
     }
-    this.pool = new WorkerPool(options.workers, { dataDir: options.dataDir, connectorsModule: options.connectorsModule.href, faults: faults ?? null }, {
+    this.pool = new WorkerPool(options.workers, { dataDir: options.dataDir, connectorsModule: options.connectorsModule.href, extensions: options.extensions ?? [], faults: faults ?? null }, {
       handlers: () => this.#handlers(),
       lost: (worker, error, jobId) => { this.#workerLost(worker, error, jobId); },
       noteError: e => { options.log.error({ reason: toErrorData(e).message, stack: toErrorData(e).stack }, 'a message could not be handled'); },

@@ -39,7 +39,7 @@ export interface PlanMatch {
   readonly resetLogs: ReadonlySet<PlanNode>;
 }
 
-const STATEFUL: ReadonlySet<PlanNode['op']> = new Set(['source', 'table', 'rows', 'aggregate', 'extremerows', 'topn', 'over', 'join', 'lookup', 'session', 'sessionaggregate', 'materialize', 'sink']);
+const STATEFUL: ReadonlySet<PlanNode['op']> = new Set(['source', 'table', 'rows', 'aggregate', 'extremerows', 'topn', 'over', 'join', 'lookup', 'session', 'sessionaggregate', 'process', 'materialize', 'sink']);
 export const isStateful = (node: PlanNode): boolean => STATEFUL.has(node.op);
 const isEntry = (node: PlanNode): boolean => node.op === 'source' || node.op === 'table' || node.op === 'rows';
 
@@ -85,6 +85,7 @@ class Described {
         const session = `of session ${n.gapUs} ${input(n.timeColumn)} ${n.partition.map(input).join()}`;
         return [...n.keys.map(k => (typeof k === 'number' ? input(n.partition[k]) : `${k} ${session}`)), ...n.calls.map(c => `${this.#call(c, below)} ${session}`)];
       }
+      case 'process': return n.columns.map((c, k) => `${n.fn}.${k}:${json(c.type)} ${json(n.args)} ${n.partition.map(input).join()}`);
       case 'topn': return n.rank ? [...below, `${n.fn} ${n.partition.map(input).join()} ${this.#order(n.order, below)}`] : [...below];
       case 'over': return [...below, ...n.calls.map(c => `${c.fn} ${c.args.map(input).join()} ${c.filter === null ? '' : input(c.filter)} ${json(c.frame)} over ${n.partition.map(input).join()} ${this.#order(n.order, below)}`)];
       case 'join': case 'lookup': return n.op === 'join' && (n.kind === 'semi' || n.kind === 'anti') ? [...below] : [...below, ...this.#all(n.inputs[1])];
@@ -112,15 +113,16 @@ class Described {
       case 'source': return json([n.op, n.relationName, n.logId === null ? n.connector : 'log']);
       case 'table': return json([n.op, n.tableName, n.storedTypes]);
       case 'rows': return json([n.op, n.rows]);
-      case 'aggregate': return json([n.op, of(n.groupKeys), n.calls.map(c => [this.#call(c, below), c.type, of(c.args)]), n.inputAppendOnly, n.closes, n.hop === undefined ? null : [n.hop.sizeUs, n.hop.slideUs, n.hop.start, n.hop.end]]);
+      case 'aggregate': return json([n.op, of(n.groupKeys), n.calls.map(c => [this.#call(c, below), c.type, of(c.args)]), n.inputAppendOnly, n.closes, n.hop === undefined ? null : [n.hop.sizeUs, n.hop.slideUs, n.hop.start, n.hop.end], ...ttl(n.expires)]);
       case 'extremerows': return json([n.op, kept(n.inputs[0]), of(n.partition), of([n.column])]);
-      case 'topn': return json([n.op, kept(n.inputs[0]), of(n.partition), this.#order(n.order, below), n.fn, n.from, n.to, n.rank, n.inputAppendOnly]);
+      case 'topn': return json([n.op, kept(n.inputs[0]), of(n.partition), this.#order(n.order, below), n.fn, n.from, n.to, n.rank, n.inputAppendOnly, ...ttl(n.expires)]);
       case 'over': return json([n.op, kept(n.inputs[0]), of(n.partition), this.#order(n.order, below), n.calls.map(c => [c.fn, of(c.args), c.filter === null ? null : below[c.filter], c.frame])]);
-      case 'join': return json([n.op, n.kind, kept(n.inputs[0]), kept(n.inputs[1]), n.leftKeys, n.rightKeys, n.residual, n.leftAppendOnly, n.rightAppendOnly, n.leftEnds, n.rightEnds]);
+      case 'join': return json([n.op, n.kind, kept(n.inputs[0]), kept(n.inputs[1]), n.leftKeys, n.rightKeys, n.residual, n.leftAppendOnly, n.rightAppendOnly, n.leftEnds, n.rightEnds, ...ttl(n.expires)]);
       case 'lookup': return json([n.op, n.kind, kept(n.inputs[0]), kept(n.inputs[1]), n.leftKeys, n.rightKeys, n.residual]);
       case 'session': return json([n.op, kept(n.inputs[0]), n.keep, n.timeColumn, n.partition, n.gapUs, n.lateColumn === null, n.emitOnClose]);
       case 'sessionaggregate': return json([n.op, of(n.partition), of([n.timeColumn]), n.keys, n.calls.map(c => [this.#call(c, below), c.type, of(c.args)]), n.gapUs, n.lateColumn === null, n.emitOnClose]);
-      case 'materialize': return json([n.op, kept(n.inputs[0]), n.key, n.appendOnly]);
+      case 'process': return json([n.op, n.fn, of(n.partition)]);
+      case 'materialize': return json([n.op, kept(n.inputs[0]), n.key, n.appendOnly, ...ttl(n.replaces)]);
       case 'sink': return json([n.op, n.connector, kept(n.inputs[0]), n.key]);
       default: return n.op;
     }
@@ -146,6 +148,8 @@ class Described {
 
 /** A long description by its hash: an origin is part of many others. */
 function short(text: string): string { return text.length <= 48 ? text : `#${createHash('sha256').update(text).digest('base64').slice(0, 22)}`; }
+/** State that expires has times, and a view above it may show rows that nothing takes back: it goes on with state_ttl only. */
+const ttl = (flag: true | undefined): readonly string[] => (flag === true ? ['state_ttl'] : []);
 function json(value: unknown): string { return JSON.stringify(value) ?? 'null'; }
 function isColumn(value: unknown): value is Extract<Expr, { node: 'column' }> {
   return typeof value === 'object' && value !== null && (value as { node?: unknown }).node === 'column' && typeof (value as { index?: unknown }).index === 'number';
@@ -167,6 +171,7 @@ export function operatorName(plan: Plan, node: PlanNode): string {
     case 'join': return `${node.kind} join${by(node.leftKeys)}`;
     case 'lookup': return `lookup join${by(node.leftKeys)}`;
     case 'session': case 'sessionaggregate': return `session${by(node.partition)}`;
+    case 'process': return `function ${node.fn}${by(node.partition)}`;
     case 'materialize': return `view ${node.relationName}`.trimEnd();
     case 'sink': return `sink ${node.relationName}`;
     default: return node.op;

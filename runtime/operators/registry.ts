@@ -15,6 +15,7 @@ import { LookupOperator } from './lookupjoin.js';
 import { MaterializeOperator } from './materialize.js';
 import { OutputOperator } from './output.js';
 import { PassThroughOperator } from './passthrough.js';
+import { ProcessOperator } from './process.js';
 import { SessionOperator } from './session.js';
 import { SessionAggregateOperator } from './sessionaggregate.js';
 import { SortOperator } from './sort.js';
@@ -31,6 +32,7 @@ export function createOperator(node: PlanNode, context: OperatorContext, inputs:
     case 'window': return node.cumulate === true ? new CumulateOperator(node, context) : new WindowOperator(node, context);
     case 'session': return new SessionOperator(node, context, inputs[0]);
     case 'sessionaggregate': return new SessionAggregateOperator(node, context, inputs[0]);
+    case 'process': return new ProcessOperator(node, context, inputs[0]);
     case 'unnest': return new UnnestOperator(node, context, inputs[0], subplans);
     case 'exchange': case 'union': return new PassThroughOperator(node, context);
     case 'aggregate': return new AggregateOperator(node, context, inputs[0]);

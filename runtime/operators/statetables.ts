@@ -13,6 +13,9 @@ export const STATE_HEAD: readonly Column[] = [{ name: 'subtask', type: INT4 }, {
 /** Small state kept beside the tables: positions of a source, prepared output of a sink. */
 const POSITION: StateTableShape = { name: 'position', columns: [{ name: 'state', type: JSONB }] };
 
+/** Of an own function, beside its key. */
+const OWN_STATE: readonly Column[] = [{ name: 'state', type: TEXT }, { name: 'map_key', type: JSONB }, { name: 'value', type: JSONB }];
+
 /** Tables of a node over inputs of these columns, in the order of `readState`; none = it keeps nothing. */
 export function stateTablesOf(node: PlanNode, inputs: readonly (readonly Column[])[]): readonly StateTableShape[] {
   switch (node.op) {
@@ -21,6 +24,7 @@ export function stateTablesOf(node: PlanNode, inputs: readonly (readonly Column[
     case 'sessionaggregate': return [{ name: 'sessions', columns: node.columns }];
     case 'session': case 'materialize': return [{ name: 'rows', columns: node.columns }];
     case 'extremerows': case 'topn': case 'over': return [{ name: 'rows', columns: inputs[0] }];
+    case 'process': return [...(node.partition.length === 0 ? [] : [{ name: 'keys', columns: [...node.partition.map(c => inputs[0][c]), ...OWN_STATE] }]), POSITION];
     case 'join': return [{ name: 'left', columns: inputs[0] }, { name: 'right', columns: inputs[1] }];
     default: return [];
   }

@@ -105,7 +105,7 @@ export class SharedReader implements SourceReader {
   finishedSplits(): ReadonlySet<string> { return newest(this.cursor).standing.finished ?? NONE; }
   waits(): boolean { return this.#held; }
   progress(): ReturnType<SourceReader['progress']> { return this.group?.reader?.progress() ?? []; }
-  async committed(positions: Readonly<Record<string, Json>>): Promise<void> { await this.group?.reader?.committed?.(positions); }
+  async committed(positions: Readonly<Record<string, Json>>, checkpointId: number): Promise<void> { await this.group?.reader?.committed?.(positions, checkpointId); }
 
   async close(): Promise<void> {
     this.#closed = true;

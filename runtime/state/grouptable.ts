@@ -115,6 +115,23 @@ export class PackedGroupTable implements GroupTable {
     if (root >= 0) this.#visitNode(this.roots, root, keys, i, descending, visit);
   }
 
+  payload(keys: KeyBatch, i: number, subkey: Uint8Array): Uint8Array | null {
+    const root = this.roots.find(keys, i);
+    if (root < 0) return null;
+    const level = this.roots.page(root).i32[(this.roots.offset(root) >>> 2) + 2] & 255;
+    this.#pathSlot[0] = root;
+    if (level > 0) this.#descend(keys, i, level, subkey, 0, subkey.length);
+    const t = this.#table(level);
+    const slot = this.#pathSlot[level];
+    this.#seek(t, slot, subkey, 0, subkey.length);
+    return this.#found ? t.page(slot).bytes.slice(this.#payStart, this.#end) : null;
+  }
+
+  visitPrefix(keys: KeyBatch, i: number, prefix: Uint8Array, visit: GroupVisitor): void {
+    const root = this.roots.find(keys, i);
+    if (root >= 0) this.#visitPrefix(this.roots, root, keys, i, prefix, visit);
+  }
+
   clear(keys: KeyBatch, i: number): void {
     const root = this.roots.find(keys, i);
     if (root < 0) return;
@@ -523,6 +540,28 @@ export class PackedGroupTable implements GroupTable {
         ? visit(bytes, this.#subStart, this.#payStart, this.#payStart, this.#end, this.#count)
         : this.#visitNode(this.nodes, this.#findNode(keys, i, this.#count), keys, i, descending, visit);
       if (!go) return false;
+    }
+    return true;
+  }
+
+  /** False: no later entry has the prefix. */
+  #visitPrefix(t: HashStateTable, slot: number, keys: KeyBatch, i: number, prefix: Uint8Array, visit: GroupVisitor): boolean {
+    const { bytes } = t.page(slot);
+    const start = t.offset(slot);
+    const leaf = (t.page(slot).i32[(start >>> 2) + 2] & 255) === 0;
+    const offsets = this.#entryOffsets(bytes, start + HEADER, start + t.length(slot), false);
+    for (let k = 0; k < offsets.length; k++) {
+      if (!leaf && k + 1 < offsets.length) {
+        // A child's subkeys lie below the next one's bound.
+        this.#read(bytes, offsets[k + 1]);
+        if (compare(bytes, this.#subStart, this.#payStart, prefix, 0, prefix.length) <= 0) continue;
+      }
+      this.#read(bytes, offsets[k]);
+      const head = compare(bytes, this.#subStart, Math.min(this.#payStart, this.#subStart + prefix.length), prefix, 0, prefix.length);
+      // The first child has no bound.
+      if (head > 0 && (leaf || k > 0)) return false;
+      if (leaf ? head === 0 && !visit(bytes, this.#subStart, this.#payStart, this.#payStart, this.#end, this.#count)
+        : !this.#visitPrefix(this.nodes, this.#findNode(keys, i, this.#count), keys, i, prefix, visit)) return false;
     }
     return true;
   }

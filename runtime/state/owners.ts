@@ -67,6 +67,7 @@ function stateKeys(n: PlanNode): readonly { readonly input: number; readonly col
   switch (n.op) {
     case 'aggregate': return [{ input: 0, columns: n.groupKeys }];
     case 'extremerows': case 'topn': case 'over': case 'session': case 'sessionaggregate': return [{ input: 0, columns: n.partition }];
+    case 'process': return n.partition.length === 0 ? [] : [{ input: 0, columns: n.partition }];
     case 'join': return [{ input: 0, columns: n.leftKeys }, { input: 1, columns: n.rightKeys }];
     case 'lookup': return [{ input: 1, columns: n.rightKeys }];
     case 'materialize': return [{ input: 0, columns: n.key }];
@@ -86,6 +87,7 @@ function spreadOf(n: PlanNode, inputs: readonly Spread[], byId: ReadonlyMap<numb
     case 'exchange': return n.kind === 'single' ? 'single' : n.keys;
     case 'calc': return mapped(c => n.project.findIndex(e => e.node === 'column' && e.index === c));
     case 'aggregate': return mapped(c => n.groupKeys.indexOf(c));
+    case 'process': return first === 'single' ? first : null;
     case 'session': return mapped(c => n.keep.indexOf(c));
     case 'sessionaggregate': return mapped(c => n.keys.indexOf(n.partition.indexOf(c)));
     case 'union': return inputs.every(s => s === 'single') ? 'single' : null;

@@ -92,6 +92,10 @@ export interface GroupTable {
    * and are valid during the call only; the group must not be changed inside visit.
    */
   visit(keys: KeyBatch, i: number, descending: boolean, visit: GroupVisitor): void;
+  /** A copy of the payload of one entry; null when there is none. Ordered groups only, as the next. */
+  payload(keys: KeyBatch, i: number, subkey: Uint8Array): Uint8Array | null;
+  /** As visit, of the entries whose subkeys begin so. */
+  visitPrefix(keys: KeyBatch, i: number, prefix: Uint8Array, visit: GroupVisitor): void;
   /** Drops the whole group. */
   clear(keys: KeyBatch, i: number): void;
 }

@@ -89,11 +89,13 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
     if (readOnly && node.op !== 'materialize') continue;
     const context: OperatorContext = {
       jobId: host.jobId, subtask: host.subtask, parallelism: fragment.parallelism, batchMode: false, session,
-      emit: driver.emitter(node.id),
+      emit: driver.emitter(node.id), own: { functions: host.connectors.functions ?? [], now: () => host.env.now() },
       stateTable: k => stateOf(state).stateTable(node.id * 16 + k),
       groupTable: (k, order) => stateOf(state).groupTable(node.id * 16 + k, order),
       rowLog: k => stateOf(state).rowLog(node.id * 16 + k),
       count: (name, by) => { counts.set(name, (counts.get(name) ?? 0) + by); },
+      // Jobs of older versions know no such setting.
+      ...((host.settings.state_ttl as number | undefined ?? 0) > 0 ? { ttl: { us: host.settings.state_ttl * 1000, nowUs: () => host.env.now() * 1000 } } : {}),
     };
     const operator = createOperator(node, context, node.inputs.map(i => inputColumns.get(i) ?? []));
     if (operator === null) continue;

@@ -114,8 +114,8 @@ export class ConnectorFeed implements Feed {
     } satisfies ConnectorState;
   }
 
-  async completed(snapshot: Json): Promise<void> {
-    await this.#reader.committed?.((snapshot as unknown as ConnectorState).positions);
+  async completed(snapshot: Json, checkpointId: number): Promise<void> {
+    await this.#reader.committed?.((snapshot as unknown as ConnectorState).positions, checkpointId);
   }
   aborted(checkpointId: number): void { this.#reader.aborted?.(checkpointId); }
 

@@ -29,7 +29,7 @@ export interface Feed {
   untilBarrier(logPosition: number): AsyncIterable<Batch> | null;
   snapshot(): Json;
   /** The checkpoint with this snapshot completed. */
-  completed(snapshot: Json): Promise<void>;
+  completed(snapshot: Json, checkpointId: number): Promise<void>;
   /** The checkpoint ended without completing. */
   aborted?(checkpointId: number): void;
   infos(): Omit<SourceInfo, 'jobId' | 'subtask'>[];

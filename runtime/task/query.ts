@@ -113,6 +113,7 @@ export class Query {
       const emit = plan.roots.includes(node.id) ? (batch: Batch): void => { if (batch.length > 0) given.push(batch); } : driver.emitter(node.id);
       const operator = createOperator(node, this.#context(node, emit), node.inputs.map(i => byId.get(i)?.columns ?? []), runner);
       if (operator !== null) driver.attach(node.id, operator);
+      operator?.begin?.(null);
     }
     for (const node of plan.nodes) {
       if (!isEntry(node)) continue;
@@ -166,7 +167,7 @@ export class Query {
     this.#tableId += 16;
     const options = (k: number): StateTableOptions => ({ tableId: first + k, maxParallelism: 1, pages: this.#pages, hash: hashBytes, tracking: false, cold: null });
     return {
-      jobId: 0, subtask: 0, parallelism: 1, batchMode: true, session: this.#session, emit,
+      jobId: 0, subtask: 0, parallelism: 1, batchMode: true, session: this.#session, emit, own: { functions: this.#host.connectors.functions ?? [], now: () => this.#host.env.now() },
       stateTable: k => new HashStateTable(options(k)),
       groupTable: (k, order) => {
         const nodes = nodesOptions(options(k));

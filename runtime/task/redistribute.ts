@@ -7,6 +7,7 @@ import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
 import type { PlanNode } from '../../types/plan.js';
 import type { SinkConnector } from '../connector.js';
+import { dealOut, withUnion, type OperatorStateJson } from '../functions/operatorstate.js';
 import type { ConnectorState } from './connectorfeed.js';
 import { watermarkJson, watermarkOf } from './feed.js';
 import type { RowsState } from './rowsfeed.js';
@@ -29,6 +30,11 @@ export function operatorStates(tasks: readonly TaskMetadata[], layout: Layout): 
     for (const node of layout.nodes) {
       const id = String(node.id);
       const own = out[id];
+      if (node.op === 'process') {
+        const all = tasks.map(t => t.operators[id] as unknown as OperatorStateJson | undefined);
+        if (all.some(s => s !== undefined)) out[id] = withUnion(own as unknown as OperatorStateJson | undefined, all) as unknown as Json;
+        continue;
+      }
       if (node.op !== 'source' || node.logId !== null || own === undefined) continue;
       // A reader takes its own splits' positions. How the others' were cut (the stripes of a file) is a matter of all.
       out[id] = { ...(own as object), positions: Object.assign({}, ...tasks.map(t => (t.operators[id] as unknown as ConnectorState | undefined)?.positions)) as Record<string, Json> };
@@ -56,6 +62,7 @@ function share(node: PlanNode, states: readonly Json[], layout: Layout): Json | 
     case 'source': return node.logId === null ? connectorState(known as unknown as ConnectorState[], first) : streamState(known as unknown as StreamState[], first);
     case 'table': return tableState(node.tableName, known as unknown as TableState[], first);
     case 'rows': return { given: (known as unknown as RowsState[]).some(s => s.given) } satisfies RowsState;
+    case 'process': return dealOut(states as unknown as (OperatorStateJson | undefined)[], layout.subtask, layout.parallelism) as unknown as Json;
     case 'sink': return sinkState(node, states, layout);
     default: return undefined;
   }

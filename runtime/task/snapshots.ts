@@ -153,7 +153,7 @@ export class TaskSnapshots {
     }
     for (const feed of this.#parts.built.feeds) {
       const state = snapshot[String(feed.nodeId)];
-      if (state !== undefined) feed.completed(state).catch((e: unknown) => { this.#fail(e); });
+      if (state !== undefined) feed.completed(state, checkpointId).catch((e: unknown) => { this.#fail(e); });
     }
     for (const sink of this.#parts.built.sinks) {
       const commit = this.#commit(sink, checkpointId).catch((e: unknown) => { this.#fail(e); }).finally(() => { this.#commits.delete(commit); });

@@ -145,6 +145,7 @@ export class Task {
     for (const operator of built.driver.operators()) {
       const state = restored?.operators[String(operator.node.id)];
       if (state !== undefined && operator.restore !== undefined) operator.restore(state);
+      operator.begin?.(restored?.checkpointId ?? null);
     }
     for (const feed of this.#feeds.all) await feed.open(restored?.operators[String(feed.nodeId)]);
     for (const sink of built.sinks) {

@@ -3,6 +3,7 @@
  * Ids are those of Postgres' oids: from 16384 for relations, never reused. System relations are looked up beside the stored ones.
  */
 import type { PlannerCatalog, Relation, SystemRelation } from '../../planner/catalog.js';
+import type { TableFunctionDefinition } from '../../runtime/functions/api.js';
 import type { CatalogStore, DocumentChange } from '../../storage/catalogstore.js';
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
@@ -29,6 +30,7 @@ export interface CatalogChange {
 export class Catalog implements PlannerCatalog {
   readonly #store: CatalogStore;
   readonly #system: ReadonlyMap<string, SystemRelation>;
+  readonly #functions: ReadonlyMap<string, TableFunctionDefinition>;
   readonly #relations = new Map<number, StoredRelation>();
   readonly #byName = new Map<string, StoredRelation>();
   readonly #jobs = new Map<number, StoredJob>();
@@ -38,13 +40,14 @@ export class Catalog implements PlannerCatalog {
   /** Rises with every change: cached plans are for one version. */
   version = 0;
 
-  private constructor(store: CatalogStore, system: readonly SystemRelation[]) {
+  private constructor(store: CatalogStore, system: readonly SystemRelation[], functions: readonly TableFunctionDefinition[]) {
+    this.#functions = new Map(functions.map(f => [f.name, f]));
     this.#store = store;
     this.#system = new Map(system.map(r => [`${r.schema}.${r.name}`, r]));
   }
 
-  static open(store: CatalogStore, system: readonly SystemRelation[]): Catalog {
-    const catalog = new Catalog(store, system);
+  static open(store: CatalogStore, system: readonly SystemRelation[], functions: readonly TableFunctionDefinition[] = []): Catalog {
+    const catalog = new Catalog(store, system, functions);
     for (const { value } of store.all('relation')) catalog.#put(value as unknown as StoredRelation);
     for (const { value } of store.all('job')) {
       const job = value as unknown as StoredJob;
@@ -65,6 +68,8 @@ export class Catalog implements PlannerCatalog {
     this.#relations.set(relation.id, relation);
     this.#byName.set(`${relation.schema}.${relation.name}`, relation);
   }
+
+  tableFunction(name: string): TableFunctionDefinition | null { return this.#functions.get(name) ?? null; }
 
   async allocateId(): Promise<number> { return this.#store.allocateId('oid'); }
   async allocateJobId(): Promise<number> { return this.#store.allocateId('job'); }
