@@ -96,6 +96,9 @@ test('Flink\'s keys, old keys and words are understood; what has another name he
   is('execution.state-recovery.claim-mode', 'CLAIM', 'restore_claim_mode', 'claim');
   is('restart-strategy', 'exponential-delay', 'restart_strategy', 'exponential_delay');
   is('restart-strategy.type', 'disable', 'restart_strategy', 'none');
+  is('table.exec.state.ttl', '36 h', 'state_ttl', '36h');
+  is('table.exec.state.ttl', '0 ms', 'state_ttl', '0');
+  is('table.exec.state.ttl', '36 h', 'state_ttl', '36h');
   is('table.exec.state.ttl', '0 ms', 'state_ttl', '0');
   fails(() => s.set('prefer_checkpoint_for_recovery', 'off'), '0A000', /restore_from/);
   is('checkpoint_min_pause', '1.1s', 'checkpoint_min_pause', '1100ms');

@@ -6,7 +6,7 @@
  *
  * A group met for the first time in an epoch leaves its old result row behind; at the barrier each touched group gives −old and +new, and nothing
  * when they are equal; a group without rows goes away. `late`: results go out when the group closes, or at the end of a batch query, and
- * nothing is remembered per epoch. The earliest closing time is kept, so that a watermark before it costs nothing; one past it walks the groups.
+ * nothing is remembered per epoch. With state_ttl `closes at` is the time of the last write instead. The earliest closing time is kept, so that a watermark before it costs nothing; one past it walks the groups.
  */
 import type { AggregateNode } from '../../types/plan.js';
 import type { SqlType } from '../../types/sqltype.js';
@@ -22,6 +22,7 @@ import type { Slot, StateTable } from '../state/table.js';
 import { datumAt, gather, withWeights } from '../vectors.js';
 import type { FixedAccumulator } from './fixed.js';
 import { appendKey, emptyKey, KeyList, keysReadable } from './groupkeys.js';
+import { IdleSweep } from './idlesweep.js';
 import type { GroupAccumulator } from './ordered.js';
 
 // Cells of a group before its accumulators.
@@ -29,6 +30,8 @@ export const ROWS = 0;
 /** Position in the epoch's touched list, plus 1. May be stale: the list decides. */
 const TOUCHED = 1;
 const CLOSES_AT = 2;
+/** Of a group that expires, which no time closes: the time of the barrier after its last write. */
+const WRITTEN_AT = CLOSES_AT;
 export const HEAD = 3;
 
 export type Result = { readonly fixed: FixedAccumulator } | { readonly group: GroupAccumulator };
@@ -43,6 +46,8 @@ export class GroupState {
   readonly table: StateTable;
   readonly global: boolean;
   readonly late: boolean;
+  /** state_ttl: null = groups stay. */
+  readonly idle: IdleSweep | null;
   readonly #node: AggregateNode;
   readonly #context: OperatorContext;
   readonly #keyTypes: readonly SqlType[];
@@ -82,8 +87,9 @@ export class GroupState {
     this.#fixedBytes = cells * 8;
     this.global = node.groupKeys.length === 0;
     this.late = context.batchMode || node.closes?.emitOnClose === true;
-    this.#still = node.calls.length === 0 && node.inputAppendOnly;
     this.table = context.stateTable(0);
+    this.idle = node.expires === true && context.ttl !== undefined && !this.late ? new IdleSweep(this.table, context.ttl.us, (value, start) => value.getFloat64(start + WRITTEN_AT * 8, true)) : null;
+    this.#still = node.calls.length === 0 && node.inputAppendOnly && this.idle === null;
     this.#old = new BatchBuilder(this.#outTypes);
   }
 
@@ -191,9 +197,10 @@ export class GroupState {
     if (this.table.inserted && !this.late) this.#touch(slot, key, 0, -1);
   }
 
-  emitTouched(): void {
+  emitTouched(nowUs: number): void {
     const old = this.#old.finish();
     for (let from = 0; from < this.#touched.length; from += BATCH_ROWS_MAX) this.#emitPart(old, from, Math.min(from + BATCH_ROWS_MAX, this.#touched.length));
+    if (this.idle !== null) this.#written(nowUs);
     this.#touched.clear();
     this.#looseBelow = 0;
   }
@@ -234,6 +241,31 @@ export class GroupState {
       this.table.delete(slot);
     }
     return -1;
+  }
+
+  // ---- state_ttl ----
+
+  #written(nowUs: number): void {
+    const { table } = this;
+    for (let k = 0; k < this.#touched.length; k++) {
+      const slot = table.find(this.#touched, k);
+      if (slot < 0) continue;
+      table.changed(slot);
+      table.page(slot).f64[(table.offset(slot) >>> 3) + WRITTEN_AT] = nowUs;
+    }
+  }
+
+  /** Groups that were not written for state_ttl go, and nothing says so. After `emitTouched`. */
+  freeIdle(nowUs: number): void {
+    const due = this.idle?.take() ?? null;
+    if (due === null) return;
+    const { table } = this;
+    for (let k = 0; k < due.length; k++) {
+      const slot = table.find(due, k);
+      if (slot < 0 || this.idle?.isIdle(table.page(slot).f64[(table.offset(slot) >>> 3) + WRITTEN_AT], nowUs) !== true) continue;
+      for (const part of this.#parts) part.clear(due, k);
+      table.delete(table.find(due, k));
+    }
   }
 
   // ---- closing ----

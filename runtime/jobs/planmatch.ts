@@ -243,6 +243,8 @@ function place(old: Described, now: Described, from: ReadonlyMap<PlanNode, PlanN
 function differs(old: Described, shapes: ReadonlyMap<PlanNode, string>, taken: ReadonlySet<PlanNode>, node: PlanNode): string {
   const alike = [...shapes.keys()].filter(o => o.op === node.op && !taken.has(o));
   if (alike.length === 0) return `the checkpoint has no ${node.op === 'materialize' ? 'view' : node.op} ${shapes.size === 0 ? '' : 'left '}to match`.replace('  ', ' ');
+  const expires = (n: PlanNode): boolean => ('expires' in n && n.expires === true) || ('replaces' in n && n.replaces === true);
+  if (alike.every(o => expires(o) !== expires(node))) return expires(node) ? 'it has state_ttl, and the state has no times' : 'the state is of a job with state_ttl, and it has none';
   return `keys, columns or functions differ from those of ${operatorName(old.plan, alike[0])}`;
 }
 

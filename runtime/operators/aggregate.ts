@@ -281,13 +281,18 @@ export class AggregateOperator implements Operator {
 
   // ---- barrier ----
 
-  prefetchBarrier(_barrier: Barrier): Promise<void> | null {
+  prefetchBarrier(barrier: Barrier): Promise<void> | null {
     const epoch = this.#epoch;
     let waiting = epoch === null ? null : this.#prefetchEpoch(epoch);
     const state = this.#state;
     if (!state.late && state.touched.length > 0) {
       const touched = state.prefetch(state.touched);
       if (touched !== null) waiting = waiting === null ? touched : Promise.all([waiting, touched]).then(() => undefined);
+    }
+    if (state.idle !== null && barrier.midEpoch === undefined) {
+      const { idle } = state;
+      const sweep = (): Promise<void> | null => idle.collect(barrier.timeUs, (keys) => state.prefetch(keys));
+      return waiting === null ? sweep() : waiting.then(() => sweep() ?? undefined);
     }
     if (this.#closedUpTo === -Infinity) return waiting;
     return this.#whenThere(waiting, this.#closedUpTo);
@@ -313,7 +318,8 @@ export class AggregateOperator implements Operator {
     this.#flush();
     if (state.global && this.#context.subtask === 0) state.ensureGlobal();
     if (state.late) return;
-    state.emitTouched();
+    state.emitTouched(barrier.timeUs);
+    if (state.idle !== null && barrier.midEpoch === undefined) state.freeIdle(barrier.timeUs);
     // Rows for closing groups may come until the epoch ends.
     if (this.#closedUpTo > -Infinity && barrier.midEpoch === undefined) {
       state.freeDue(this.#closedUpTo);
@@ -348,6 +354,7 @@ export class AggregateOperator implements Operator {
   // ---- batch queries ----
 
   readState(): void { this.#state.emitAll(); }
+  close(): void { this.#state.idle?.close(); }
 
   end(): void {
     if (!this.#context.batchMode) return;

@@ -51,8 +51,8 @@ export class JoinOperator implements Operator {
     this.#context = context;
     this.#held = context.batchMode && node.kind !== 'inner' && node.kind !== 'semi' ? [] : null;
     this.#sides = [
-      new JoinSide(context, 0, left, node.leftKeys, node.leftAppendOnly, 0, node.kind === 'left' || node.kind === 'full', node.leftEnds),
-      new JoinSide(context, 1, right, node.rightKeys, node.rightAppendOnly, left.length, node.kind === 'right' || node.kind === 'full', node.rightEnds),
+      new JoinSide(context, 0, left, node.leftKeys, node.leftAppendOnly, 0, node.kind === 'left' || node.kind === 'full', node.leftEnds, node.expires),
+      new JoinSide(context, 1, right, node.rightKeys, node.rightAppendOnly, left.length, node.kind === 'right' || node.kind === 'full', node.rightEnds, node.expires),
     ];
     const both = [...left, ...right].map(c => c.type);
     this.#presence = node.kind === 'semi' || node.kind === 'anti' ? node.kind : 'none';
@@ -72,7 +72,7 @@ export class JoinOperator implements Operator {
   watermark(us: number): void { this.#watermarkUs = us; }
 
   /** What the inputs owed for this watermark has come before the epoch's barrier. */
-  barrier(barrier: Barrier): void { if (barrier.midEpoch === undefined) for (const side of this.#sides) side.free(this.#watermarkUs); }
+  barrier(barrier: Barrier): void { if (barrier.midEpoch === undefined) for (const side of this.#sides) side.free(this.#watermarkUs, barrier.timeUs); }
 
   readState(k: number): void { this.#sides[k].readAll((batch) => { this.#context.emit(batch); }); }
 

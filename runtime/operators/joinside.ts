@@ -35,17 +35,20 @@ export class JoinSide {
   /** Time of each row of the last batch given to `times`. */
   #ends: Float64Array = new Float64Array(0);
   readonly #end: { readonly column: number; readonly addUs: number } | null;
+  /** state_ttl, of a side whose rows have no end. */
+  readonly #ttl: NonNullable<OperatorContext['ttl']> | null;
   readonly #table: GroupTable | null;
   readonly #codec: RowCodec;
   #subkey = new Uint8Array(256);
 
-  constructor(context: OperatorContext, k: 0 | 1, columns: readonly Column[], keys: readonly number[], appendOnly: boolean, first: number, preserved: boolean, end: JoinNode['leftEnds']) {
+  constructor(context: OperatorContext, k: 0 | 1, columns: readonly Column[], keys: readonly number[], appendOnly: boolean, first: number, preserved: boolean, end: JoinNode['leftEnds'], expires = false) {
     this.types = columns.map(c => c.type);
     this.keys = keyEncoder(this.types, keys);
     this.rows = rowEncoder(this.types);
     this.log = appendOnly ? context.rowLog(k) : null;
     this.#end = end ?? null;
-    if (this.log !== null && end !== undefined) this.log.timed = true;
+    this.#ttl = expires && end === undefined && this.log !== null && !context.batchMode ? context.ttl ?? null : null;
+    if (this.log !== null && (end !== undefined || this.#ttl !== null)) this.log.timed = true;
     this.#table = appendOnly ? null : context.groupTable(k, 'ordered');
     this.#codec = new RowCodec(this.types);
     this.first = first;
@@ -56,7 +59,11 @@ export class JoinSide {
 
   /** Before `add` of a batch's rows: when they end. */
   times(batch: Batch): void {
-    if (this.#end === null) return;
+    if (this.#end === null) {
+      const ttl = this.#ttl;
+      if (ttl !== null) this.#oldAfter(batch.length, ttl.nowUs() + ttl.us);
+      return;
+    }
     const { column, addUs } = this.#end;
     const v = batch.columns[column];
     if (this.#ends.length < batch.length) this.#ends = new Float64Array(batch.length);
@@ -72,12 +79,20 @@ export class JoinSide {
     }
   }
 
-  /** At a barrier: rows that ended go. */
-  free(watermarkUs: number): void { if (this.#end !== null) this.log?.trim(watermarkUs); }
+  #oldAfter(rows: number, us: number): void {
+    if (this.#ends.length < rows) this.#ends = new Float64Array(rows);
+    this.#ends.fill(us, 0, rows);
+  }
+
+  /** At a barrier: rows that ended, or are too old, go. */
+  free(watermarkUs: number, nowUs: number): void {
+    if (this.#end !== null) this.log?.trim(watermarkUs);
+    else if (this.#ttl !== null) this.log?.trim(nowUs);
+  }
 
   add(keys: KeyBatch, i: number, rows: RowBytes, weight: number): void {
     if (this.log !== null) {
-      if (this.#end === null) this.log.add(keys, i, rows, weight);
+      if (!this.log.timed) this.log.add(keys, i, rows, weight);
       else this.log.add(keys, i, rows, weight, this.#ends[i]);
       return;
     }

@@ -8,6 +8,8 @@
  * Reading (called by the task, between barriers' end and the next batch): a reader opened right after a barrier shows exactly that epoch,
  * however the table goes on. All tasks of a job open theirs at the same barrier: one read is one epoch in all views of the job.
  *
+ * `replaces` (below state that expires): a key has one row, the one that came last. What is handed on is the change that this makes.
+ *
  *   openReader(fields)    rows of now, in chunks
  *   listen(listener)      each later epoch's net changes, at its barrier (collected only while somebody listens)
  *   backfill(push)        the whole content, to a reader added later, before it gets anything else
@@ -48,6 +50,7 @@ export class MaterializeOperator implements Operator {
   readonly #keys: KeyEncoder | null;
   readonly #listeners = new Set<EpochListener>();
   #changes: Batch[] = [];
+  #changed: BatchBuilder | null = null;
   #prepared: { readonly batch: Batch; readonly keys: KeyBatch; readonly rows: RowBytes } | null = null;
   #hash = new Int32Array(0);
 
@@ -80,6 +83,10 @@ export class MaterializeOperator implements Operator {
   process(batch: Batch): void {
     const { keys, rows } = this.#prepared !== null && this.#prepared.batch === batch ? this.#prepared : this.#encode(batch);
     this.#prepared = null;
+    if (this.node.replaces === true) {
+      this.#replace(batch, keys, rows);
+      return;
+    }
     for (let i = 0; i < batch.length; i++) {
       const weight = batch.weights === null ? 1 : batch.weights[i];
       if (weight === 0) continue;
@@ -88,6 +95,43 @@ export class MaterializeOperator implements Operator {
     }
     if (this.#listeners.size > 0) this.#changes.push(batch);
     this.#context.emit(batch);
+  }
+
+  #replace(batch: Batch, keys: KeyBatch, rows: RowBytes): void {
+    const table = this.#table;
+    const out = this.#changed ??= new BatchBuilder(this.#types);
+    for (let i = 0; i < batch.length; i++) {
+      const weight = batch.weights === null ? 1 : batch.weights[i];
+      const from = rows.start[i];
+      const length = rows.end[i] - from;
+      const bytes = entryBytes(length);
+      const slot = weight > 0 ? table.findOrInsert(keys, i, bytes) : weight < 0 ? table.find(keys, i) : -1;
+      if (slot < 0) continue;
+      if (weight < 0 || !table.inserted) {
+        const { bytes: there, i32 } = table.page(slot);
+        const at = table.offset(slot);
+        const same = i32[(at >> 2) + 1] === length && sameBytes(there, at + ENTRY_HEAD, rows.data, from, length);
+        // A key that came anew with what it had; something taken back that another row has replaced; DISTINCT shows a key as it first came.
+        if (same === weight > 0 || (weight > 0 && this.node.appendOnly)) continue;
+        out.appendStored(there, at + ENTRY_HEAD, -1);
+        if (weight < 0) {
+          table.delete(slot);
+          continue;
+        }
+        table.changed(slot);
+        if (table.length(slot) !== bytes) table.resize(slot, bytes);
+      } else table.changed(slot);
+      const page = table.page(slot);
+      const at = table.offset(slot);
+      page.i32[at >> 2] = 1;
+      page.i32[(at >> 2) + 1] = length;
+      page.bytes.set(rows.data.subarray(from, from + length), at + ENTRY_HEAD);
+      out.appendStored(page.bytes, at + ENTRY_HEAD, 1);
+    }
+    if (out.length === 0) return;
+    const made = out.finish();
+    if (this.#listeners.size > 0) this.#changes.push(made);
+    this.#context.emit(made);
   }
 
   #addKeyless(keys: KeyBatch, i: number, weight: number): void {

@@ -8,6 +8,7 @@ import { hashBytes } from '../../types/encoding/hash.js';
 import type { Batch } from '../batch.js';
 import { CONSTANT_CONTEXT } from '../codegen/interpret.js';
 import { draw } from '../drawn.js';
+import type { TableFunctionDefinition } from '../functions/api.js';
 import { Driver } from '../driver.js';
 import type { Barrier, OperatorContext } from '../operator.js';
 import { PackedGroupTable, NODES_TABLE } from '../state/grouptable.js';
@@ -66,7 +67,7 @@ export class TestRun {
   readonly #cold: MapColdStore | null;
   #epoch = 0;
 
-  constructor(nodes: readonly PlanNode[], options: { readonly evict?: boolean; readonly batchMode?: boolean; readonly ttlUs?: number } = {}) {
+  constructor(nodes: readonly PlanNode[], options: { readonly evict?: boolean; readonly batchMode?: boolean; readonly ttlUs?: number; readonly functions?: readonly TableFunctionDefinition[] } = {}) {
     this.#nodes = nodes;
     this.#cold = options.evict === true ? new MapColdStore() : null;
     this.driver = new Driver(nodes);
@@ -77,6 +78,7 @@ export class TestRun {
       this.emitted.set(node.id, out);
       const context: OperatorContext = {
         jobId: 1, subtask: 0, parallelism: 1, batchMode: options.batchMode === true,
+        own: { functions: options.functions ?? [], now: () => this.nowUs / 1000 },
         emit: (batch) => { out.push(batch); emit(batch); },
         stateTable: (k) => this.#table(node.id * 16 + k),
         groupTable: (k, order) => this.#group(node.id * 16 + k, order),
@@ -87,6 +89,7 @@ export class TestRun {
       };
       const operator = createOperator(node, context, node.inputs.map((i) => columns.get(i) ?? []));
       if (operator !== null) this.driver.attach(node.id, operator);
+      operator?.begin?.(null);
     }
   }
 
@@ -130,7 +133,7 @@ export class TestRun {
   }
 
   /** A checkpoint in the midst of the epoch. */
-  async checkpoint(): Promise<void> { await this.#pass({ epoch: this.#epoch, checkpoint: { id: 1, since: 0 }, logPosition: 0, timeUs: 0, midEpoch: { unalignedAfterMs: 0 } }); }
+  async checkpoint(): Promise<void> { await this.#pass({ epoch: this.#epoch, checkpoint: { id: 1, since: 0 }, logPosition: 0, timeUs: this.nowUs, midEpoch: { unalignedAfterMs: 0 } }); }
 
   async #pass(barrier: Barrier): Promise<void> {
     await this.driver.barrier(barrier);

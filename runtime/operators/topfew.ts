@@ -15,6 +15,7 @@
 import type { TopNNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import { KeyList, RecentKeys } from '../aggregates/groupkeys.js';
+import { IdleSweep } from '../aggregates/idlesweep.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
@@ -27,6 +28,7 @@ import { appendDifference, RowLists } from './rowlists.js';
 /** Named limit: rows of a partition kept in one value; more go to a tree (topn.ts). */
 export const FEW_ROWS_MAX = 32;
 
+/** With state_ttl `touched` is, after the epoch, the negative time of the barrier after the last write. */
 const HEADER = 16;
 const ENTRY_HEAD = 8;
 const ROWS_WORD = 2;
@@ -48,6 +50,7 @@ export class TopFewOperator implements Operator {
   readonly #encodeRows: (batch: Batch) => RowBytes;
   readonly #arrival: boolean;
   readonly #builder: BatchBuilder;
+  readonly #idle: IdleSweep | null;
   #prepared: { readonly batch: Batch; readonly keys: KeyBatch } | null = null;
 
   readonly #touched = new KeyList();
@@ -70,6 +73,7 @@ export class TopFewOperator implements Operator {
     this.#types = input.map((c) => c.type);
     this.#max = to;
     this.#table = context.stateTable(0);
+    this.#idle = node.expires === true && context.ttl !== undefined && !context.batchMode ? new IdleSweep(this.#table, context.ttl.us, (value, start) => -value.getFloat64(start, true)) : null;
     this.#encodeKeys = keyEncoder(this.#types, node.partition);
     this.#encodeOrder = keyEncoder(this.#types, node.order.map((k) => k.column), 'order', node.order);
     this.#encodeRows = rowEncoder(this.#types);
@@ -256,9 +260,31 @@ export class TopFewOperator implements Operator {
     }
   }
 
-  prefetchBarrier(_barrier: Barrier): Promise<void> | null { return this.#touched.length === 0 ? null : this.#table.prefetch(this.#touched); }
-  barrier(_barrier: Barrier): void { this.#emitTouched(); }
-  end(): void { if (this.#context.batchMode) this.#emitTouched(); }
+  prefetchBarrier(barrier: Barrier): Promise<void> | null {
+    const idle = this.#idle;
+    const waiting = this.#touched.length === 0 ? null : this.#table.prefetch(this.#touched);
+    if (idle === null || barrier.midEpoch !== undefined) return waiting;
+    const sweep = (): Promise<void> | null => idle.collect(barrier.timeUs, (keys) => this.#table.prefetch(keys));
+    return waiting === null ? sweep() : waiting.then(() => sweep() ?? undefined);
+  }
+
+  barrier(barrier: Barrier): void {
+    this.#emitTouched(barrier.timeUs);
+    if (this.#idle !== null && barrier.midEpoch === undefined) this.#freeIdle(this.#idle, barrier.timeUs);
+  }
+
+  end(): void { if (this.#context.batchMode) this.#emitTouched(0); }
+  close(): void { this.#idle?.close(); }
+
+  #freeIdle(idle: IdleSweep, nowUs: number): void {
+    const due = idle.take();
+    if (due === null) return;
+    const table = this.#table;
+    for (let k = 0; k < due.length; k++) {
+      const slot = table.find(due, k);
+      if (slot >= 0 && idle.isIdle(-table.page(slot).f64[table.offset(slot) >>> 3], nowUs)) table.delete(slot);
+    }
+  }
 
   /** All rows kept, those before `from` too. */
   readState(): void {
@@ -278,7 +304,7 @@ export class TopFewOperator implements Operator {
     if (out.length > 0) this.#context.emit(out.finish());
   }
 
-  #emitTouched(): void {
+  #emitTouched(nowUs: number): void {
     const touched = this.#touched;
     const builder = this.#builder;
     const { rank, from: first, to: last } = this.node;
@@ -286,6 +312,10 @@ export class TopFewOperator implements Operator {
     for (let k = 0; k < touched.length; k++) {
       const slot = this.#table.find(touched, k);
       if (slot < 0) continue;
+      if (this.#idle !== null) {
+        this.#table.changed(slot);
+        this.#table.page(slot).f64[this.#table.offset(slot) >>> 3] = -nowUs;
+      }
       const from = this.#oldFrom[k];
       const to = this.#oldFrom[k + 1];
       if (from === to) this.#appendAll(builder, slot);

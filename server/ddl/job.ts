@@ -4,6 +4,7 @@
  * between the two starts the job at the next start-up.
  */
 import type { PlannedQuery } from '../../planner/planner.js';
+import { withStateTtl } from '../../planner/plan/statettl.js';
 import type { ExecuteContext } from '../session/backend.js';
 import { SqlError } from '../../types/error.js';
 import type { RestoreSource } from '../../runtime/engine.js';
@@ -25,6 +26,13 @@ export async function placeOf(database: Database, readsJobs: readonly number[]):
     throw new SqlError('55000', `job "${job.name}" is ${job.status}, no view can join it`, { detail: job.failure ?? undefined, hint: `SELECT * FROM job_failures WHERE job_name = '${job.name}';` });
   }
   return { job, jobId: first, firstNodeId: job.nextNodeId };
+}
+
+/** The query's plan with what state_ttl does to it: the session's, or that of the job which the query joins. */
+export function withTtl(planned: PlannedQuery, place: JobPlace, settings: Settings, position: number): PlannedQuery {
+  // Jobs of older versions know no such setting.
+  const ttl = place.job === null ? settings.get('state_ttl') : (place.job.settings.state_ttl as number | undefined) ?? 0;
+  return ttl === 0 ? planned : { ...planned, plan: withStateTtl(planned.plan, position) };
 }
 
 /** A restored job keeps the number of key groups that its state was written with. */

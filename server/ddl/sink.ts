@@ -10,7 +10,7 @@ import type { Settings } from '../../types/settings.js';
 import type { SinkRelation, StoredFacts } from '../catalog/relation.js';
 import type { Database } from '../database.js';
 import type { ExecuteContext } from '../session/backend.js';
-import { deploy, placeOf } from './job.js';
+import { deploy, placeOf, withTtl } from './job.js';
 import { plannedRestore } from '../sql/savepoints.js';
 import { wholeRelation } from '../sql/wholerelation.js';
 import { maskSecrets, optionRecord, optionsWithSecrets, withReferences } from './options.js';
@@ -28,7 +28,7 @@ export async function createSink(database: Database, statement: CreateSink, sql:
   const plan = (firstNodeId: number): PlannedQuery => planQuery(query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, [], session);
   const first = plan(1);
   const place = await placeOf(database, first.readsJobs);
-  const fresh = asSink(place.firstNodeId === 1 ? first : plan(place.firstNodeId), connectorName, storedOptions);
+  const fresh = withTtl(asSink(place.firstNodeId === 1 ? first : plan(place.firstNodeId), connectorName, storedOptions), place, settings, name.position);
   const restored = await plannedRestore(database, statement.options, fresh.plan, fresh.readsJobs, settings, context);
   const planned = restored === null ? fresh : { ...fresh, plan: restored.plan };
   checkUpdates(connector, options, planned, name.position);

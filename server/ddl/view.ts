@@ -10,7 +10,7 @@ import type { Column } from '../../types/sqltype.js';
 import type { StoredRelation } from '../catalog/relation.js';
 import type { Database } from '../database.js';
 import type { ExecuteContext } from '../session/backend.js';
-import { deploy, placeOf } from './job.js';
+import { deploy, placeOf, withTtl } from './job.js';
 import { plannedRestore } from '../sql/savepoints.js';
 import { refuseUnknown } from './options.js';
 
@@ -50,7 +50,7 @@ export async function createMaterializedView(database: Database, statement: Crea
   const plan = (firstNodeId: number): PlannedQuery => planQuery(statement.query, database.catalog, { kind: 'job', firstNodeId, relationId: id, relationName: name.name }, [], session);
   const first = plan(1);
   const place = await placeOf(database, first.readsJobs);
-  const fresh = place.firstNodeId === 1 ? first : plan(place.firstNodeId);
+  const fresh = withTtl(place.firstNodeId === 1 ? first : plan(place.firstNodeId), place, settings, name.position);
   const restored = await plannedRestore(database, statement.options, fresh.plan, fresh.readsJobs, settings, context);
   const planned = restored === null ? fresh : { ...fresh, plan: restored.plan };
   for (const message of planned.notices) context.notice({ severity: 'NOTICE', message });

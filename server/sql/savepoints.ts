@@ -3,6 +3,7 @@
  * None runs in a transaction block. Those that wait for a job's checkpoint do not hold the DDL lock while they wait.
  */
 import type { Session } from '../../planner/bind/context.js';
+import { withStateTtl } from '../../planner/plan/statettl.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { Option, Statement } from '../../planner/parse/statement.js';
 import type { RestoreSource, SavepointRow } from '../../runtime/engine.js';
@@ -69,7 +70,8 @@ export async function resumeJob(database: Database, s: Of<'resume job'>): Promis
 export async function explainRestore(database: Database, s: Of<'explain restore'>, settings: Settings, session: Session): Promise<TextTable> {
   const planned = planQuery(s.query, database.catalog, { kind: 'job', firstNodeId: 1, relationId: 0, relationName: '' }, [], session);
   refuseViews(planned.readsJobs, s.position);
-  const rows = await database.engine.explainRestore(planned.plan, s.path, s3Access(settings));
+  const plan = settings.get('state_ttl') === 0 ? planned.plan : withStateTtl(planned.plan, s.position);
+  const rows = await database.engine.explainRestore(plan, s.path, s3Access(settings));
   return { columns: RESTORE_COLUMNS, rows: rows.map((r): Line => [r.operator, r.matched, r.bytes, r.action, r.why]) };
 }
 
