@@ -4,6 +4,7 @@
  */
 import type { Dirent } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 export interface OpenFile {
   /** Writes all bytes at the end. */
@@ -38,6 +39,21 @@ export interface FileSystem {
 
 function isAbsent(e: unknown): boolean { return (e as { code?: unknown }).code === 'ENOENT'; }
 
+/** With those above it. Not by mkdir's own option: below folders that the system makes (/proc) it never ends. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (e) {
+    const { code } = e as { code?: unknown };
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    const above = dirname(path);
+    if (code !== 'ENOENT' || above === path) throw e;
+    await makeDirectory(above);
+    // Once more only: where the folder above is there, and this one cannot be made in it, the error is the answer.
+    await mkdir(path).catch((again: unknown) => { if ((again as { code?: unknown }).code !== 'EEXIST') throw again; });
+  }
+}
+
 export const realFiles: FileSystem = {
   async open(path, mode) {
     const handle = await open(path, mode === 'read' ? 'r' : 'w');
@@ -66,7 +82,7 @@ export const realFiles: FileSystem = {
   unlink: (path) => rm(path, { force: true }),
   // A checkpoint given up may still write its last file there: then the folder is not empty for a moment.
   removeDirectory: (path) => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }),
-  async makeDirectory(path) { await mkdir(path, { recursive: true }); },
+  makeDirectory,
   async list(path) {
     try {
       return await readdir(path);
