@@ -1,9 +1,7 @@
 /**
  * One job on the main thread: deploys its tasks to the pool, injects barriers, publishes epochs, takes checkpoints through its coordinator,
  * and starts again from the newest usable checkpoint when a task fails. Every deployment is an attempt; what comes from an older one is ignored.
- *
- * One barrier is in flight at a time. A barrier is asked for by the clock (barrier_interval after something went through the job), and at
- * once by a checkpoint, a read (its readers are opened exactly at the barrier, in every task), a subscription, FLUSH and CREATE.
+ * Barriers and epochs: epochs.ts.
  */
 import { openCheckpointStorage } from '../../storage/checkpoint/open.js';
 import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
@@ -21,15 +19,16 @@ import type { MaterializeNode, Plan, ViewNode } from '../../types/plan.js';
 import type { Secrets } from '../../types/secretref.js';
 import type { CheckpointRow, JobInfo, JobSpec, JobStatus, RestoreSource, RestoreEvent, SubscriptionEvent } from '../engine.js';
 import type { Pool } from '../pool.js';
-import type { CheckpointAck, DeploySpec, EpochPassed, Injected, MovedSpec, Pin, PinSpec, TaskRef } from '../protocol.js';
+import type { CheckpointAck, DeploySpec, EpochPassed, MovedSpec, Pin, PinSpec, TaskRef } from '../protocol.js';
 import { withSecrets } from '../secrets.js';
 import { cutPlan, type Fragment, workerOf } from '../task/fragment.js';
 import type { PastSpec } from '../task/past.js';
-import { abortReason, onAbort } from './abort.js';
+import { onAbort } from './abort.js';
 import { CheckpointCoordinator } from './coordinator.js';
 import type { History } from './history.js';
-import { JobReads, type ReadWaiter, type ViewRead } from './jobreads.js';
+import { JobReads, type ViewRead } from './jobreads.js';
 import { JobSubscriptions } from './jobsubscriptions.js';
+import { Epochs, type EpochsJob } from './epochs.js';
 import { isFailureReason } from './failures.js';
 import { pastCheckpoint } from './past.js';
 import { newerSavepoint, type OwnSavepoint } from './newersavepoint.js';
@@ -37,6 +36,7 @@ import { placeTasks } from './placement.js';
 import { isUserError, restartStrategy, type RestartStrategy } from './restart.js';
 import { deleteClaimed, restoreStart } from './restore.js';
 import { Snapshots, type SavepointPlace } from './savepoint.js';
+import { SeqWaiters } from './seqwaiters.js';
 import { SubscriptionBuffer } from './subscriptions.js';
 import { UsableCheckpoints, wholeEpochs } from './usable.js';
 
@@ -62,9 +62,6 @@ export interface JobDeps {
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>): void;
   nextId(): number;
 }
-
-interface SeqWaiter { readonly seq: number; readonly from: number; resolve(): void; reject(e: unknown): void }
-interface InFlight { readonly epoch: number; readonly logPosition: number; readonly passed: Map<string, EpochPassed>; readonly reads: readonly ReadWaiter[] }
 
 /** A checkpoint whose files turn out damaged is left out at the next attempt; so many are tried. */
 const RESTORE_ATTEMPTS_MAX = 100;
@@ -96,29 +93,14 @@ export class Job {
   #totalTasks = 0;
   #coordinator: CheckpointCoordinator | null = null;
   #snapshots: Snapshots | null = null;
-  /** The last barrier has left: no other follows. */
-  #draining = false;
-  #epoch = 0;
-  #published = 0;
-  /** In this attempt, by a published epoch. */
-  #tablesRead = false;
-  #inFlight: InFlight | null = null;
-  #barrierTimer: Timer | null = null;
-  #urgent = false;
-  /** Since the barrier with log position #quietTo no task said that something goes through. */
-  #quiet = false;
-  #quietTo = 0;
-  #lastBarrierMs = -Infinity;
+  readonly #epochs: Epochs;
   readonly #reads: JobReads;
   readonly #subscriptions = new JobSubscriptions();
-  #seqWaiters: SeqWaiter[] = [];
-  #needed = new Map<number, number>();
+  readonly #waiters = new SeqWaiters();
   readonly #rows = new Map<string, { in: number; out: number }>();
   #restartTimer: Timer | null = null;
   #running: Promise<void> = Promise.resolve();
   #deployed = false;
-  #finalWanted = false;
-  #endedAt = 0;
   #dropped = false;
   /** Local state may be torn: rebuilt from the checkpoint's files at the next attempt. */
   #localSuspect = false;
@@ -136,6 +118,7 @@ export class Job {
     this.#source = spec.restore ?? null;
     this.#strategy = restartStrategy(spec.settings);
     this.#reads = new JobReads({ pool: deps.pool, nextId: () => deps.nextId(), workersOf: nodeId => this.#workersOf(nodeId) });
+    this.#epochs = new Epochs(this.#asEpochsSeeIt());
     this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, history: deps.history, warn: (message, fields) => { deps.log('warn', message, fields); },
       passedOver: error => { deps.history.failure({ jobId: spec.jobId, jobName: spec.name, timeMs: deps.env.now(), task: null, code: error.code, message: error.message, detail: null, restarts: this.restarts, action: 'older_checkpoint' }); } });
   }
@@ -169,7 +152,7 @@ export class Job {
   /** Log position below which the job reads nothing any more. */
   get neededSeq(): number {
     if (!this.readsLog || this.status === 'finished' || this.status === 'cancelled') return Infinity;
-    return Math.min(this.#coordinator?.neededSeq ?? 0, ...this.#needed.values());
+    return Math.min(this.#coordinator?.neededSeq ?? 0, this.#epochs.neededSeq);
   }
 
   // ---- deployment ----
@@ -268,9 +251,7 @@ export class Job {
     const { byWorker, totalTasks } = placeTasks(this.jobId, this.#fragments, pool);
     this.#totalTasks = totalTasks;
     this.#workers = [...byWorker.keys()];
-    this.#epoch = Math.max(this.#epoch, from?.epoch ?? 0);
-    this.#published = this.#epoch;
-    this.#tablesRead = false;
+    this.#epochs.begin(from?.epoch ?? 0);
     const stateMemory = (this.settings.state_memory === 0 ? this.#deps.fairShare() : this.settings.state_memory) / this.#workers.length;
     const known = new Set(whole?.plan.nodes.map(n => n.id) ?? []);
     this.#deployed = true;
@@ -279,7 +260,7 @@ export class Job {
       const spec: DeploySpec = {
         jobId: this.jobId, attempt, name: this.name, plan: withSecrets(this.plan, this.#deps.secrets), settings: this.settings, stateMemory, checkpoints: location,
         restore: from === null ? null : { checkpointId: from.checkpointId, tasks: from.tasks, ...(moved === null ? {} : { moved }) },
-        freshNodes: freshNodes ?? (whole === null ? [] : this.plan.nodes.filter(n => !known.has(n.id)).map(n => n.id)), epoch: this.#epoch, nowUs: env.nowUs(), readOnly, tasks, ports,
+        freshNodes: freshNodes ?? (whole === null ? [] : this.plan.nodes.filter(n => !known.has(n.id)).map(n => n.id)), epoch: this.#epochs.epoch, nowUs: env.nowUs(), readOnly, tasks, ports,
       };
       // Ports are transferred like buffers; the types of Rpc name buffers only.
       await pool.rpc(worker).call('deploy', spec, ports.map(p => p.port) as unknown as ArrayBuffer[]);
@@ -309,7 +290,7 @@ export class Job {
       jobId: this.jobId, name: this.name, plan: this.plan, totalTasks: this.#totalTasks, serverId: this.#deps.serverId,
       get settings() { return settings(); },
       requestBarrier: () => { this.requestBarrier(true); },
-      sendMidEpoch: (checkpoint, midEpoch) => this.#sendMidEpoch(checkpoint, midEpoch),
+      sendMidEpoch: (checkpoint, midEpoch) => this.#epochs.sendMidEpoch(checkpoint, midEpoch),
       notifyCompleted: id => { each('completed', id); },
       notifyAborted: id => { each('aborted', id); },
       failOver: error => { this.fail(error, null); },
@@ -329,17 +310,11 @@ export class Job {
   }
 
   async #undeploy(): Promise<void> {
-    this.#quiet = false;
-    this.#barrierTimer?.cancel();
-    this.#barrierTimer = null;
+    this.#epochs.stopClock();
     this.#snapshots?.stop('its tasks were stopped');
     this.#snapshots = null;
-    this.#draining = false;
     await this.#endCoordinator();
-    this.#requeueReads();
-    this.#needed.clear();
-    this.#endedAt = 0;
-    this.#finalWanted = false;
+    this.#epochs.end();
     if (!this.#deployed) return;
     this.#deployed = false;
     const attempt = this.#attempt;
@@ -351,102 +326,35 @@ export class Job {
 
   // ---- barriers and epochs ----
 
-  /** Something is to be seen: a barrier after barrier_interval, or at once. */
-  requestBarrier(urgent: boolean): void {
-    if (this.status !== 'running' && this.status !== 'created' && this.status !== 'restarting') return;
-    this.#urgent ||= urgent;
-    if (this.#inFlight !== null || this.#coordinator === null || this.#draining) return;
-    const due = this.#urgent ? 0 : Math.max(0, this.#lastBarrierMs + this.settings.barrier_interval - this.#deps.env.now());
-    if (this.#barrierTimer !== null) {
-      if (!this.#urgent) return;
-      this.#barrierTimer.cancel();
-    }
-    this.#barrierTimer = this.#deps.env.after(due, () => { this.#barrierTimer = null; this.#inject(); });
+  /** The job as its barriers need it; tasks, coordinator and settings are those of now. */
+  #asEpochsSeeIt(): EpochsJob {
+    const job = (): Job => this;
+    const { env, pool, lastSeq } = this.#deps;
+    return {
+      env, reads: this.#reads, subscriptions: this.#subscriptions, waiters: this.#waiters, lastSeq: () => lastSeq(),
+      get live() { return job().live; },
+      get barrierInterval() { return job().settings.barrier_interval; },
+      get totalTasks() { return job().#totalTasks; },
+      get looksUp() { return job().plan.nodes.some(n => n.op === 'lookup'); },
+      get coordinator() { return job().#coordinator; },
+      get snapshots() { return job().#snapshots; },
+      send: injected => { for (const worker of this.#workers) pool.rpc(worker).notify('barrier', { jobId: this.jobId, attempt: this.#attempt, injected }); },
+    };
   }
-
-  #inject(): void {
-    const coordinator = this.#coordinator;
-    if (coordinator === null || this.#inFlight !== null || this.#draining) return;
-    const { env, pool } = this.#deps;
-    const epoch = ++this.#epoch;
-    const logPosition = this.#deps.lastSeq();
-    const reads = this.#reads.take();
-    this.#urgent = false;
-    this.#lastBarrierMs = env.now();
-    const injected: Injected = { barrier: { epoch, checkpoint: this.#snapshot(epoch, logPosition) ?? coordinator.take(epoch, logPosition), logPosition, timeUs: env.nowUs() }, pins: reads.flatMap(r => r.pins), taps: this.#subscriptions.take(), tablesRead: this.#tablesRead };
-    this.#inFlight = { epoch, logPosition, passed: new Map(), reads };
-    for (const worker of this.#workers) pool.rpc(worker).notify('barrier', { jobId: this.jobId, attempt: this.#attempt, injected });
-  }
-
-  /** Not while a savepoint or the last checkpoint waits: what overtakes them would have the higher id and the older state. */
-  #sendMidEpoch(checkpoint: NonNullable<Injected['barrier']['checkpoint']>, midEpoch: NonNullable<Injected['barrier']['midEpoch']>): { epoch: number; logPosition: number } | null {
-    if (this.#draining || this.#snapshots?.busy === true) return null;
-    const { env, pool } = this.#deps;
-    const epoch = this.#epoch;
-    const logPosition = this.#deps.lastSeq();
-    const injected: Injected = { barrier: { epoch, checkpoint, logPosition, timeUs: env.nowUs(), midEpoch }, pins: [], taps: [], tablesRead: this.#tablesRead };
-    for (const worker of this.#workers) pool.rpc(worker).notify('barrier', { jobId: this.jobId, attempt: this.#attempt, injected });
-    return { epoch, logPosition };
-  }
-
-  #snapshot(epoch: number, logPosition: number): Injected['barrier']['checkpoint'] {
-    const taken = this.#snapshots?.takeBarrier(epoch, logPosition) ?? null;
-    if (taken?.last === true) this.#draining = true;
-    return taken;
-  }
+  requestBarrier(urgent: boolean): void { this.#epochs.request(urgent); }
 
   #current(ref: { readonly attempt: number }): boolean { return ref.attempt === this.#attempt && this.#deployed; }
 
-  active(attempt: number): void {
-    if (!this.#current({ attempt })) return;
-    this.#quiet = false;
-    this.#coordinator?.changed();
-    this.requestBarrier(false);
-  }
+  active(attempt: number): void { if (this.#current({ attempt })) this.#epochs.active(); }
   logAdvanced(): void {
     if (!this.readsLog || !this.live) return;
     this.#coordinator?.changed();
     this.requestBarrier(false);
   }
-
   passed(p: EpochPassed): void {
-    const flight = this.#inFlight;
-    if (!this.#current(p) || flight === null || flight.epoch !== p.epoch) return;
-    flight.passed.set(p.task, p);
+    if (!this.#current(p)) return;
     this.#rows.set(p.task, { in: p.rowsIn, out: p.rowsOut });
-    if (flight.passed.size === this.#totalTasks) this.#publish(flight);
-  }
-
-  #publish(flight: InFlight): void {
-    this.#inFlight = null;
-    this.#published = flight.epoch;
-    const all = [...flight.passed.values()];
-    const caughtUp = all.every(p => p.caughtUp);
-    this.#quiet = caughtUp;
-    this.#quietTo = flight.logPosition;
-    this.#needed.set(flight.epoch, Math.min(...all.map(p => p.logPosition)));
-    for (const e of this.#needed.keys()) if (e < flight.epoch - 64) this.#needed.delete(e);
-    if (all.some(p => p.changed)) { this.#coordinator?.changed(); }
-    if (all.every(p => p.ended) && this.#endedAt === 0) this.#endedAt = flight.epoch;
-    this.#subscriptions.published(flight.epoch);
-    // A view that is still being filled from its tables is not read yet.
-    for (const r of flight.reads) {
-      if (caughtUp) this.#reads.resolve(r);
-      else this.#reads.again(r, true);
-    }
-    const reached = this.#seqWaiters.filter(w => caughtUp && flight.logPosition >= w.seq && flight.epoch > w.from);
-    this.#seqWaiters = this.#seqWaiters.filter(w => !reached.includes(w));
-    for (const w of reached) w.resolve();
-    if (this.#endedAt > 0 && !this.#finalWanted) {
-      this.#finalWanted = true;
-      this.#coordinator?.takeLast();
-    }
-    this.#coordinator?.backlog(all.some(p => p.backlog));
-    const streamsBegin = !this.#tablesRead && all.every(p => p.tablesRead);
-    this.#tablesRead ||= streamsBegin;
-    const more = (streamsBegin && this.plan.nodes.some(n => n.op === 'lookup')) || this.#urgent || this.#reads.anyWaiting || this.#subscriptions.anyWaiting || this.#seqWaiters.length > 0 || (this.#coordinator?.wantsBarrier ?? false) || (this.#snapshots?.wantsBarrier ?? false);
-    if (more && caughtUp) this.requestBarrier(true);
-    else if (more || all.some(p => p.changed) || !caughtUp || flight.logPosition < this.#deps.lastSeq()) this.requestBarrier(false);
+    this.#epochs.passed(p);
   }
 
   #workersOf(nodeId: number): number[] {
@@ -476,7 +384,7 @@ export class Job {
     this.#deps.checkpointEnded(this, row);
     if (row.kind === 'checkpoint' && row.status === 'completed') this.#deleteClaimed();
     // The last one is of the barrier at which everything had ended, or a later one: not the one that was in progress then.
-    if (row.kind === 'checkpoint' && row.status === 'completed' && this.#endedAt > 0 && epoch >= this.#endedAt && this.#coordinator !== null) this.#finish();
+    if (row.kind === 'checkpoint' && row.status === 'completed' && this.#epochs.endedAt > 0 && epoch >= this.#epochs.endedAt && this.#coordinator !== null) this.#finish();
   }
 
   /** A claimed folder goes as the job's own checkpoints do: when as many newer ones are there as are retained. */
@@ -507,11 +415,9 @@ export class Job {
 
   #finished(): void {
     this.#coordinator?.finish();
-    this.#barrierTimer?.cancel();
-    this.#barrierTimer = null;
+    this.#epochs.stopClock();
     this.#setStatus('finished', null);
-    for (const w of this.#seqWaiters) w.resolve();
-    this.#seqWaiters = [];
+    this.#waiters.resolveAll();
     this.#serveReadOnly();
   }
 
@@ -534,7 +440,7 @@ export class Job {
     this.#deps.log('warn', `job "${this.name}" ${delay === null ? 'failed' : `restarts in ${delay} ms`}: ${error.message}`, { job: this.name, sqlstate: error.code, task, detail: error.detail });
     const gone = new SqlError('40001', `job "${this.name}" ${delay === null ? 'failed' : 'restarted'}: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' });
     this.#subscriptions.failAll(gone);
-    this.#requeueReads();
+    this.#epochs.requeueReads();
     this.#setStatus(delay === null ? 'failed' : 'restarting', error);
     if (delay === null) this.#rejectSeqWaiters(error);
     if (this.#nothingUsable !== null) this.#reads.rejectAll(this.#nothingToRead(this.#nothingUsable));
@@ -565,15 +471,7 @@ export class Job {
   #nothingToRead(lost: SqlError): SqlError { return new SqlError('55000', `the views of job "${this.name}" cannot be read: ${lost.message}`, { detail: lost.detail, hint: lost.hint }); }
 
   #rejectSeqWaiters(error: SqlError): void {
-    const e = new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then DROP and create it again.` });
-    for (const w of this.#seqWaiters) w.reject(e);
-    this.#seqWaiters = [];
-  }
-
-  /** Reads that wait for a barrier of the attempt that ended wait for the next one's. */
-  #requeueReads(): void {
-    for (const r of this.#inFlight?.reads ?? []) this.#reads.again(r, false);
-    this.#inFlight = null;
+    this.#waiters.rejectAll(new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then DROP and create it again.` }));
   }
 
   // ---- savepoints, stopping, going on ----
@@ -616,7 +514,7 @@ export class Job {
       await this.#serial(() => this.#deploy(true, null));
       return metadata;
     } catch (e) {
-      if (this.#attempt === attempt && this.#draining && this.status === 'running') {
+      if (this.#attempt === attempt && this.#epochs.draining && this.status === 'running') {
         // Its sources stand still: they go on from its newest checkpoint.
         this.#subscriptions.failAll(new SqlError('40001', `job "${this.name}" restarted: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' }));
         await this.#serial(() => this.#deploy(false, null));
@@ -630,9 +528,8 @@ export class Job {
   /** Subscriptions end; reads go on with the views as they are left; who waits for more is told. */
   #ended(error: SqlError): void {
     this.#subscriptions.failAll(error);
-    this.#requeueReads();
-    for (const w of this.#seqWaiters) w.reject(error);
-    this.#seqWaiters = [];
+    this.#epochs.requeueReads();
+    this.#waiters.rejectAll(error);
   }
 
   /** Goes on where it was paused; with another parallelism its state is spread anew. */
@@ -676,9 +573,9 @@ export class Job {
     this.#dropped = true;
     const gone = new SqlError('42P01', `job "${this.name}" was dropped`);
     this.#subscriptions.failAll(gone);
-    for (const r of this.#inFlight?.reads ?? []) r.reject(gone);
+    this.#epochs.rejectReads(gone);
     this.#reads.rejectAll(gone);
-    for (const w of this.#seqWaiters) w.reject(gone);
+    this.#waiters.rejectAll(gone);
     await this.stop();
     // A view that is dropped ends its job as CANCEL does: what is retained then is for a restore.
     if (this.settings.externalized_checkpoints === 'delete_on_cancellation' || this.#deps.history.completedAfter(this.jobId, 0).length === 0) await this.#dropCheckpoints();
@@ -734,10 +631,10 @@ export class Job {
    * table log to its end. The worker knows for sure, and refuses otherwise.
    */
   quietPin(views: readonly ViewRead[]): { readonly worker: number; readonly attempt: number; readonly pins: readonly PinSpec[] } | null {
-    if (this.status !== 'running' || !this.#quiet || this.#inFlight !== null || this.#coordinator === null || this.#workers.length !== 1) return null;
+    if (this.status !== 'running' || this.#coordinator === null || this.#workers.length !== 1) return null;
     // With an idle timeout a barrier may bring results though nothing came.
     if (this.settings.idle_source_timeout > 0) return null;
-    if (this.#urgent || this.#reads.anyWaiting || (this.readsLog && this.#quietTo < this.#deps.lastSeq())) return null;
+    if (!this.#epochs.isQuiet(this.readsLog ? this.#deps.lastSeq() : 0)) return null;
     return { worker: this.#workers[0], attempt: this.#attempt, pins: this.#reads.pinsFor(views) };
   }
 
@@ -779,7 +676,7 @@ export class Job {
   hasSubscription(id: number): boolean { return this.#subscriptions.has(id); }
   taskFailed(ref: TaskRef, error: SqlError): void { if (this.#current(ref)) this.fail(error, ref.task); }
   subscriptionBatch(subscriptionId: number, epoch: number, snapshot: boolean, batch: Parameters<SubscriptionBuffer['receive']>[2]): void {
-    this.#subscriptions.receive(subscriptionId, epoch, snapshot, batch, this.#published);
+    this.#subscriptions.receive(subscriptionId, epoch, snapshot, batch, this.#epochs.published);
   }
   subscriptionFailed(subscriptionId: number, error: SqlError): void { this.#subscriptions.fail(subscriptionId, error); }
 
@@ -791,13 +688,9 @@ export class Job {
     if (this.status === 'failed' || this.status === 'paused' || this.status === 'cancelled') {
       return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}${this.failure === null ? '' : `: ${this.failure.message}`}`, { hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}';` }));
     }
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) { reject(abortReason(signal)); return; }
-      const off = onAbort(signal, reason => { this.#seqWaiters = this.#seqWaiters.filter(w => w !== waiter); reject(reason); });
-      const waiter: SeqWaiter = { seq, from: this.#inFlight?.epoch ?? this.#published, resolve: () => { off(); resolve(); }, reject: e => { off(); reject(e); } };
-      this.#seqWaiters.push(waiter);
-      this.requestBarrier(true);
-    });
+    const reached = this.#waiters.add(seq, this.#epochs.latest, signal);
+    this.requestBarrier(true);
+    return reached;
   }
 
   /** `culprit`: the job whose task was running when the worker died, null = not known. */
@@ -814,7 +707,7 @@ export class Job {
     for (const r of this.#rows.values()) { rowsIn += r.in; rowsOut += r.out; }
     return {
       jobId: this.jobId, name: this.name, status: this.status, parallelism: this.settings.parallelism, createdMs: this.createdMs, startedMs: this.startedMs, finishedMs: this.finishedMs, restarts: this.restarts,
-      rowsIn, rowsOut, lastCheckpointId: (this.#coordinator?.lastCompleted ?? 0) === 0 ? null : this.#coordinator?.lastCompleted ?? null, failure: this.failure?.message ?? null, epoch: this.#published,
+      rowsIn, rowsOut, lastCheckpointId: (this.#coordinator?.lastCompleted ?? 0) === 0 ? null : this.#coordinator?.lastCompleted ?? null, failure: this.failure?.message ?? null, epoch: this.#epochs.published,
     };
   }
 }
