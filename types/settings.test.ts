@@ -100,7 +100,7 @@ test('Flink\'s keys, old keys and words are understood; what has another name he
   is('table.exec.state.ttl', '0 ms', 'state_ttl', '0');
   is('table.exec.state.ttl', '36 h', 'state_ttl', '36h');
   is('table.exec.state.ttl', '0 ms', 'state_ttl', '0');
-  fails(() => s.set('prefer_checkpoint_for_recovery', 'off'), '0A000', /restore_from/);
+  is('execution.checkpointing.prefer-checkpoint-for-recovery', 'false', 'prefer_checkpoint_for_recovery', 'off');
   is('checkpoint_min_pause', '1.1s', 'checkpoint_min_pause', '1100ms');
   is('checkpoint_timeout', '2 minutes', 'checkpoint_timeout', '2min');
   is('checkpoint_timeout', '1h 30min', 'checkpoint_timeout', '90min');

@@ -90,8 +90,6 @@ export interface SettingSpec {
   readonly words?: Readonly<Record<string, string>>;
   /** Words that are no value here, and what to say of them. */
   readonly refused?: Readonly<Record<string, string>>;
-  /** The only value so far; any other is 0A000 with this hint. */
-  readonly only?: { readonly value: SettingValue; readonly hint: string };
   /** Of a text: what is wrong with it, as a hint; null = nothing. */
   readonly check?: (text: string) => string | null;
   readonly default: SettingValue;
@@ -128,7 +126,7 @@ export const settingSpecs: readonly SettingSpec[] = [
   { name: 'checkpoint_history', flinkKey: null, kind: 'integer', min: 1, max: 1_000_000, default: 1000, scope: 'job', description: 'Rows of millrace.checkpoints kept for each job.' },
   { name: 'state_backend', flinkKey: 'state.backend.type', otherKeys: ['state.backend'], kind: 'enum', values: ['leveldb', 'memory'], refused: { rocksdb: 'Flink\'s rocksdb is leveldb here.', forst: 'Flink\'s forst is leveldb here.', hashmap: 'Flink\'s hashmap is memory here.', filesystem: 'Flink\'s filesystem is memory here.' }, default: 'leveldb', scope: 'job', alter: 'fixed', description: 'leveldb: state may exceed memory and recovers locally; memory: checkpoint files only.' },
   { name: 'local_recovery', flinkKey: 'execution.state-recovery.from-local', otherKeys: ['state.backend.local-recovery'], kind: 'boolean', default: true, scope: 'job', description: 'A restart uses the state on the local disk where it is whole; off = checkpoint storage is always read.' },
-  { name: 'prefer_checkpoint_for_recovery', flinkKey: `${X}prefer-checkpoint-for-recovery`, kind: 'boolean', default: true, only: { value: true, hint: 'A job recovers from its checkpoints; a savepoint is restored into a new view or sink: WITH (restore_from = …).' }, scope: 'job', description: 'A recovery goes back to the newest checkpoint, also when a savepoint is newer; on is the only value in this version.' },
+  { name: 'prefer_checkpoint_for_recovery', flinkKey: `${X}prefer-checkpoint-for-recovery`, kind: 'boolean', default: true, scope: 'job', description: 'on: a recovery goes back to the newest checkpoint, also when a savepoint of the job is newer; off: to the newest of both.' },
   { name: 'state_ttl', flinkKey: 'table.exec.state.ttl', kind: 'duration', min: 0, max: 36500 * DAY, default: 0, scope: 'job', alter: 'fixed', description: 'State of a key that was not written for this long is dropped at some time after; 0 = never.' },
   { name: 'restore_claim_mode', flinkKey: 'execution.state-recovery.claim-mode', otherKeys: ['execution.savepoint-restore-mode'], kind: 'enum', values: ['no_claim', 'claim'], refused: { legacy: 'Flink\'s LEGACY leaves files without an owner; use no_claim.' }, default: 'no_claim', scope: 'job', alter: 'fixed', description: 'restore_from: claim = the new job owns the checkpoint and deletes it when it is no longer needed; no_claim = it is never touched.' },
   { name: 'allow_non_restored_state', flinkKey: 'execution.state-recovery.ignore-unclaimed-state', otherKeys: ['execution.savepoint.ignore-unclaimed-state'], kind: 'boolean', default: false, scope: 'job', alter: 'fixed', description: 'restore_from: state that matches no operator of the new statement is dropped in place of an error.' },
@@ -226,16 +224,8 @@ export function settingSpec(name: string): SettingSpec {
   throw new SqlError('42704', `unrecognized configuration parameter "${name}"`, { hint: near === null ? 'SELECT name, description FROM pg_settings lists all.' : `Perhaps you meant "${near}".` });
 }
 
-/** Parses a setting's value as SET receives it; 22023 with the allowed range on anything else, 0A000 for what is not supported yet. */
+/** Parses a setting's value as SET receives it; 22023 with the allowed range on anything else. */
 export function parseSetting(spec: SettingSpec, text: string): SettingValue {
-  const value = parseValue(spec, text);
-  if (spec.only !== undefined && value !== spec.only.value) {
-    throw new SqlError('0A000', `"${spec.name}" other than ${formatSetting(spec, spec.only.value)} is not supported`, { hint: spec.only.hint });
-  }
-  return value;
-}
-
-function parseValue(spec: SettingSpec, text: string): SettingValue {
   if (READ_ONLY.has(spec.name)) throw new SqlError('55P02', `parameter "${spec.name}" cannot be changed`);
   const bad = (hint: string): SqlError => new SqlError('22023', `invalid value for parameter "${spec.name}": "${text}"`, { hint });
   const range = rangeText(spec);
