@@ -54,9 +54,9 @@ export interface JobDeps {
   fairShare(): number;
   statusChanged(job: Job, status: JobStatus, failure: SqlError | null): void;
   checkpointEnded(job: Job, row: CheckpointRow): void;
-  /** A folder that the job had claimed is deleted. */
   /** Its newest complete savepoint of this server. */
   newestSavepoint?(jobId: number): OwnSavepoint | null;
+  /** A folder that the job had claimed is deleted. */
   claimDeleted?(path: string): void;
   restored(event: RestoreEvent): void;
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>): void;
