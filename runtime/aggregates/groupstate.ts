@@ -88,7 +88,7 @@ export class GroupState {
     this.global = node.groupKeys.length === 0;
     this.late = context.batchMode || node.closes?.emitOnClose === true;
     this.table = context.stateTable(0);
-    this.idle = node.expires === true && context.ttl !== undefined && !this.late ? new IdleSweep(this.table, context.ttl.us, (value, start) => value.getFloat64(start + WRITTEN_AT * 8, true)) : null;
+    this.idle = node.expires === true && context.ttl !== undefined && !this.late ? new IdleSweep(this.table, context.ttl.us, WRITTEN_AT) : null;
     this.#still = node.calls.length === 0 && node.inputAppendOnly && this.idle === null;
     this.#old = new BatchBuilder(this.#outTypes);
   }

@@ -1,6 +1,6 @@
 /**
  * Finding state that was not written for state_ttl. Each value of a table has the time of the barrier after its last write (in place: no list of keys
- * beside it); the table is read from end to end, in evicted parts too, SWEEPS_A_TTL times a state_ttl, some entries at each barrier.
+ * beside it); the table is read from end to end, in evicted parts too, SWEEPS_A_TTL times a state_ttl, READ_MAX entries at each barrier.
  * So state goes between one and about 1 + 1/SWEEPS_A_TTL state_ttl after its last write, at a barrier, while the job runs.
  *
  * State: none of its own; the times are the operator's, and survive with it. While a pass lasts nothing of the table is evicted; when the memory is
@@ -21,17 +21,22 @@ const DUE_MAX = 100_000;
 export class IdleSweep {
   readonly #table: StateTable;
   readonly #ttlUs: number;
-  /** When the value from `start` on was last written, µs; 0 = not known. */
-  readonly #writtenUs: (value: DataView, start: number) => number;
+  readonly #cell: number;
+  readonly #sign: number;
+  /** One cell of a value: a page's doubles are aligned in memory, what is read back from disk is not. */
+  readonly #us = new Float64Array(1);
+  readonly #bytes = new Uint8Array(this.#us.buffer);
   #reader: SnapshotReader | null = null;
   #nextUs = 0;
   #whole = false;
   #due: KeyList | null = null;
 
-  constructor(table: StateTable, ttlUs: number, writtenUs: (value: DataView, start: number) => number) {
+  /** `cell`: number of the double that has the time of the last write, µs, as a negative number when `negative`. */
+  constructor(table: StateTable, ttlUs: number, cell: number, negative = false) {
     this.#table = table;
     this.#ttlUs = ttlUs;
-    this.#writtenUs = writtenUs;
+    this.#cell = cell;
+    this.#sign = negative ? -1 : 1;
   }
 
   isIdle(writtenUs: number, nowUs: number): boolean { return writtenUs > 0 && writtenUs + this.#ttlUs <= nowUs; }
@@ -50,14 +55,16 @@ export class IdleSweep {
   async #read(reader: SnapshotReader, nowUs: number, load: (keys: KeyBatch) => Promise<void> | null): Promise<void> {
     const due = new KeyList();
     let left = READ_MAX;
-    let view: DataView | null = null;
+    const at = this.#cell * 8;
+    const sign = this.#sign;
+    const bytes = this.#bytes;
     try {
       let more = true;
       while (more && due.length < DUE_MAX && (left > 0 || this.#whole)) {
         more = await reader.next(1024, (key, keyStart, keyEnd, value, valueStart) => {
           left--;
-          if (view === null || view.buffer !== value.buffer || view.byteOffset !== value.byteOffset) view = new DataView(value.buffer, value.byteOffset, value.byteLength);
-          if (this.isIdle(this.#writtenUs(view, valueStart), nowUs)) due.push(key, keyStart, keyEnd, hashBytes(key, keyStart, keyEnd));
+          for (let p = 0; p < 8; p++) bytes[p] = value[valueStart + at + p];
+          if (this.isIdle(sign * this.#us[0], nowUs)) due.push(key, keyStart, keyEnd, hashBytes(key, keyStart, keyEnd));
         });
       }
       if (!more) { this.close(); this.#whole = false; }

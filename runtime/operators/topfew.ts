@@ -73,7 +73,7 @@ export class TopFewOperator implements Operator {
     this.#types = input.map((c) => c.type);
     this.#max = to;
     this.#table = context.stateTable(0);
-    this.#idle = node.expires === true && context.ttl !== undefined && !context.batchMode ? new IdleSweep(this.#table, context.ttl.us, (value, start) => -value.getFloat64(start, true)) : null;
+    this.#idle = node.expires === true && context.ttl !== undefined && !context.batchMode ? new IdleSweep(this.#table, context.ttl.us, 0, true) : null;
     this.#encodeKeys = keyEncoder(this.#types, node.partition);
     this.#encodeOrder = keyEncoder(this.#types, node.order.map((k) => k.column), 'order', node.order);
     this.#encodeRows = rowEncoder(this.#types);
