@@ -4,6 +4,7 @@
  *
  *   CREATE STREAM payment (lane int, n bigint, …) WITH (connector = 'counter', lanes = '4', rows = '10000');
  */
+import { existsSync } from 'node:fs';
 import type { ConnectorSpec, FunctionInitializationContext, ListState, Row, SourceContext, SourceDefinition, SourceFunction } from '../../runtime/functions/api.js';
 
 type Lane = { readonly lane: number; readonly next: number };
@@ -37,7 +38,7 @@ class Counter implements SourceFunction {
     const open = this.#lanes.filter(l => l.next < rows);
     if (open.length === 0) return 'end';
     const pauseMs = Number(options['pause_ms']);
-    if (pauseMs > 0 && !this.#waiting) {
+    if (pauseMs > 0 && !this.#waiting && !existsSync(options['hurry'])) {
       this.#waiting = true;
       this.#timer = setTimeout(() => { this.#context.wake(); }, pauseMs);
       return 'idle';
@@ -63,7 +64,7 @@ export const counter: SourceDefinition = {
   description: 'numbered events in lanes',
   options: [
     { name: 'lanes', description: 'how many lanes', kind: 'integer', default: '4' }, { name: 'rows', description: 'events a lane', kind: 'integer', required: true },
-    { name: 'pause_ms', description: 'ms between batches', kind: 'integer', default: '0' },
+    { name: 'pause_ms', description: 'ms between batches', kind: 'integer', default: '0' }, { name: 'hurry', description: 'no pauses once this file exists', kind: 'text', default: '' },
   ],
   bounded: () => true,
   createFunction: (spec, context) => new Counter(spec, context),

@@ -45,14 +45,20 @@ class Fraud implements ProcessFunction {
     if (at === null) return;
     const amount = Number(row['amount']);
     this.#payments?.add(1);
-    const small = this.#small?.value() ?? null;
-    if (small !== null && amount > Number(this.#args['large']) && at >= small.atUs && at - small.atUs <= Number(this.#args['within'])) {
+    let small = this.#small?.value() ?? null;
+    // The watermark may be far behind: what the timer will say is said now. So the result does not depend on when watermarks come.
+    if (small !== null && at > this.#end(small)) {
+      this.#forget(context, small);
+      this.#quiet(out, context, this.#end(small));
+      small = null;
+    }
+    if (small !== null && amount > Number(this.#args['large']) && at >= small.atUs) {
       this.#alert(out, context, `${amount} after ${small.amount}`, at);
       this.#forget(context, small);
     } else if (amount < Number(this.#args['small'])) {
       if (small !== null) this.#forget(context, small);
       this.#small?.update({ atUs: at, amount });
-      context.timerService.registerEventTimeTimer(at + Number(this.#args['within']));
+      context.timerService.registerEventTimeTimer(at + Number(this.#args['within']) + 1);
     }
     const country = String(row['country']);
     if (this.#countries?.contains(country) === false && !this.#countries.isEmpty()) this.#alert(out, context, `first seen in ${country}`, at);
@@ -61,12 +67,19 @@ class Fraud implements ProcessFunction {
 
   onTimer(timestampUs: number, context: ProcessContext, out: Collector): void {
     this.#small?.clear();
-    out.collect({ card: context.key['card'], at: timestampUs, reason: 'quiet after a small payment', payments: this.#payments?.get() ?? 0 });
+    this.#quiet(out, context, timestampUs - 1);
   }
 
   #forget(context: ProcessContext, small: Small): void {
-    context.timerService.deleteEventTimeTimer(small.atUs + Number(this.#args['within']));
+    context.timerService.deleteEventTimeTimer(this.#end(small) + 1);
     this.#small?.clear();
+  }
+
+  /** The last moment at which a large payment is an alert. */
+  #end(small: Small): number { return small.atUs + Number(this.#args['within']); }
+
+  #quiet(out: Collector, context: ProcessContext, at: number): void {
+    out.collect({ card: context.key['card'], at, reason: 'quiet after a small payment', payments: this.#payments?.get() ?? 0 });
   }
 
   #alert(out: Collector, context: ProcessContext, reason: string, at: number): void {

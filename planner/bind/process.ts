@@ -1,8 +1,8 @@
 /**
- * Own functions in FROM: name(relation, arguments …, partition_by => key [, time => column]). `relation` names a relation, view or CTE. The standard's form
+ * Own functions in FROM: name(relation, arguments …, partition_by => key [, on_time => column]). `relation` names a relation, view or CTE. The standard's form
  * name(TABLE t PARTITION BY k, …) arrives here as name(t, +k, …) or name(t, ROW (a, b), …).
  *
- * Arguments are constants, checked against the function's parameters. Without `time`, the event time of the relation is the rows' time.
+ * Arguments are constants, checked against the function's parameters. Without `on_time`, the event time of the relation is the rows' time.
  */
 import type { FuncCall, Node } from 'libpg-query';
 import type { Arguments, Parameter, TableFunctionDefinition } from '../../runtime/functions/api.js';
@@ -32,7 +32,7 @@ export function ownFunction(env: Env, call: FuncCall | null): TableFunctionDefin
 }
 
 function usage(f: TableFunctionDefinition): string {
-  return `${f.name}(relation${(f.parameters ?? []).map((p) => (p.default === undefined ? `, ${p.name}` : ` [, ${p.name}]`)).join('')} [, partition_by => key] [, time => column])`;
+  return `${f.name}(relation${(f.parameters ?? []).map((p) => (p.default === undefined ? `, ${p.name}` : ` [, ${p.name}]`)).join('')} [, partition_by => key] [, on_time => column])`;
 }
 
 export function bindProcess(env: Env, f: TableFunctionDefinition, call: FuncCall): { readonly rel: Rel; readonly columns: readonly ScopeColumn[] } {
@@ -50,13 +50,13 @@ export function bindProcess(env: Env, f: TableFunctionDefinition, call: FuncCall
     const value = named === null ? a : named.arg;
     const name = named === null ? (k === 0 && isPartition(a) ? 'partition_by' : parameters[place++]?.name) : named.name;
     if (name === undefined || value === undefined) throw wrong(`there are ${parameters.length} after the relation`, locationOf(a, at));
-    if (name !== 'partition_by' && name !== 'time' && !parameters.some((p) => p.name === name)) throw wrong(`it has none named "${name}"`, named?.location ?? at);
+    if (name !== 'partition_by' && name !== 'on_time' && !parameters.some((p) => p.name === name)) throw wrong(`it has none named "${name}"`, named?.location ?? at);
     if (given.has(name)) throw wrong(`"${name}" is given twice`, named?.location ?? at);
     given.set(name, value);
   }
   const byNode = given.get('partition_by');
   const partition = byNode === undefined ? [] : partitionOf(env, f, byNode, source, at);
-  const timeNode = given.get('time');
+  const timeNode = given.get('on_time');
   const time = timeNode === undefined ? source.columns.find((c) => ctx.info(c.id).rowtime !== null)?.id ?? null : timeOf(env, f, timeNode, source, at);
   const args: Record<string, string | number | boolean | null> = {};
   for (const p of parameters) {

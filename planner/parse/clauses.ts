@@ -246,18 +246,22 @@ class Lifting {
     return before === 'from' || before === 'join' || (this.#symbol(i - 1) === ',' && this.#word(i) !== 'lateral');
   }
 
-  /** Its arguments: PARTITION BY k becomes an argument +k, PARTITION BY (a, b) an argument ROW (a, b). */
+  /** Its arguments: PARTITION BY k becomes an argument +k, PARTITION BY (a, b) an argument ROW (a, b), DESCRIPTOR(c) c. */
   #ownArguments(open: number): void {
     const close = this.#closing(open);
     this.#blank(open + 1);
     for (let i = open + 2, depth = 1; i < close; i++) {
       const symbol = this.#symbol(i);
       depth += symbol === '(' ? 1 : symbol === ')' ? -1 : 0;
-      if (depth !== 1 || this.#word(i) !== 'partition' || this.#word(i + 1) !== 'by') continue;
-      const several = this.#symbol(i + 2) === '(';
-      this.#replace(i, several ? ', ROW' : ', +');
-      this.#blank(i + 1);
-      return;
+      if (depth !== 1) continue;
+      if (this.#word(i) === 'partition' && this.#word(i + 1) === 'by') {
+        this.#replace(i, this.#symbol(i + 2) === '(' ? ', ROW' : ', +');
+        this.#blank(i + 1);
+      } else if (this.#word(i) === 'descriptor' && this.#symbol(i + 1) === '(' && this.#symbol(i + 3) === ')') {
+        this.#blank(i);
+        this.#blank(i + 1);
+        this.#blank(i + 3);
+      }
     }
   }
 

@@ -82,6 +82,11 @@ test("the standard's window functions become calls", () => {
   };
   assert.equal(call("SELECT * FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(t), INTERVAL '10' SECOND)) w"), "SELECT * FROM TUMBLE(bid, t, INTERVAL '10' SECOND) w");
   assert.equal(call("SELECT * FROM TABLE(HOP(DATA => TABLE s.bid, TIMECOL => DESCRIPTOR(t), INTERVAL '1 s', INTERVAL '2 s'))"), "SELECT * FROM HOP(s.bid, t, INTERVAL '1 s', INTERVAL '2 s')");
+  assert.equal(call('SELECT * FROM mine(TABLE bid PARTITION BY a, 3) w'), 'SELECT * FROM mine(bid, + a, 3) w');
+  assert.equal(call('SELECT * FROM mine(TABLE bid PARTITION BY (a, b), on_time => DESCRIPTOR(t)) w, mine(TABLE u)'), 'SELECT * FROM mine(bid, ROW(a, b), on_time => t) w, mine(u)');
+  const plain = one('SELECT (TABLE t), a IN (TABLE u) FROM (TABLE t) x, LATERAL (TABLE t) y WHERE EXISTS (TABLE t)');
+  assert(plain.kind === 'select');
+  assert.match(plain.query.source.text, /FROM \(TABLE t\) x, LATERAL \(TABLE t\) y/);
   assert.equal(call("SELECT * FROM TUMBLE(bid, t, INTERVAL '10 s')"), "SELECT * FROM TUMBLE(bid, t, INTERVAL '10 s')");
   assert.equal(call("SELECT * FROM TABLE(SESSION(TABLE bid PARTITION BY a, b, DESCRIPTOR(t), INTERVAL '10' SECOND))"), "SELECT * FROM SESSION(bid, ROW(a, b), t, INTERVAL '10' SECOND)");
   assert.equal(call("SELECT * FROM TABLE(SESSION(DATA => TABLE bid PARTITION BY a, TIMECOL => DESCRIPTOR(t), GAP => INTERVAL '1 s'))"), "SELECT * FROM SESSION(bid, ROW(a), t, GAP => INTERVAL '1 s')");

@@ -33,7 +33,7 @@ export interface Parameter {
 }
 export type Arguments = Readonly<Record<string, string | number | boolean | null>>;
 
-/** A function in FROM: `SELECT … FROM name(relation, arguments …, partition_by => key, time => column)`. */
+/** A function in FROM: `SELECT … FROM name(relation, arguments …, partition_by => key, on_time => column)`. */
 export interface TableFunctionDefinition {
   /** In lower case: a name of SQL. */
   readonly name: string;

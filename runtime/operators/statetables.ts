@@ -14,7 +14,7 @@ export const STATE_HEAD: readonly Column[] = [{ name: 'subtask', type: INT4 }, {
 const POSITION: StateTableShape = { name: 'position', columns: [{ name: 'state', type: JSONB }] };
 
 /** Of an own function, beside its key. */
-const OWN_STATE: readonly Column[] = [{ name: 'state', type: TEXT }, { name: 'map_key', type: JSONB }, { name: 'value', type: JSONB }];
+const OWN_STATE: readonly Column[] = [{ name: 'state_name', type: TEXT }, { name: 'map_key', type: JSONB }, { name: 'value', type: JSONB }];
 
 /** Tables of a node over inputs of these columns, in the order of `readState`; none = it keeps nothing. */
 export function stateTablesOf(node: PlanNode, inputs: readonly (readonly Column[])[]): readonly StateTableShape[] {
