@@ -104,6 +104,10 @@ test('what state_ttl would make wrong is refused, with the operator; a snapshot 
     await each(server, 'INSERT INTO t VALUES (1, 1), (2, 0)', 'INSERT INTO s VALUES (1, 1), (1, 2), (2, 1)', 'FLUSH');
     assert.deepEqual(await server.query('SELECT * FROM v'), [['1', '1']]);
     assert.deepEqual(await server.query('SELECT * FROM c'), [['1', '2']]);
+    const explained = (await server.query(`SET state_ttl = '1h'; EXPLAIN ${view('SELECT k, count(*) FROM s GROUP BY k')}`)).map(r => r[0]).join('\n');
+    assert.match(explained, /Aggregate by \(k\).* · frees idle keys after state_ttl · nondeterministic/);
+    assert.match(explained, /replaces/);
+    await refused(`EXPLAIN ${view('SELECT k, count(*) FROM t GROUP BY k')}`, /state_ttl with an aggregation over rows that change/);
     // A view that joins a job goes by the job's state_ttl.
     await assert.rejects(server.query('CREATE MATERIALIZED VIEW over_v AS SELECT k, count(*) FROM v GROUP BY k'), /state_ttl with an aggregation over rows that change/);
     const [[path]] = await server.query('CREATE SAVEPOINT FOR JOB c; SELECT path FROM millrace.savepoints') as [[string]];

@@ -57,7 +57,10 @@ function marks(node: PlanNode): string {
     if (node.key !== null) out.push(`key (${names(node, node.key)})`);
     if (node.appendOnly) out.push('append-only');
   }
-  if (node.op === 'lookup' || draftExprs(node).some(isNondeterministic)) out.push('nondeterministic');
+  const expires = (node.op === 'aggregate' || node.op === 'topn' || node.op === 'join') && node.expires === true;
+  if (expires) out.push(node.op === 'join' ? 'frees rows after state_ttl' : 'frees idle keys after state_ttl');
+  if (node.op === 'materialize' && node.replaces === true) out.push('replaces');
+  if (expires || node.op === 'lookup' || draftExprs(node).some(isNondeterministic)) out.push('nondeterministic');
   return out.length === 0 ? '' : ` · ${out.join(' · ')}`;
 }
 

@@ -120,7 +120,7 @@ export class SqlSession implements BackendSession {
       case 'describe': return text(() => describe(this.#database, statement.name), 'SHOW');
       case 'explain':
         if (statement.analyze) throw unsupported('EXPLAIN ANALYZE', statement.position, 'SELECT * FROM millrace.operators shows rows and time of each operator of running jobs.');
-        return text(() => explainStatement(this.#database, statement.statement, statement.position, this.#bindSession()), 'EXPLAIN');
+        return text(() => explainStatement(this.#database, statement.statement, statement.position, this.#settings, this.#bindSession()), 'EXPLAIN');
       case 'explain restore': return later(RESTORE_COLUMNS, () => explainRestore(this.#database, statement, this.#settings, this.#bindSession()), 'EXPLAIN');
       case 'explain checkpoint': return later(PLAN_COLUMNS, () => explainCheckpoint(this.#database, statement.job, statement.checkpoint, statement.position), 'EXPLAIN');
       case 'create savepoint': return later(SAVEPOINT_COLUMNS, context => createSavepoint(this.#database, statement, context), 'CREATE SAVEPOINT');

@@ -4,6 +4,7 @@ import type { Explainable, ShowObjects } from '../../planner/parse/statement.js'
 import { explain } from '../../planner/explain/explain.js';
 import type { Session } from '../../planner/bind/context.js';
 import { planQuery } from '../../planner/plan/planquery.js';
+import { withStateTtl } from '../../planner/plan/statettl.js';
 import type { PlannedQuery } from '../../planner/planner.js';
 import { SqlError, unsupported } from '../../types/error.js';
 import { type Column, TEXT } from '../../types/sqltype.js';
@@ -101,9 +102,10 @@ export function showCreate(database: Database, name: { readonly schema: string |
 }
 
 /** The plan a statement would run, as EXPLAIN's lines. */
-export function explainStatement(database: Database, statement: Explainable, position: number, session: Session): TextTable {
-  const planned = plannedFor(database, statement, position, session);
-  return { columns: PLAN_COLUMNS, rows: explain(planned.plan).map(line => [line]) };
+export function explainStatement(database: Database, statement: Explainable, position: number, settings: Settings, session: Session): TextTable {
+  const { plan } = plannedFor(database, statement, position, session);
+  const shown = statement.kind === 'create materialized view' && settings.get('state_ttl') !== 0 ? withStateTtl(plan, position) : plan;
+  return { columns: PLAN_COLUMNS, rows: explain(shown).map(line => [line]) };
 }
 
 function plannedFor(database: Database, statement: Explainable, position: number, session: Session): PlannedQuery {
