@@ -1,5 +1,5 @@
 /**
- * The documentation's examples, run: every ```sql block of docs/tour.md, docs/windows.md, docs/topn.md and docs/checkpoints.md in order on one fresh server a page (a following ```text block is
+ * The documentation's examples, run: every ```sql block of docs/tour.md, docs/windows.md, docs/topn.md, docs/checkpoints.md and docs/functions.md in order on one fresh server a page, with the example's extension (a following ```text block is
  * psql's output for it, compared line by line), and every row of docs/errors.md's tables (statement, SQLSTATE, message).
  */
 import { test } from 'node:test';
@@ -36,9 +36,9 @@ function blocks(markdown: string): Block[] {
 
 const hasPsql = spawnSync('psql', ['--version']).status === 0;
 
-for (const page of ['docs/tour.md', 'docs/windows.md', 'docs/topn.md', 'docs/checkpoints.md']) test(`${page} works as written, in psql`, { skip: hasPsql ? false : 'SKIPPED: psql is not installed', timeout: 120_000 }, async () => {
+for (const page of ['docs/tour.md', 'docs/windows.md', 'docs/topn.md', 'docs/checkpoints.md', 'docs/functions.md']) test(`${page} works as written, in psql`, { skip: hasPsql ? false : 'SKIPPED: psql is not installed', timeout: 120_000 }, async () => {
   const dir = temporaryFolder('tour');
-  const server = await ServerProcess.start(path.join(dir, 'data'));
+  const server = await ServerProcess.start(path.join(dir, 'data'), { args: ['--extension', fileURLToPath(new URL('../examples/extension/extension.js', import.meta.url))] });
   try {
     mkdirSync(path.join(dir, 'work'));
     writeFileSync(path.join(dir, 'work', 'orders.ndjson'), '{"id":1,"customer":"ann","amount":12.5,"at":"2024-05-01 10:00:00"}\n{"id":2,"customer":"bob","amount":7,"at":"2024-05-01 10:00:03"}\n');

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -6,8 +6,8 @@ import { fileStoreSuite } from './filestoresuite.js';
 import { realFiles } from './filesystem.js';
 import { localStore } from './localstore.js';
 
-const root = await mkdtemp(join(tmpdir(), 'millrace-files-'));
-after(() => rm(root, { recursive: true, force: true }));
+const root = mkdtempSync(join(tmpdir(), 'millrace-files-'));
+after(() => { rmSync(root, { recursive: true, force: true }); });
 let folders = 0;
 
 fileStoreSuite('folder', () => localStore(realFiles, join(root, String(folders++))));

@@ -5,7 +5,7 @@
  *   CREATE STREAM payment (lane int, n bigint, …) WITH (connector = 'counter', lanes = '4', rows = '10000');
  */
 import { existsSync } from 'node:fs';
-import type { ConnectorSpec, FunctionInitializationContext, ListState, Row, SourceContext, SourceDefinition, SourceFunction } from '../../runtime/functions/api.js';
+import type { ConnectorSpec, FunctionInitializationContext, ListState, Row, SourceContext, SourceDefinition, SourceFunction, SplitRows } from '../../runtime/functions/api.js';
 
 type Lane = { readonly lane: number; readonly next: number };
 const ROWS_A_BATCH = 20;
@@ -32,10 +32,15 @@ class Counter implements SourceFunction {
 
   snapshotState(): void { this.#state?.update(this.#lanes); }
 
-  next(): readonly Row[] | 'idle' | 'end' {
+  /** Each has its own watermark: a lane that is behind is not late. */
+  splits(): string[] { return this.#open().map(l => `lane ${l.lane}`); }
+
+  #open(): Lane[] { return this.#lanes.filter(l => l.next < Number(this.#spec.options['rows'])); }
+
+  next(): SplitRows | 'idle' | 'end' {
     const { options } = this.#spec;
     const rows = Number(options['rows']);
-    const open = this.#lanes.filter(l => l.next < rows);
+    const open = this.#open();
     if (open.length === 0) return 'end';
     const pauseMs = Number(options['pause_ms']);
     if (pauseMs > 0 && !this.#waiting && !existsSync(options['hurry'])) {
@@ -47,7 +52,7 @@ class Counter implements SourceFunction {
     const { lane, next } = open[this.#turn++ % open.length];
     const until = Math.min(rows, next + ROWS_A_BATCH);
     this.#lanes = this.#lanes.map(l => (l.lane === lane ? { lane, next: until } : l));
-    return Array.from({ length: until - next }, (_, k) => event(lane, next + k));
+    return { split: `lane ${lane}`, rows: Array.from({ length: until - next }, (_, k) => event(lane, next + k)) };
   }
 
   close(): void { if (this.#timer !== null) clearTimeout(this.#timer); }

@@ -50,9 +50,9 @@ test('counter: its lanes go on where they were on any other parallelism', async 
       const state = new OperatorStates(states === null ? null : dealOut(states, subtask, parallelism));
       source.initializeState(initialization(state, states === null ? null : 1));
       for (let k = 0; k < 3; k++) {
-        const rows = await source.next();
-        if (typeof rows === 'string') continue;
-        for (const r of rows) seen.set(Number(r['lane']), [...seen.get(Number(r['lane'])) ?? [], Number(r['n'])]);
+        const given = await source.next();
+        if (typeof given === 'string' || !('split' in given)) continue;
+        for (const r of given.rows) seen.set(Number(r['lane']), [...seen.get(Number(r['lane'])) ?? [], Number(r['n'])]);
       }
       source.snapshotState({ checkpointId: null, checkpointTimestampMs: null });
       next.push(state.snapshot());

@@ -3,8 +3,10 @@ import { unsupported } from '../../types/error.js';
 import type { ProcessRel } from '../bind/rel.js';
 import { positionOf, type Edge } from './builder.js';
 import { exactly, hashed, type Lowering } from './lower.js';
+import { demandWatermarks } from './scan.js';
 
 export function lowerProcess(l: Lowering, rel: ProcessRel): Edge {
+  if (rel.partition.length > 0) demandWatermarks(l, rel.input);
   const input = exactly(l, rel.input, rel.seen);
   if (l.job && !input.appendOnly) {
     throw unsupported(`function ${rel.fn} over rows that change, in a continuous query`, rel.position, 'It sees rows that come; its input must be append-only: a stream, or what filters, projections and EMIT ON WINDOW CLOSE make of one.');

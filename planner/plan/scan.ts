@@ -5,7 +5,8 @@
 import type { SourceField } from '../../types/plan.js';
 import type { MaterializedViewRelation, StreamRelation, SystemRelation, TableRelation } from '../catalog.js';
 import { columnsOf } from '../bind/exprs.js';
-import type { ColId, ScanRel } from '../bind/rel.js';
+import type { ColId, Rel, ScanRel } from '../bind/rel.js';
+import { inputsOf } from '../bind/relexprs.js';
 import { positional, type Edge } from './builder.js';
 import type { Lowering } from './lower.js';
 
@@ -57,13 +58,22 @@ function view(l: Lowering, scan: ScanRel, relation: MaterializedViewRelation): E
   });
 }
 
+function demandWatermark(l: Lowering, { relation, watermark, cols }: ScanRel): void {
+  if (watermark === null) return;
+  l.demand.addWatermark(relation.id);
+  const at = new Map(cols.map((id, i) => [id, i]));
+  for (const e of [watermark.timeExpr, watermark.watermarkExpr]) l.demand.add(relation.id, [...columnsOf(e)].map((id) => at.get(id) as number));
+}
+
+/** Streams below give their watermarks, whether or not a row's own is read: timers fire by them. */
+export function demandWatermarks(l: Lowering, rel: Rel): void {
+  if (rel.rel === 'scan') demandWatermark(l, rel);
+  for (const input of inputsOf(rel)) demandWatermarks(l, input);
+}
+
 function source(l: Lowering, scan: ScanRel, relation: StreamRelation, needed: ReadonlySet<ColId>): Edge {
   const mark = scan.watermark;
-  const at = new Map(scan.cols.map((id, i) => [id, i]));
-  if (mark !== null && needed.has(mark.id)) {
-    l.demand.addWatermark(relation.id);
-    for (const e of [mark.timeExpr, mark.watermarkExpr]) l.demand.add(relation.id, [...columnsOf(e)].map((id) => at.get(id) as number));
-  }
+  if (mark !== null && needed.has(mark.id)) demandWatermark(l, scan);
   const indexes = l.demand.fields(relation.id);
   const layout = indexes.map((i) => scan.cols[i] as number);
   const withMark = mark !== null && l.demand.watermark(relation.id);

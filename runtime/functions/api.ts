@@ -231,10 +231,19 @@ export interface SourceContext {
  * A stream of `CREATE STREAM … WITH (connector = 'name')`. Which subtask reads what is the source's matter; what it has read is in its operator
  * state: `snapshotState` is called after every `next`, and a barrier that comes in between keeps what that call left.
  */
+/** Rows of one split, as `splits` names it. */
+export interface SplitRows { readonly split: string; readonly rows: readonly Row[] }
+type Given = readonly Row[] | SplitRows | 'idle' | 'end';
+
 export interface SourceFunction extends CheckpointedFunction, Partial<CheckpointListener> {
   open?(): void | Promise<void>;
   /** Some rows (a few thousand at most), 'idle' when there are none now (`context.wake()` follows), 'end' when none will come. */
-  next(): readonly Row[] | 'idle' | 'end' | Promise<readonly Row[] | 'idle' | 'end'>;
+  next(): Given | Promise<Given>;
+  /**
+   * Names of the splits (partitions, files) of this subtask that rows may still come from; `next` then gives SplitRows. Each has a watermark of its own, the subtask's is the
+   * least of them, so that a split which is behind makes none of its rows late. Without it the subtask is one split.
+   */
+  splits?(): readonly string[];
   close?(): void | Promise<void>;
 }
 

@@ -30,8 +30,13 @@ export class DueTimes {
   due(until: number): KeyList | null {
     if (this.first > until) return null;
     const all = new KeyList();
-    for (const [time, list] of this.#keys) {
-      if (time <= until) for (let k = 0; k < list.length; k++) all.push(list.data, list.start[k], list.end[k], list.hash[k]);
+    // Down the heap as far as it is due: what is not costs nothing.
+    const open = [0];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      if (at >= this.#heap.length || this.#heap[at] > until) continue;
+      const list = this.#keys.get(this.#heap[at]);
+      if (list !== undefined) for (let k = 0; k < list.length; k++) all.push(list.data, list.start[k], list.end[k], list.hash[k]);
+      open.push(at * 2 + 1, at * 2 + 2);
     }
     return all;
   }

@@ -1,6 +1,7 @@
 /**
  * An own source (api.ts: SourceFunction) behind the contract of sources. Its operator state stands in the place of positions: one entry a subtask,
- * '<subtask>/<parallelism>', of which a restored reader is given all, its own and those of the others.
+ * '<subtask>/<parallelism>', of which a restored reader is given all, its own and those of the others. Splits it names are entries of their own once rows
+ * came from them, with the subtask that read them: where they stand is the function's to keep.
  *
  *   open(positions)  → initializeState, open        positions()        → what snapshotState left after the last `next`
  *   next()           → next, then snapshotState     committed, aborted → notifyCheckpointComplete, notifyCheckpointAborted
@@ -8,15 +9,18 @@
  * The task reads positions after each `next` whose rows it took, and gives a checkpoint the last it read: hence snapshotState follows every `next`.
  */
 import type { Json } from '../../types/connect.js';
+import { SqlError } from '../../types/error.js';
 import type { SourceConnector, SourceReader, SourceSpec, SplitBatch } from '../connector.js';
 import { BatchBuilder } from '../batchbuilder.js';
-import type { Row, SourceContext, SourceDefinition, SourceFunction } from './api.js';
+import type { Row, SourceContext, SourceDefinition, SourceFunction, SplitRows } from './api.js';
 import { dealOut, OperatorStates, withUnion, type OperatorStateJson } from './operatorstate.js';
 import { filled, withoutKeyedState } from './ownsink.js';
 import { fieldsOf, rowWriter } from './rowvalues.js';
 
 /** checkpoint 0: the id of the restored one is not known to readers. */
 const RESTORED = 0;
+/** What the entry of a subtask's operator state is called. */
+const STATE = /^\d+\/\d+$/;
 
 class OwnSourceReader implements SourceReader {
   readonly #what: string;
@@ -27,7 +31,10 @@ class OwnSourceReader implements SourceReader {
   readonly #builder: BatchBuilder;
   #state = new OperatorStates(null);
   #snapshot: OperatorStateJson = this.#state.snapshot();
-  #rows = 0;
+  /** By split, since it was opened; a restored one is known before its first row. */
+  readonly #rows = new Map<string, number>();
+  /** Other subtasks read them, or read them before the restore; `splits` knows which of them are here now. */
+  readonly #others = new Set<string>();
 
   constructor(definition: SourceDefinition, spec: SourceSpec, context: SourceContext) {
     this.#what = `source "${definition.name}"`;
@@ -44,12 +51,18 @@ class OwnSourceReader implements SourceReader {
 
   async open(positions: Readonly<Record<string, Json>>): Promise<void> {
     const states: OperatorStateJson[] = [];
-    for (const [split, state] of Object.entries(positions)) {
-      const [subtask] = split.split('/');
-      states[Number(subtask)] = state as unknown as OperatorStateJson;
-    }
     const { subtask, parallelism } = this.#spec;
-    const same = Object.keys(positions).every(split => split.endsWith(`/${parallelism}`));
+    let same = true;
+    for (const [name, state] of Object.entries(positions)) {
+      if (typeof state === 'string') {
+        this.#rows.set(name, 0);
+        if (state !== this.#split) this.#others.add(name);
+        continue;
+      }
+      const [of, among] = name.split('/').map(Number);
+      states[of] = state as unknown as OperatorStateJson;
+      if (among !== parallelism) same = false;
+    }
     const isRestored = states.length > 0;
     if (isRestored) this.#state = new OperatorStates(same ? withUnion(states[subtask], states) : dealOut(states, subtask, parallelism));
     this.#function.initializeState({ isRestored, restoredCheckpointId: isRestored ? RESTORED : null, operatorStateStore: this.#state, keyedStateStore: withoutKeyedState(this.#what) });
@@ -67,17 +80,37 @@ class OwnSourceReader implements SourceReader {
     return given instanceof Promise ? given.then(rows => this.#given(rows)) : this.#given(given);
   }
 
-  #given(rows: readonly Row[] | 'idle' | 'end'): SplitBatch | 'idle' | 'end' {
+  #given(given: readonly Row[] | SplitRows | 'idle' | 'end'): SplitBatch | 'idle' | 'end' {
     this.#keep();
-    if (rows === 'idle' || rows === 'end') return rows;
+    if (given === 'idle' || given === 'end') return given;
+    const named = 'split' in given;
+    if (named !== (this.#function.splits !== undefined)) throw new SqlError('38000', `${this.#what}: next gives { split, rows } where there is splits(), and only there`);
+    const split = named ? given.split : this.#split;
+    if (named && STATE.test(split)) throw new SqlError('38000', `${this.#what}: "${split}" cannot be the name of a split`, { hint: 'Two numbers with a slash name the state of a subtask.' });
+    const rows = named ? given.rows : given;
     for (const row of rows) this.#write(this.#builder, row);
-    this.#rows += rows.length;
-    return { split: this.#split, batch: this.#builder.finish() };
+    this.#rows.set(split, (this.#rows.get(split) ?? 0) + rows.length);
+    return { split, batch: this.#builder.finish() };
   }
 
-  positions(): Record<string, Json> { return { [this.#split]: this.#snapshot as unknown as Json }; }
-  unreadSplits(): readonly string[] { return []; }
-  progress(): { split: string; position: string; lag: number | null }[] { return [{ split: this.#split, position: `${this.#rows} rows`, lag: null }]; }
+  /** Splits of this subtask that gave rows, finished ones among them; of those others read, the ones that it has now. */
+  #read(): string[] {
+    const open = this.#function.splits?.();
+    return open === undefined ? [] : [...this.#rows.keys()].filter(split => !this.#others.has(split) || open.includes(split));
+  }
+
+  positions(): Record<string, Json> { return { [this.#split]: this.#snapshot as unknown as Json, ...Object.fromEntries(this.#read().map(split => [split, this.#split])) }; }
+  unreadSplits(): readonly string[] { return this.#function.splits?.().filter(split => !this.#rows.has(split)) ?? []; }
+  finishedSplits(): ReadonlySet<string> {
+    const open = this.#function.splits?.();
+    return new Set(open === undefined ? [] : [...this.#rows.keys()].filter(split => !open.includes(split)));
+  }
+
+  progress(): { split: string; position: string; lag: number | null }[] {
+    const splits = this.#function.splits === undefined ? [this.#split] : this.#read();
+    return splits.map(split => ({ split, position: `${this.#rows.get(split) ?? 0} rows`, lag: null }));
+  }
+
   async committed(_positions: Readonly<Record<string, Json>>, checkpointId: number): Promise<void> {
     this.#function.notifyCheckpointComplete?.(checkpointId);
     return Promise.resolve();
