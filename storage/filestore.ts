@@ -46,7 +46,7 @@ export interface FileStore {
   list(folder: string): Promise<StoredFile[]>;
   /** No error for one that is not there. All are tried; the first error is thrown. */
   remove(names: readonly string[]): Promise<void>;
-  /** Everything below the folder. */
+  /** Everything below the folder; it is gone for good when this returns. */
   removeFolder(folder: string): Promise<void>;
   /** What a crash left half written below the folder. Nothing may be writing there. */
   removeUnfinished(folder: string): Promise<void>;

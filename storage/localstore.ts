@@ -118,6 +118,9 @@ class LocalStore implements FileStore {
     const path = this.#path(folder);
     for (const made of this.#made) if (made === path || made.startsWith(`${path}/`)) this.#made.delete(made);
     await this.#files.removeDirectory(path);
+    if (!this.#durable) return;
+    // Else a _metadata could be back after a power cut, and files that were removed because of it not.
+    await this.#files.syncDirectory(parentOf(path)).catch((e: unknown) => { if (!isAbsent(e)) throw e; });
   }
 
   async removeUnfinished(folder: string): Promise<void> {

@@ -24,6 +24,8 @@ export class Disk {
   #durable = new Map<string, Inode>();
   /** Of each folder, since it was synced. */
   #changes = new Map<string, Change[]>();
+  /** Folders removed since the folder above was synced. */
+  readonly #removed = new Set<string>();
   readonly #stores = new MemoryKvs();
   /** Percent of operations that fail, and that stall. */
   failing = 0;
@@ -49,6 +51,7 @@ export class Disk {
     if (inode === null) this.#files.delete(path);
     else this.#files.set(path, inode);
     const folder = parentOf(path);
+    if (inode !== null) for (const removed of this.#removed) if (path.startsWith(`${removed}/`)) this.#removed.delete(removed);
     const changes = this.#changes.get(folder);
     if (changes === undefined) this.#changes.set(folder, [{ path, inode }]);
     else changes.push({ path, inode });
@@ -65,6 +68,7 @@ export class Disk {
     const { random } = this.#world;
     for (const changes of this.#changes.values()) this.#settle(changes.slice(0, random(changes.length + 1)));
     this.#changes.clear();
+    this.#removed.clear();
     for (const inode of this.#durable.values()) inode.length = inode.synced = inode.synced + random(inode.length - inode.synced + 1);
     this.#files = new Map(this.#durable);
     this.#stores.loseUnsynced(n => random(n));
@@ -105,6 +109,7 @@ export class Disk {
       removeDirectory: async path => {
         await operation('rmdir', path);
         for (const [p] of under(path)) this.#change(p, null);
+        this.#removed.add(path);
       },
       makeDirectory: path => operation('mkdir', path),
       list: async path => {
@@ -117,8 +122,13 @@ export class Disk {
       },
       syncDirectory: async path => {
         await operation('fsync', path);
-        this.#settle(this.#changes.get(path) ?? []);
-        this.#changes.delete(path);
+        const gone = [...this.#removed].filter(removed => parentOf(removed) === path);
+        for (const [folder, changes] of this.#changes) {
+          if (folder !== path && !gone.some(removed => folder === removed || folder.startsWith(`${removed}/`))) continue;
+          this.#settle(changes);
+          this.#changes.delete(folder);
+        }
+        for (const removed of gone) this.#removed.delete(removed);
       },
       size: async path => {
         await operation('size', path, false);
