@@ -13,11 +13,20 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type pg from 'pg';
+import { summarise } from '../latency/latencies.js';
 import { ServerProcess } from '../nexmark/serverprocess.js';
 
 /** Rows of one INSERT. */
 const CHUNK_ROWS = 250_000;
 const QUIET_MS = 5000;
+
+/** Rounds printed by themselves. */
+const SHOWN = 5;
+
+function spread(values: readonly number[]): string {
+  const { p50, p90, p99, max } = summarise(values);
+  return `p50 ${p50.toFixed(1)}, p90 ${p90.toFixed(1)}, p99 ${p99.toFixed(1)}, max ${max.toFixed(1)}`;
+}
 
 const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
@@ -62,12 +71,15 @@ async function main(): Promise<void> {
     console.log(`${keys} keys inserted in ${((performance.now() - began) / 1000).toFixed(1)} s`);
     const first = await checkpoint(client);
     console.log(`first checkpoint: ${Math.round(first.ms)} ms, ${mb(first.bytes)}`);
+    const all: { ms: number; bytes: number; syncMs: number }[] = [];
     for (let round = 0; round < rounds; round++) {
       await insert(client, 1 + round, keys, step);
       await client.query('FLUSH');
       const c = await checkpoint(client);
-      console.log(`1 in ${step} changed: ${Math.round(c.ms)} ms (longest pause of a task ${c.syncMs.toFixed(1)} ms), ${mb(c.bytes)} written, ${mb(c.state)} referred to`);
+      all.push(c);
+      if (round < SHOWN) console.log(`1 in ${step} changed: ${Math.round(c.ms)} ms (longest pause of a task ${c.syncMs.toFixed(1)} ms), ${mb(c.bytes)} written, ${mb(c.state)} referred to`);
     }
+    console.log(`${rounds} checkpoints: ${spread(all.map(c => c.ms))} ms; longest pause of a task: ${spread(all.map(c => c.syncMs))} ms`);
     const recover = async (what: string): Promise<void> => {
       await client.end().catch(() => undefined);
       await server.close();
