@@ -21,6 +21,7 @@ import { clearRange, type Kv, type KvSnapshot } from '../../storage/kv.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import { systemEnv } from '../../types/env.js';
 import { assert, SqlError } from '../../types/error.js';
+import { Compaction } from './compaction.js';
 import { LevelColdStore, scratchContent, scratchInterval, scratchValue } from './coldstore.js';
 import { FrozenCopy } from './frozencopy.js';
 import { LogFiles, type FrozenLogs } from './logfiles.js';
@@ -33,7 +34,7 @@ import { CHUNK_BYTES } from './rowchunks.js';
 import { RowLog } from './rowlog.js';
 import { LevelRowLogStore } from './rowlogstore.js';
 import { HashStateTable, type StateTableOptions } from './statetable.js';
-import { APPLY_OPERATIONS, isOwnEntry, MERGE_BYTES_MAX, StoredState, stateFileHeader, type Applied, type StoredStateOptions } from './storedstate.js';
+import { APPLY_OPERATIONS, isOwnEntry, StoredState, stateFileHeader, type Applied, type StoredStateOptions } from './storedstate.js';
 import type { GroupTable, StateTable } from './table.js';
 
 /** Completed deltas wait for LevelDB (a hot key is then written once for all of them) until they have this many bytes, or a quarter of the memory share … */
@@ -44,12 +45,6 @@ const APPLY_CHECKPOINTS_MAX = 16;
 const APPLY_DELAY_MS = 30000;
 /** Named limit: bytes of frozen blocks kept for their apply; larger ones are read back from their file. */
 const KEEP_BLOCKS_BYTES = 16 * 1024 * 1024;
-/** Named limit: files of a checkpoint of one task before they are merged. */
-export const CHAIN_FILES_MAX = 20;
-/** Deltas are at most this many times their base before a new base is written, whatever the number of files. */
-const DELTA_SHARE_MAX = 8;
-/** Deltas below this are not worth a new base. */
-const BASE_BYTES_MIN = 256 * 1024;
 /** Bytes spilled at once. */
 const SPILL_BYTES = 1024 * 1024;
 
@@ -139,13 +134,11 @@ export class TaskState {
   #pending: Frozen[] = [];
   readonly #applied: Applied = { state: '', checkpoint: 0, sizes: {} };
   readonly #stored: StoredState | null;
+  readonly #compaction: Compaction;
   /** Applies, compactions and spills, one after the other. */
   #queue: Promise<void> = Promise.resolve();
   #applyQueued = false;
-  #compaction: Promise<void> | null = null;
   #fullNext = false;
-  /** A file of the chain turned out damaged: a new base, as soon as it can be. */
-  #damaged = false;
   #limitAsked = false;
   #allDirty = false;
   #spilling = false;
@@ -155,6 +148,7 @@ export class TaskState {
     this.#o = options;
     this.#cold = options.kv === null ? null : new LevelColdStore(options.kv, options.keyGroupFirst, options.keyGroupLast);
     this.#stored = options.kv === null ? null : new StoredState(options, options.kv, this.#applied);
+    this.#compaction = new Compaction(options, this.#stored, this.#chains, this.#applied, () => { this.#fullNext = true; });
     this.#logStore = options.kv === null ? null : new LevelRowLogStore(options.kv, options.keyGroupFirst);
     this.#logFiles = new LogFiles(options, this.#logs, options.onBackgroundError);
     this.#now = options.now ?? Date.now;
@@ -339,7 +333,7 @@ export class TaskState {
       this.#applied.state = frozen.ref?.state ?? this.#applied.state;
       this.#applied.checkpoint = checkpointId;
       this.#applied.sizes = frozen.sizes;
-      this.#startCompaction();
+      if (!this.#closed) this.#compaction.start(this.#completed);
       return;
     }
     this.#pending.push(frozen);
@@ -366,7 +360,7 @@ export class TaskState {
     if (frozen.ref !== null) this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
   }
 
-  // ---- apply and compaction ----
+  // ---- apply ----
 
   #enqueue(work: () => Promise<void>): void {
     this.#queue = this.#queue.then(async () => {
@@ -380,14 +374,14 @@ export class TaskState {
     this.#enqueue(async () => {
       this.#applyQueued = false;
       await this.#applyPending();
-      this.#startCompaction();
+      if (!this.#closed) this.#compaction.start(this.#completed);
     });
   }
 
   /** Resolves when everything queued so far is done. */
   async settled(): Promise<void> {
     await this.#queue;
-    await this.#compaction;
+    await this.#compaction.settled();
     await this.#logFiles.settled();
   }
 
@@ -454,79 +448,6 @@ export class TaskState {
       await batch.write(false);
       table.forgetColdTombstones(gone.filter((g) => g.deleted && !table.isResident(g.key)).length);
       cold.scratchEntries.set(tableId, left);
-    }
-  }
-
-  /** After an apply: fewer, larger files, when the chain got long or its deltas outgrew the base. Runs beside the queue, once at a time. */
-  #startCompaction(): void {
-    if (this.#compaction !== null || this.#closed) return;
-    const chain = this.#chains.get(this.#completed) ?? [];
-    const end = chain.findIndex((ref) => ref.state === this.#applied.state);
-    if (end < 1) return;
-    const part = chain.slice(0, end + 1);
-    const { kv } = this.#o;
-    const baseBytes = part[0].bytes;
-    let deltaBytes = 0;
-    for (const ref of part.slice(1)) deltaBytes += ref.bytes;
-    if (!this.#damaged && part.length <= CHAIN_FILES_MAX && deltaBytes <= Math.max(baseBytes * DELTA_SHARE_MAX, BASE_BYTES_MIN)) return;
-    const newBase = (this.#damaged && kv !== null) || deltaBytes > Math.max(baseBytes, BASE_BYTES_MIN);
-    const stored = this.#stored;
-    // The snapshot is taken here, while LevelDB is exactly at the applied state.
-    const work = !newBase ? this.#mergeDeltas(part) : kv !== null && stored !== null ? stored.writeBase(kv.snapshot(), part[end].state).then((ref) => [ref]) : this.#mergeAll(part);
-    this.#compaction = work.then((files) => {
-      this.#replace(part[end].state, files);
-      this.#damaged = false;
-    })
-      .catch((e: unknown) => {
-        // A damaged file makes all checkpoints that refer to it worthless: memory, or LevelDB, has what is in it.
-        if (e instanceof SqlError && e.code === 'XX001') this.#damaged = true;
-        if (this.#damaged && kv === null) this.#fullNext = true;
-        this.#o.onBackgroundError?.(e);
-      })
-      .finally(() => { this.#compaction = null; });
-  }
-
-  /**
-   * The newest deltas become one: from the first that is not much larger than all after it, so that a byte is rewritten a logarithmic
-   * number of times.
-   */
-  async #mergeDeltas(part: readonly FileRef[]): Promise<readonly FileRef[]> {
-    let first = part.length - 1;
-    let bytes = part[first].bytes;
-    while (first > 1 && (part[first - 1].bytes <= bytes * 2 || first + 3 > part.length) && bytes + part[first - 1].bytes <= MERGE_BYTES_MAX) bytes += part[--first].bytes;
-    const deltas = part.slice(first);
-    const checkpoint = this.#applied.checkpoint;
-    const tableSizes = this.#applied.sizes;
-    const merger = new EntryMerger();
-    for (const ref of deltas) for await (const block of this.#o.storage.readStateFile(ref)) merger.add(block);
-    const counter = { entries: 0 };
-    const merged = await this.#o.storage.writeStateFile({
-      header: stateFileHeader(this.#o, 'delta', checkpoint, part[first - 1].checkpoint), state: deltas[deltas.length - 1].state, ...(this.#stored === null ? {} : { applied: true as const }),
-      covers: deltas.flatMap((ref) => [ref.state, ...(ref.covers ?? [])]),
-      blocks: merger.finish(counter), end: () => ({ entries: counter.entries, tableSizes }),
-    });
-    return [...part.slice(0, first), merged];
-  }
-
-  /** Memory backend: a new base of the old one's entries, but those that deltas have anew, and then the deltas'. Memory: the deltas. */
-  async #mergeAll(part: readonly FileRef[]): Promise<readonly FileRef[]> {
-    const { storage } = this.#o;
-    const { checkpoint, sizes: tableSizes } = this.#applied;
-    const merger = new EntryMerger();
-    for (const ref of part.slice(1)) for await (const block of storage.readStateFile(ref)) merger.add(block);
-    const counter = { entries: 0 };
-    async function* blocks(): AsyncGenerator<EntryBlock> {
-      for await (const block of storage.readStateFile(part[0])) yield* merger.others(block, counter);
-      yield* merger.finish(counter);
-    }
-    return [await storage.writeStateFile({ header: stateFileHeader(this.#o, 'base', checkpoint, 0), state: part[part.length - 1].state, blocks: blocks(), end: () => ({ entries: counter.entries, tableSizes }) })];
-  }
-
-  /** Puts `files` in place of everything up to the file of `state`, in all chains that have it. */
-  #replace(state: string, files: readonly FileRef[]): void {
-    for (const [id, chain] of this.#chains) {
-      const at = chain.findIndex((ref) => ref.state === state);
-      if (at >= 0) this.#chains.set(id, [...files, ...chain.slice(at + 1)]);
     }
   }
 
