@@ -124,6 +124,91 @@ test('beyond the tolerance the job fails over, waits for S3 through restarts, an
   }
 });
 
+test('two servers with one bucket: a job is refused where the other has one of its number, with or without checkpoints; nothing of the other is touched, and it is restored from', { skip, timeout: 120_000 }, async () => {
+  const dir = temporaryFolder('s3-two');
+  const first = await ServerProcess.start(path.join(dir, 'first'), { env: CREDENTIALS });
+  const second = await ServerProcess.start(path.join(dir, 'second'), { env: CREDENTIALS });
+  const stream = 'CREATE STREAM s (id int, x int);';
+  const view = 'AS SELECT x, count(*) AS c FROM s GROUP BY x';
+  const refused = { code: '55006', message: /^"s3:\/\/checkpoints\/two\/1" holds checkpoints of another server's job$/ };
+  try {
+    await first.query(`${settings('two')} ${stream} CREATE MATERIALIZED VIEW v ${view}; INSERT INTO s VALUES (1, 1), (2, 1)`);
+    await second.query(stream);
+    await assert.rejects(second.query(`${settings('two')} CREATE MATERIALIZED VIEW v ${view}`), refused);
+    await first.query('CHECKPOINT');
+    const before = await keysBelow('two');
+    const other = await ServerProcess.start(path.join(dir, 'third'), { env: CREDENTIALS });
+    await other.query(stream).then(() => assert.rejects(other.query(`${settings('two')} CREATE MATERIALIZED VIEW v ${view}`), refused)).finally(() => other.kill());
+    assert.deepEqual(await keysBelow('two'), before);
+    const where = String((await first.query("SELECT path FROM millrace.checkpoints WHERE status = 'completed' ORDER BY checkpoint_id DESC LIMIT 1"))[0]?.[0]);
+    await second.query(`${settings('two/second')} CREATE MATERIALIZED VIEW v WITH (restore_from = '${where}') ${view}; INSERT INTO s VALUES (3, 1)`);
+    await second.query('FLUSH');
+    assert.deepEqual(await second.query('SELECT * FROM v'), [['1', '3']]);
+    await second.query('DROP MATERIALIZED VIEW v');
+    await first.query('CHECKPOINT');
+    assert.deepEqual(await first.query('SELECT * FROM v'), [['1', '2']]);
+  } finally {
+    for (const server of [first, second]) await server.kill();
+    removeFolder(dir);
+  }
+});
+
+test('savepoints in a bucket: taken, moved to other parallelisms and another server, claimed, dropped; what kill −9 leaves of one is removed', { skip, timeout: 120_000 }, async () => {
+  const dir = temporaryFolder('s3-savepoints');
+  const env = { ...CREDENTIALS, AWS_ACCESS_KEY_ID: '' };
+  const secret = "CREATE SECRET bucket_keys WITH (access_key_id = 'id', secret_access_key = 'key');";
+  const tables = 'CREATE STREAM s (id int, x int);';
+  const view = 'AS SELECT x % 7 AS g, count(*) AS c, count(DISTINCT id) AS d FROM s GROUP BY x % 7';
+  const using = (parallelism: number, prefix = 'points'): string => `${settings(prefix)} SET s3_secret = 'bucket_keys'; SET parallelism = ${parallelism};`;
+  let server = await ServerProcess.start(path.join(dir, 'first'), { env });
+  const rows = (name: string, of = server): Promise<unknown> => of.query('FLUSH').then(() => of.query(`SELECT * FROM ${name} ORDER BY g`));
+  try {
+    await server.query(`${secret} ${tables} ${using(1)} SET savepoint_directory = 's3://checkpoints/saved'; CREATE MATERIALIZED VIEW v ${view};
+      INSERT INTO s SELECT i % 50, i FROM generate_series(1, 500) AS t(i)`);
+    await server.query('FLUSH');
+    const taken = await rows('v');
+    const where = String((await server.query('CREATE SAVEPOINT FOR JOB v'))[0]?.[1]);
+    const given = String((await server.query("CREATE SAVEPOINT FOR JOB v TO 's3://checkpoints/gi ven/é'"))[0]?.[1]);
+    assert.match(where, /^s3:\/\/checkpoints\/saved\/savepoint-1-/);
+    assert.match(given, /^s3:\/\/checkpoints\/gi ven\/é\/savepoint-2-/);
+    await server.query('INSERT INTO s SELECT i % 60, i FROM generate_series(501, 700) AS t(i)');
+    await server.query(`${using(3)} CREATE MATERIALIZED VIEW three WITH (restore_from = '${where}') ${view}`);
+    await server.query(`${using(2)} SET restore_claim_mode = claim; SET retained_checkpoints = 1; CREATE MATERIALIZED VIEW two WITH (restore_from = '${given}') ${view}`);
+    const expected = await rows('v');
+    for (const name of ['three', 'two']) assert.deepEqual(await rows(name), expected, name);
+    await server.query('CHECKPOINT');
+    await until(() => server.query('SELECT path FROM millrace.savepoints'), r => r.length === 1, 20_000, 'the end of the claimed savepoint');
+    assert.deepEqual(await keysBelow('gi'), []);
+
+    const other = await ServerProcess.start(path.join(dir, 'second'), { env });
+    try {
+      await other.query(`${secret} ${tables} ${using(2, 'points-second')} CREATE MATERIALIZED VIEW v WITH (restore_from = '${where}') ${view}`);
+      assert.deepEqual(await rows('v', other), taken);
+    } finally {
+      await other.kill();
+    }
+    await assert.rejects(server.query(`DROP SAVEPOINT '${where}'`), { code: '28000' }, 'the session says how the bucket is reached');
+    await server.query(`${using(1)} DROP SAVEPOINT '${where}'`);
+    assert.deepEqual(await keysBelow('saved'), []);
+
+    // Copied files of a savepoint that never became whole.
+    running().requests.splice(0);
+    const taking = server.query('CREATE SAVEPOINT FOR JOB three').catch(() => []);
+    await until(async () => running().requests.filter(r => /^PUT \/checkpoints\/saved/.test(r)).map(r => [r]), r => r.length > 0, 20_000, 'its first file');
+    await server.kill();
+    await taking;
+    server = await ServerProcess.start(path.join(dir, 'first'), { env });
+    const status = (await server.query("SELECT status FROM millrace.savepoints WHERE job_name = 'three'"))[0]?.[0];
+    const left = await keysBelow('saved');
+    assert.equal(left.some(key => key.endsWith('/_metadata')), status === 'completed', `${String(status)}: ${left.join()}`);
+    if (status !== 'completed') assert.deepEqual(left, []);
+    for (const name of ['v', 'three', 'two']) assert.deepEqual(await rows(name), expected, name);
+  } finally {
+    await server.kill();
+    removeFolder(dir);
+  }
+});
+
 test('CREATE is refused at once, and leaves nothing, where storage cannot be reached or is not allowed', { skip, timeout: 60_000 }, async () => {
   const weak = await running().keys('reads', ['s3:GetObject', 's3:ListBucket']);
   const refused = async (server: ServerProcess, set: string, code: string, says: RegExp): Promise<void> => {

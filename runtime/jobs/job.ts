@@ -114,6 +114,7 @@ export class Job {
     this.#settings = spec.settings;
     this.plan = spec.plan;
     this.status = spec.status;
+    this.#ownsFolder = spec.status !== 'created';
     this.#deps = deps;
     this.#source = spec.restore ?? null;
     this.#strategy = restartStrategy(spec.settings);
@@ -160,8 +161,9 @@ export class Job {
   /** First start, or after the server's: from the newest usable checkpoint. */
   async start(): Promise<void> {
     if (this.status === 'created') {
-      // Storage that takes nothing is refused now, not at the first checkpoint.
-      await this.checkpointStorage().probe();
+      // Storage that takes nothing, or is another server's, is refused now, not at the first checkpoint.
+      await this.checkpointStorage().begin(this.#deps.serverId);
+      this.#ownsFolder = true;
       await this.#serial(() => this.#deploy(false, null));
       return;
     }
@@ -210,6 +212,8 @@ export class Job {
   }
 
   #restoring: number | null = null;
+  /** False: its folder is another server's, or may be; nothing is deleted there. */
+  #ownsFolder: boolean;
   /** No checkpoint is usable: there is nothing to go on from, and nothing to read. */
   #nothingUsable: SqlError | null = null;
 
@@ -228,6 +232,9 @@ export class Job {
     const location = this.checkpointLocation();
     const storage = this.checkpointStorage(location);
     const usable = await this.#usable.choose(storage);
+    this.#ownsFolder = false;
+    storage.checkOwner(usable.stored, this.#deps.serverId);
+    this.#ownsFolder = true;
     const { chosen, retained, stored, lost } = readOnly ? wholeEpochs(usable, this.name) : usable;
     const newer = readOnly || this.settings.prefer_checkpoint_for_recovery ? null : await newerSavepoint(this.#deps.newestSavepoint?.(this.jobId) ?? null, chosen?.checkpointId ?? 0, { jobId: this.jobId, serverId: this.#deps.serverId },
       root => this.openPlace(root), (path, reason) => { this.#deps.log('warn', `the savepoint of job "${this.name}" cannot be used, its checkpoint is`, { job: this.name, path, reason }); });
@@ -590,6 +597,7 @@ export class Job {
 
   /** Storage that cannot be reached does not hold up DROP or CANCEL: the log says what is left. */
   async #dropCheckpoints(): Promise<void> {
+    if (!this.#ownsFolder) return;
     try {
       await this.checkpointStorage().drop();
     } catch (e) {

@@ -57,7 +57,7 @@ export class TaskSnapshots {
 
   /**
    * `channels`: what an unaligned checkpoint keeps of them, null = aligned. `restored`: what an earlier one left that is not given yet.
-   * `begin`: when the task began to handle the barrier, on the monotonic clock.
+   * `begin`: when the epoch's rows had been handed on, on the monotonic clock: what follows is the checkpoint's synchronous part.
    */
   async take(injected: Injected, times: SnapshotTimes, begin: number, channels: readonly CapturedChannel[] | null, restored: readonly Restored[]): Promise<void> {
     const { barrier } = injected;

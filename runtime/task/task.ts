@@ -429,11 +429,11 @@ export class Task {
     const { injected } = completed;
     const { fragment, subtask, built, env } = this.parts;
     const times = this.#times(completed);
-    const began = env.monotonic();
-    // Operators hand on what they owe, and the senders the barrier behind it.
+    // Operators hand on what they owe, as at every barrier, and the senders the barrier behind it.
     this.#passing = injected;
     await built.driver.barrier(injected.barrier);
     this.#passing = null;
+    const began = env.monotonic();
     for (const sink of built.sinks) await sink.settled();
     const channels = overtaking === null ? null : this.#inbound.map((i): CapturedChannel => ({
       origin: { entry: i.edge.entry, partials: i.edge.partials !== null, readers: i.readers, subtask, parallelism: fragment.parallelism },

@@ -3,6 +3,7 @@
  *
  *   <root>/<job id>/chk-<N>/_metadata     a complete checkpoint: it exists as soon as its _metadata does
  *   <root>/<job id>/shared/…              base, delta and log files, shared by the checkpoints that refer to them
+ *   <root>/<job id>/_owner                id of the server whose job it is: two servers may be given one folder, and both have a job 1
  *
  * What _metadata refers to is whole and durable before it is written. Discarding removes _metadata first, then files that no other checkpoint
  * refers to. Files nobody refers to (of aborted checkpoints, of a crash) are removed by `cleanUp` at start, before tasks write.
@@ -151,6 +152,27 @@ export class CheckpointStorage {
     const name = `${this.jobId}/.probe`;
     await this.store.write(name, new Uint8Array([10]));
     await this.store.remove([name]);
+  }
+
+  /** Before a job begins: 55006 when its folder holds the checkpoints of another server's job, which it would read, overwrite and delete as its own. */
+  async begin(serverId: string): Promise<void> {
+    await this.probe();
+    const owner = await this.store.read(this.#owner);
+    if (owner !== null && Buffer.from(owner).toString('utf8') !== serverId) throw this.#ofOtherServer();
+    this.checkOwner(await this.list(), serverId);
+    await this.store.write(this.#owner, Buffer.from(serverId, 'utf8'));
+  }
+
+  /** The same of what stands there already. */
+  checkOwner(stored: readonly StoredCheckpoint[], serverId: string): void {
+    if (stored.some(c => c.metadata?.serverId !== undefined && c.metadata.serverId !== serverId)) throw this.#ofOtherServer();
+  }
+
+  get #owner(): string { return `${this.jobId}/_owner`; }
+  #ofOtherServer(): SqlError {
+    return new SqlError('55006', `"${this.directory}" holds checkpoints of another server's job`, {
+      detail: 'Servers count their jobs by themselves: those that share a folder would overwrite and delete each other\'s checkpoints.', hint: `Give each server a folder of its own: SET checkpoint_storage = '${this.store.root}/name';`,
+    });
   }
 
   /** Makes the checkpoint exist. Every file it refers to must be there. */
