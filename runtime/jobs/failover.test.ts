@@ -1,14 +1,19 @@
 /** Checkpoints that fail, and jobs that fail with them, in real workers with faults in their storage. */
 import assert from 'node:assert/strict';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { CatalogStore } from '../../storage/catalogstore.js';
 import { faultPlan, type FaultRule } from '../../storage/faults.js';
 import { realFiles } from '../../storage/filesystem.js';
+import { levelDb } from '../../storage/leveldb.js';
 import { localStore } from '../../storage/localstore.js';
+import type { SqlError } from '../../types/error.js';
 import type { PlanNode } from '../../types/plan.js';
 import type { JobSettings } from '../../types/settings.js';
+import type { CheckpointRow } from '../engine.js';
+import { History } from './history.js';
 import { base, COUNTS, counts, directory, expected, Fixture } from './testengine.js';
 
 const ROWS = 300;
@@ -148,6 +153,42 @@ for (const prefer of [true, false]) {
     await f.close();
   });
 }
+
+test('a failed job whose checkpoint storage is away says so to readers, in place of no rows; its views are read when it is back', async () => {
+  const dir = await directory();
+  const folder = path.join(dir, 'checkpoints');
+  const f = await Fixture.open(dir);
+  await f.start(1, counts({ rows: '100000', pause_ms: '4' }), { ...SETTINGS, restart_strategy: 'none' });
+  await f.until(() => f.engine.checkpoints().some(c => c.status === 'completed' && c.checkpointId > 1));
+  await rename(folder, `${folder}.away`);
+  await writeFile(folder, '');
+  await f.finished(1);
+  assert.equal(f.status(1), 'failed');
+  // At once, while it is being opened for reading, and afterwards.
+  for (let i = 0; i < 2; i++) await assert.rejects(f.rows(1, COUNTS), (e: SqlError) => e.code === '55000' && e.message.startsWith('the views of job "job1" cannot be read: ENOTDIR'));
+  await rm(folder);
+  await rename(`${folder}.away`, folder);
+  const [a, b] = await Promise.all([f.rows(1, COUNTS), f.rows(1, COUNTS)]);
+  assert.equal(a.length, 7);
+  assert.deepEqual(b, a);
+  await f.close();
+});
+
+test('what a crash leaves of the counts fits the rows it leaves', async () => {
+  const dir = await directory();
+  const catalog = await CatalogStore.open(await levelDb.open(path.join(dir, 'catalog')));
+  const history = await History.open(catalog, assert.ifError);
+  const row = (checkpointId: number): CheckpointRow => ({
+    jobId: 1, jobName: 'j', checkpointId, kind: 'checkpoint', status: 'in_progress', mode: 'exactly_once', unaligned: false, incremental: true, triggerMs: 1, completionMs: null, alignmentMs: 0,
+    acknowledgedTasks: 0, totalTasks: 1, stateBytes: 0, checkpointedBytes: 0, processedInflightBytes: 0, persistedInflightBytes: 0, path: null, discarded: false, failureReason: null, failureMessage: null,
+  });
+  // Written one after the other: each with the counts of its time.
+  for (const id of [1, 2, 3]) history.begin(row(id), 10);
+  const stored = async (): Promise<unknown[]> => (await catalog.history('checkpoints', 1)).map(r => (r as unknown as { counts: { total: number } }).counts.total);
+  while ((await stored()).length < 3) await new Promise(resolve => { setImmediate(resolve); });
+  assert.deepEqual(await stored(), [1, 2, 3]);
+  await catalog.close();
+});
 
 test('histories outlive a crash: checkpoints with their tasks and counts, failures, and how what was in progress ended', async () => {
   const dir = await directory();

@@ -64,6 +64,8 @@ export class History {
     return job;
   }
 
+  /** With the counts as they are with this row: rows are written one after the other, and those of a crash must not count what was to be written next. */
+  #appendRow(row: CheckpointRow, { counts }: JobCheckpoints, max: number): void { this.#append('checkpoints', row.jobId, { ...row, counts: { ...counts } }, 2 * max); }
   #append(collection: string, jobId: number, row: unknown, max: number): void { this.#store.append(collection, jobId, row as Json, max).catch(this.#onError); }
 
   // ---- checkpoints ----
@@ -73,7 +75,7 @@ export class History {
     job.rows.push(row);
     job.counts.total++;
     while (job.rows.length > max) job.rows.shift();
-    this.#append('checkpoints', row.jobId, { ...row, counts: job.counts }, 2 * max);
+    this.#appendRow(row, job, max);
   }
   task(row: CheckpointTaskRow): void {
     const { tasks } = this.#job(row.jobId);
@@ -85,7 +87,7 @@ export class History {
     const job = this.#job(row.jobId);
     if (row.status === 'completed') job.counts.completed++;
     else job.counts.failed++;
-    this.#append('checkpoints', row.jobId, { ...row, counts: job.counts }, 2 * max);
+    this.#appendRow(row, job, max);
     const tasks = job.tasks.get(row.checkpointId);
     if (tasks !== undefined) this.#append('checkpoint_tasks', row.jobId, { checkpointId: row.checkpointId, tasks } satisfies StoredTasks, max);
     for (const id of job.tasks.keys()) if (id <= row.checkpointId - RECENT_TASKS) job.tasks.delete(id);

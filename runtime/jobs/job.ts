@@ -206,12 +206,21 @@ export class Job {
         return;
       } catch (e) {
         // A file turns out damaged when it is read: the next older checkpoint.
-        if (!(e instanceof SqlError) || tries > RESTORE_ATTEMPTS_MAX || this.#restoring === null || !this.#usable.skips(this.#restoring, this.checkpointStorage().path(this.#restoring), e)) throw e;
+        if (!(e instanceof SqlError) || tries > RESTORE_ATTEMPTS_MAX || this.#restoring === null || !this.#usable.skips(this.#restoring, this.checkpointStorage().path(this.#restoring), e)) {
+          if (readOnly) this.#notOpened(fromErrorData(toErrorData(e)));
+          throw e;
+        }
       }
     }
   }
 
   #restoring: number | null = null;
+  /** Why what does not run could not be opened for reading: there are no tasks to read from, which is not the same as no rows. The next read tries again. */
+  #unopened: SqlError | null = null;
+  #notOpened(error: SqlError): void {
+    this.#unopened = error;
+    this.#reads.rejectAll(this.#nothingToRead(error));
+  }
   /** False: its folder is another server's, or may be; nothing is deleted there. */
   #ownsFolder: boolean;
   /** No checkpoint is usable: there is nothing to go on from, and nothing to read. */
@@ -222,6 +231,7 @@ export class Job {
     await this.#undeploy();
     this.#restoring = null;
     this.#nothingUsable = null;
+    this.#unopened = null;
     if (this.#localSuspect || !this.settings.local_recovery) {
       // A write to LevelDB failed: what followed it may be lost in silence. The checkpoint's files are whole.
       await this.#deps.files.removeDirectory(jobStatePath(this.#deps.dataDir, this.jobId));
@@ -475,7 +485,7 @@ export class Job {
     }
   }
 
-  #nothingToRead(lost: SqlError): SqlError { return new SqlError('55000', `the views of job "${this.name}" cannot be read: ${lost.message}`, { detail: lost.detail, hint: lost.hint }); }
+  #nothingToRead(lost: SqlError): SqlError { return new SqlError('55000', `the views of job "${this.name}" cannot be read: ${lost.message}`, { detail: lost.detail, hint: lost.hint ?? 'Its checkpoint storage is looked into again at the next read.' }); }
 
   #rejectSeqWaiters(error: SqlError): void {
     this.#waiters.rejectAll(new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then DROP and create it again.` }));
@@ -628,11 +638,21 @@ export class Job {
   pin(views: readonly ViewRead[], signal: AbortSignal): Promise<readonly (readonly Pin[])[]> {
     if (this.status === 'cancelled') return Promise.reject(new SqlError('55000', `job "${this.name}" is cancelled: its views cannot be read`, { hint: 'DROP the view and create it again.' }));
     if (this.#nothingUsable !== null && !this.live) return Promise.reject(this.#nothingToRead(this.#nothingUsable));
+    if (this.#unopened !== null && !this.live) return this.#reopen().then(() => this.pin(views, signal));
     return this.#reads.add(views, signal, () => {
       if (this.live) this.requestBarrier(true);
       else this.#serveReadOnly();
     });
   }
+
+  /** Its storage was away when it was to be opened for reading, and may be back. Reads that come together try once. */
+  #reopen(): Promise<void> {
+    return this.#reopening ??= this.#serial(async () => {
+      if (this.#unopened === null || this.live || this.#dropped) return;
+      await this.#deploy(true, null);
+    }).catch((e: unknown) => { throw this.#nothingToRead(fromErrorData(toErrorData(e))); }).finally(() => { this.#reopening = null; });
+  }
+  #reopening: Promise<void> | null = null;
 
   /**
    * A read that needs no barrier: everything is in one worker, and nothing is known to have gone through since the last barrier, which held the
@@ -653,6 +673,8 @@ export class Job {
     void this.#serial(async () => {
       for (const r of reads) {
         try {
+          // They came while it was being opened.
+          if (this.#unopened !== null) throw this.#nothingToRead(this.#unopened);
           await Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('pin', { jobId: this.jobId, attempt: this.#attempt, pins: r.pins })));
           this.#reads.resolve(r);
         } catch (e) {
