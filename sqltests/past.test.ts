@@ -101,6 +101,14 @@ for (const parallelism of [1, 2]) {
       sameRows(await m.rows("SELECT metric, checkpoints FROM checkpoint_summary WHERE job_name = 'grouped' AND metric = 'duration_ms' AND min <= p50 AND p50 <= p99 AND p99 <= max"), [['duration_ms', '3']], 'summary');
       sameRows(await m.rows("SELECT total, completed, failed, in_progress FROM checkpoint_counts WHERE job_name = 'grouped'"), [['3', '3', '0', '0']], 'counts');
 
+      // Savepoints and the last checkpoint of PAUSE have tasks' parts as well, and are explained by their number.
+      const savepoint = (await m.rows('CREATE SAVEPOINT FOR JOB grouped'))[0][2] ?? '';
+      await m.rows('PAUSE JOB grouped');
+      sameRows(await m.rows(`SELECT kind, acknowledged_tasks = total_tasks, (SELECT count(*) FROM checkpoint_tasks t WHERE t.job_id = c.job_id AND t.checkpoint_id = c.checkpoint_id) = c.total_tasks
+        FROM checkpoints c WHERE job_name = 'grouped' AND checkpoint_id >= ${savepoint}`), [['savepoint', 't', 't'], ['checkpoint', 't', 't']], 'tasks of savepoint and last checkpoint');
+      assert.match((await m.rows(`EXPLAIN ANALYZE CHECKPOINT ${savepoint} JOB grouped`)).join('\n'), /^Savepoint \d+ of job "grouped": completed[^]*-> Task 0\.0: /);
+      await m.rows('RESUME JOB grouped');
+
       await m.stop();
       await m.start();
       await checkPast();

@@ -82,6 +82,7 @@ function parseExplain(r: TokenReader, position: number, parse: ParseStatement): 
     return value !== undefined && value !== 'false' && value !== 'off' && value !== '0';
   };
   const analyze = flag('analyze') || flag('analyse');
+  if (analyze && options.length === 1 && r.accept('checkpoint')) return parseExplainCheckpoint(r);
   const verbose = flag('verbose');
   let format: 'text' | 'json' = 'text';
   for (const o of options) {

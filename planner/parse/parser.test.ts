@@ -121,6 +121,7 @@ test('statements of sessions, jobs and checkpoints', () => {
     ['resume job j with (parallelism = 3)', { kind: 'resume job', job: 'j', parallelism: 3 }],
     ["alter job j set (a = '3s', 'b.c-d' = 5, e = default)", { kind: 'alter job', job: 'j', changes: [change('a', '3s'), change('b.c-d', '5'), change('e', null)] }],
     ['alter job j set a to on', { kind: 'alter job', job: 'j', changes: [change('a', 'on')] }], ["alter job j reset (a, 'b.c-d')", { kind: 'alter job', job: 'j', changes: [change('a', null), change('b.c-d', null)] }],
+    ['explain (analyze) checkpoint job j', { kind: 'explain checkpoint', job: 'j', checkpoint: null }],
     ['explain analyze checkpoint job j', { kind: 'explain checkpoint', job: 'j', checkpoint: null }], ['explain analyze checkpoint 41 job j', { kind: 'explain checkpoint', job: 'j', checkpoint: 41 }],
     ["create secret s as 'x'", { kind: 'create secret', name: name('s'), ifNotExists: false, orReplace: false, options: [option('value', 'x')] }],
     ["create or replace secret s with (a = 'x', b = 'y')", { kind: 'create secret', name: name('s'), ifNotExists: false, orReplace: true, options: [option('a', 'x'), option('b', 'y')] }],

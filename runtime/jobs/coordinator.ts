@@ -209,10 +209,7 @@ export class CheckpointCoordinator {
       return;
     }
     if (!p.acknowledge(ack)) return;
-    this.#history.task({
-      jobId: this.#job.jobId, checkpointId: p.id, task: ack.task, subtask: ack.metadata.subtask, status: 'acknowledged', ackMs: this.#env.now(), startDelayMs: ack.startDelayMs, alignmentMs: ack.alignmentMs,
-      syncMs: ack.syncMs, asyncMs: ack.asyncMs, checkpointedBytes: ack.checkpointedBytes, processedInflightBytes: ack.processedInflightBytes, persistedInflightBytes: ack.persistedInflightBytes, unaligned: ack.unaligned,
-    });
+    this.#history.task(p.taskRow(ack, this.#env.now()));
     if (!p.acknowledgedByAll) return;
     p.state = 'finalizing';
     this.#finalizing = this.#finalizing.then(() => this.#finalize(p));

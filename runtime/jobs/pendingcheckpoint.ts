@@ -10,7 +10,7 @@ import { HASH_VERSION } from '../../types/encoding/hash.js';
 import type { Timer } from '../../types/env.js';
 import type { Plan } from '../../types/plan.js';
 import type { JobSettings } from '../../types/settings.js';
-import type { CheckpointRow } from '../engine.js';
+import type { CheckpointRow, CheckpointTaskRow } from '../engine.js';
 import type { CheckpointAck } from '../protocol.js';
 import { statusOf, type CheckpointFailureReason } from './failures.js';
 
@@ -73,6 +73,13 @@ export class PendingCheckpoint {
     row.unaligned ||= ack.unaligned;
     row.alignmentMs = Math.max(row.alignmentMs, ack.alignmentMs);
     return true;
+  }
+  /** The task's part, as millrace.checkpoint_tasks shows it. */
+  taskRow(ack: CheckpointAck, nowMs: number): CheckpointTaskRow {
+    return {
+      jobId: this.#job.jobId, checkpointId: this.id, task: ack.task, subtask: ack.metadata.subtask, status: 'acknowledged', ackMs: nowMs, startDelayMs: ack.startDelayMs, alignmentMs: ack.alignmentMs,
+      syncMs: ack.syncMs, asyncMs: ack.asyncMs, checkpointedBytes: ack.checkpointedBytes, processedInflightBytes: ack.processedInflightBytes, persistedInflightBytes: ack.persistedInflightBytes, unaligned: ack.unaligned,
+    };
   }
   get acknowledgedByAll(): boolean { return this.acks.size === this.#job.totalTasks; }
 

@@ -99,6 +99,7 @@ export class Snapshots {
     const p = snapshot?.pending;
     if (snapshot === null || p?.id !== ack.checkpointId) return false;
     if (!p.acknowledge(ack)) return true;
+    this.#history.task(p.taskRow(ack, this.#env.now()));
     if (p.acknowledgedByAll) {
       p.state = 'finalizing';
       void this.#finalize(snapshot, p);

@@ -16,18 +16,20 @@ function size(bytes: number): string {
 
 export async function explainCheckpoint(database: Database, name: string, checkpoint: number | null, position: number): Promise<TextTable> {
   const job = jobNamed(database, name, position);
-  const own = database.engine.checkpoints().filter(c => c.jobId === job.jobId && c.kind === 'checkpoint');
-  const row = checkpoint === null ? own.findLast(c => c.status === 'completed') ?? own.at(-1) : own.find(c => c.checkpointId === checkpoint);
+  const own = database.engine.checkpoints().filter(c => c.jobId === job.jobId);
+  const checkpoints = own.filter(c => c.kind === 'checkpoint');
+  // A savepoint has its number in the same row of numbers.
+  const row = checkpoint === null ? checkpoints.findLast(c => c.status === 'completed') ?? checkpoints.at(-1) : own.find(c => c.checkpointId === checkpoint);
   if (row === undefined) {
     throw new SqlError('42704', checkpoint === null ? `job "${job.name}" has had no checkpoint` : `job "${job.name}" has no checkpoint ${checkpoint} in its history`, { position, hint: checkpoint === null ? `CHECKPOINT JOB ${name};` : `SELECT checkpoint_id, status FROM checkpoints WHERE job_name = '${job.name}';` });
   }
   const tasks = (await database.engine.checkpointTasks()).filter(t => t.jobId === job.jobId && t.checkpointId === row.checkpointId);
-  const content = row.status === 'completed' && !row.discarded ? await database.engine.checkpointContent(job.jobId, row.checkpointId).catch(() => null) : null;
+  const content = row.kind === 'checkpoint' && row.status === 'completed' && !row.discarded ? await database.engine.checkpointContent(job.jobId, row.checkpointId).catch(() => null) : null;
   return { columns: PLAN_COLUMNS, rows: [...head(row, tasks), ...tasks.flatMap(t => taskLines(t, row, content)), ...tail(row, content)].map(line => [line]) };
 }
 
 function head(row: CheckpointRow, tasks: readonly CheckpointTaskRow[]): string[] {
-  const lines = [`Checkpoint ${row.checkpointId} of job "${row.jobName}": ${row.status}, ${row.mode}, ${row.unaligned ? 'unaligned' : 'aligned'}${row.incremental ? ', incremental' : ''}`];
+  const lines = [`${row.kind === 'savepoint' ? 'Savepoint' : 'Checkpoint'} ${row.checkpointId} of job "${row.jobName}": ${row.status}, ${row.mode}, ${row.unaligned ? 'unaligned' : 'aligned'}${row.incremental ? ', incremental' : ''}`];
   if (row.failureReason !== null) lines.push(`  ${row.failureReason}: ${row.failureMessage ?? ''}`);
   if (row.completionMs !== null) {
     const last = Math.max(...tasks.map(t => t.ackMs ?? row.triggerMs));

@@ -68,7 +68,7 @@ export async function alterJob(database: Database, statement: AlterJob, user: st
 function valueOf(database: Database, change: AlterJob['changes'][number]): { spec: SettingSpec; value: SettingValue } {
   const found = change.value === null ? { spec: settingSpec(change.name), value: database.settings.get(change.name) } : parseNamed(change.name, change.value);
   const { spec } = found;
-  if (spec.scope !== 'job') throw new SqlError('22023', `"${spec.name}" is not a setting of a job`, { hint: `SET ${spec.name} = …; holds for the session.` });
+  if (spec.scope !== 'job') throw new SqlError('22023', `"${spec.name}" is not a setting of a job`, { hint: spec.scope === 'server' ? `Start with --config FILE that holds ${spec.name} = ….` : `SET ${spec.name} = …; holds for the session.` });
   if (spec.name === 'restart_strategy' && found.value === 'fallback') {
     const server = database.settings.get(spec.name);
     return { spec, value: server === 'fallback' ? database.settings.fallback(spec.name, v => v !== 'fallback') : server };
