@@ -169,6 +169,8 @@ export interface SinkConnector {
    * still be committed by one of them. `otherJob`: it is what another job prepared, whose names are its own. Absent: subtasks keep no state.
    */
   redistribute?(states: readonly Json[], parallelism: number, otherJob: boolean): Json[];
+  /** The job goes on at the same parallelism: what a subtask is given, of its own (null: nothing) and all subtasks' states. Absent: its own. */
+  restore?(own: Json, states: readonly Json[]): Json;
   create(spec: SinkSpec, context: Pick<SourceContext, 'log' | 'now'>): SinkWriter;
 }
 

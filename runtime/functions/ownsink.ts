@@ -3,14 +3,14 @@
  *
  *   open(restored)   → initializeState, open          prepare(id)  → flush, snapshotState; operator state is what the checkpoint keeps
  *   write(batch)     → write(changes)                 commit(id)   → notifyCheckpointComplete      aborted(id) → notifyCheckpointAborted
- *   redistribute     list state dealt out, union list state whole, broadcast state copied
+ *   redistribute     list state dealt out, union list state whole, broadcast state copied      restore  its own, union list state whole
  */
 import type { Json } from '../../types/connect.js';
 import { SqlError } from '../../types/error.js';
 import type { Batch } from '../batch.js';
 import type { SinkConnector, SinkSpec, SinkWriter } from '../connector.js';
 import type { Change, ConnectorOption, ConnectorSpec, KeyedStateStore, SinkDefinition, SinkFunction } from './api.js';
-import { dealOut, OperatorStates, type OperatorStateJson } from './operatorstate.js';
+import { dealOut, OperatorStates, withUnion, type OperatorStateJson } from './operatorstate.js';
 import { fieldsOf, rowReader } from './rowvalues.js';
 
 const noKeyedState = (what: string): never => { throw new SqlError('0A000', `${what} has no keyed state`, { hint: 'Use operator state.' }); };
@@ -18,6 +18,20 @@ const noKeyedState = (what: string): never => { throw new SqlError('0A000', `${w
 export function withoutKeyedState(what: string): KeyedStateStore {
   const refuse = (): never => noKeyedState(what);
   return { valueState: refuse, listState: refuse, mapState: refuse, reducingState: refuse, aggregatingState: refuse };
+}
+
+/** Runs the extension's code: what it throws, or rejects with, gets its name. */
+export function guarded<T>(what: string, run: () => T): T {
+  const named = (e: unknown): never => {
+    if (e instanceof SqlError) throw e;
+    throw new SqlError('38000', `${what} failed: ${e instanceof Error ? e.message : String(e)}`, { cause: e });
+  };
+  try {
+    const result = run();
+    return result instanceof Promise ? result.catch(named) as T : result;
+  } catch (e) {
+    return named(e);
+  }
 }
 
 /** WITH options with the defaults of those not given. */
@@ -37,14 +51,16 @@ class OwnSinkWriter implements SinkWriter {
     this.#now = now;
     this.#read = rowReader(spec.columns);
     const own: ConnectorSpec = { jobId: spec.jobId, relationName: spec.relationName, options: filled(definition.options ?? [], spec.options), columns: fieldsOf(spec.columns), subtask: spec.subtask, parallelism: spec.parallelism };
-    this.#function = definition.createFunction(own);
+    this.#function = guarded(this.#what, () => definition.createFunction(own));
   }
 
   async open(restored: Json | null, restoredCheckpoint: number): Promise<void> {
     this.#state = new OperatorStates(restored as OperatorStateJson | null);
     const isRestored = restored !== null;
-    this.#function.initializeState?.({ isRestored, restoredCheckpointId: isRestored ? restoredCheckpoint : null, operatorStateStore: this.#state, keyedStateStore: withoutKeyedState(this.#what) });
-    await this.#function.open?.();
+    await guarded(this.#what, async () => {
+      this.#function.initializeState?.({ isRestored, restoredCheckpointId: isRestored ? restoredCheckpoint : null, operatorStateStore: this.#state, keyedStateStore: withoutKeyedState(this.#what) });
+      await this.#function.open?.();
+    });
   }
 
   write(batch: Batch): void | Promise<void> {
@@ -54,17 +70,19 @@ class OwnSinkWriter implements SinkWriter {
       const change: Change = { row: this.#read(batch, i), kind: weight > 0 ? 1 : -1 };
       for (let n = Math.abs(weight); n > 0; n--) changes.push(change);
     }
-    return this.#function.write(changes);
+    return guarded(this.#what, () => this.#function.write(changes));
   }
 
   async prepare(checkpointId: number): Promise<Json> {
-    await this.#function.flush?.();
-    this.#function.snapshotState?.({ checkpointId, checkpointTimestampMs: this.#now() });
+    await guarded(this.#what, async () => {
+      await this.#function.flush?.();
+      this.#function.snapshotState?.({ checkpointId, checkpointTimestampMs: this.#now() });
+    });
     return this.#state.snapshot() as unknown as Json;
   }
 
-  async commit(checkpointId: number): Promise<void> { await this.#function.notifyCheckpointComplete?.(checkpointId); }
-  aborted(checkpointId: number): void { this.#function.notifyCheckpointAborted?.(checkpointId); }
+  async commit(checkpointId: number): Promise<void> { await guarded(this.#what, () => this.#function.notifyCheckpointComplete?.(checkpointId)); }
+  aborted(checkpointId: number): void { guarded(this.#what, () => { this.#function.notifyCheckpointAborted?.(checkpointId); }); }
   async close(): Promise<void> { await this.#function.close?.(); }
 }
 
@@ -73,6 +91,7 @@ export function ownSink(definition: SinkDefinition): SinkConnector {
     name: definition.name, description: definition.description, options: definition.options ?? [], guarantee: definition.guarantee,
     acceptsUpdates: () => (definition.acceptsUpdates ? 'yes' : 'no'),
     redistribute: (states, parallelism) => Array.from({ length: parallelism }, (_, k) => dealOut(states as unknown as (OperatorStateJson | null)[], k, parallelism) as unknown as Json),
+    restore: (own, states) => withUnion((own as unknown as OperatorStateJson | null) ?? undefined, states as unknown as (OperatorStateJson | null)[]) as unknown as Json,
     create: (spec, context) => new OwnSinkWriter(definition, spec, () => context.now()),
   };
 }

@@ -14,7 +14,7 @@ import type { SourceConnector, SourceReader, SourceSpec, SplitBatch } from '../c
 import { BatchBuilder } from '../batchbuilder.js';
 import type { Row, SourceContext, SourceDefinition, SourceFunction, SplitRows } from './api.js';
 import { dealOut, OperatorStates, withUnion, type OperatorStateJson } from './operatorstate.js';
-import { filled, withoutKeyedState } from './ownsink.js';
+import { filled, guarded, withoutKeyedState } from './ownsink.js';
 import { fieldsOf, rowWriter } from './rowvalues.js';
 
 /** checkpoint 0: the id of the restored one is not known to readers. */
@@ -44,9 +44,9 @@ class OwnSourceReader implements SourceReader {
     // A query reads the columns that it needs; the source gives all.
     this.#write = rowWriter(this.#what, columns, false);
     this.#builder = new BatchBuilder(columns.map(c => c.type));
-    this.#function = definition.createFunction({
+    this.#function = guarded(this.#what, () => definition.createFunction({
       jobId: spec.jobId, relationName: spec.relationName, options: filled(definition.options ?? [], spec.options), columns: fieldsOf(columns), subtask: spec.subtask, parallelism: spec.parallelism,
-    }, context);
+    }, context));
   }
 
   async open(positions: Readonly<Record<string, Json>>): Promise<void> {
@@ -65,9 +65,11 @@ class OwnSourceReader implements SourceReader {
     }
     const isRestored = states.length > 0;
     if (isRestored) this.#state = new OperatorStates(same ? withUnion(states[subtask], states) : dealOut(states, subtask, parallelism));
-    this.#function.initializeState({ isRestored, restoredCheckpointId: isRestored ? RESTORED : null, operatorStateStore: this.#state, keyedStateStore: withoutKeyedState(this.#what) });
-    await this.#function.open?.();
-    this.#keep();
+    await guarded(this.#what, async () => {
+      this.#function.initializeState({ isRestored, restoredCheckpointId: isRestored ? RESTORED : null, operatorStateStore: this.#state, keyedStateStore: withoutKeyedState(this.#what) });
+      await this.#function.open?.();
+      this.#keep();
+    });
   }
 
   #keep(): void {
@@ -76,13 +78,17 @@ class OwnSourceReader implements SourceReader {
   }
 
   next(): SplitBatch | 'idle' | 'end' | Promise<SplitBatch | 'idle' | 'end'> {
-    const given = this.#function.next();
-    return given instanceof Promise ? given.then(rows => this.#given(rows)) : this.#given(given);
+    return guarded(this.#what, () => {
+      const given = this.#function.next();
+      return given instanceof Promise ? given.then(rows => this.#given(rows)) : this.#given(given);
+    });
   }
 
   #given(given: readonly Row[] | SplitRows | 'idle' | 'end'): SplitBatch | 'idle' | 'end' {
     this.#keep();
     if (given === 'idle' || given === 'end') return given;
+    // What plain JavaScript gives is not checked by a compiler.
+    if (typeof given !== 'object' || (given as unknown) === null || !(Array.isArray(given) || Array.isArray((given as SplitRows).rows))) throw new SqlError('38000', `${this.#what}: next gives an array of rows, { split, rows }, 'idle' or 'end', not ${String(given)}`);
     const named = 'split' in given;
     if (named !== (this.#function.splits !== undefined)) throw new SqlError('38000', `${this.#what}: next gives { split, rows } where there is splits(), and only there`);
     const split = named ? given.split : this.#split;
@@ -112,10 +118,9 @@ class OwnSourceReader implements SourceReader {
   }
 
   async committed(_positions: Readonly<Record<string, Json>>, checkpointId: number): Promise<void> {
-    this.#function.notifyCheckpointComplete?.(checkpointId);
-    return Promise.resolve();
+    await guarded(this.#what, () => this.#function.notifyCheckpointComplete?.(checkpointId));
   }
-  aborted(checkpointId: number): void { this.#function.notifyCheckpointAborted?.(checkpointId); }
+  aborted(checkpointId: number): void { guarded(this.#what, () => { this.#function.notifyCheckpointAborted?.(checkpointId); }); }
   async close(): Promise<void> { await this.#function.close?.(); }
 }
 

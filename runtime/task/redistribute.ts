@@ -22,6 +22,8 @@ export interface Layout {
   readonly sinks: readonly SinkConnector[];
 }
 
+type SinkState = { readonly rows: number; readonly sink: Json; readonly otherJob?: boolean };
+
 /** Node id → state, for one task. */
 export function operatorStates(tasks: readonly TaskMetadata[], layout: Layout): Record<string, Json> {
   const out: Record<string, Json> = {};
@@ -33,6 +35,15 @@ export function operatorStates(tasks: readonly TaskMetadata[], layout: Layout): 
       if (node.op === 'process') {
         const all = tasks.map(t => t.operators[id] as unknown as OperatorStateJson | undefined);
         if (all.some(s => s !== undefined)) out[id] = withUnion(own as unknown as OperatorStateJson | undefined, all) as unknown as Json;
+        continue;
+      }
+      if (node.op === 'sink') {
+        const restore = layout.sinks.find(c => c.name === node.connector)?.restore;
+        const all = tasks.map(t => t.operators[id] as SinkState | undefined);
+        if (restore !== undefined && all.some(s => s !== undefined)) {
+          const mine = own as SinkState | undefined;
+          out[id] = { ...(mine ?? { rows: 0 }), sink: restore(mine?.sink ?? null, all.map(s => s?.sink ?? null)) };
+        }
         continue;
       }
       if (node.op !== 'source' || node.logId !== null || own === undefined) continue;
@@ -95,7 +106,7 @@ function tableState(name: string, states: readonly TableState[], first: boolean)
 }
 
 function sinkState(node: Extract<PlanNode, { op: 'sink' }>, states: readonly Json[], layout: Layout): Json | undefined {
-  const own = states as readonly ({ readonly rows: number; readonly sink: Json; readonly otherJob?: boolean } | undefined)[];
+  const own = states as readonly (SinkState | undefined)[];
   const rows = layout.subtask === 0 ? sum(own.map(s => s?.rows ?? 0)) : 0;
   const connector = layout.sinks.find(c => c.name === node.connector);
   const prepared = own.map(s => s?.sink ?? null);
