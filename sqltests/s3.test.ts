@@ -193,8 +193,8 @@ test('savepoints in a bucket: taken, moved to other parallelisms and another ser
 
     // Copied files of a savepoint that never became whole.
     running().requests.splice(0);
-    const taking = server.query('CREATE SAVEPOINT FOR JOB three').catch(() => []);
-    await until(async () => running().requests.filter(r => /^PUT \/checkpoints\/saved/.test(r)).map(r => [r]), r => r.length > 0, 20_000, 'its first file');
+    const taking = server.query("CREATE SAVEPOINT FOR JOB three TO 's3://checkpoints/saved'").catch(() => []);
+    await until(async () => running().requests.filter(r => r.startsWith('PUT /checkpoints/saved')).map(r => [r]), r => r.length > 0, 20_000, 'its first file');
     await server.kill();
     await taking;
     server = await ServerProcess.start(path.join(dir, 'first'), { env });

@@ -233,12 +233,13 @@ class LocalEngine implements Engine {
 
   #takeSavepoint(job: Job, target: string | null, take: (place: SavepointPlace) => Promise<CheckpointMetadata>): Promise<SavepointRow> {
     const where = target ?? (job.settings.savepoint_directory === '' ? `${this.#options.dataDir}/savepoints` : job.settings.savepoint_directory);
-    return this.#savepoints.take({ jobId: job.jobId, jobName: job.name, readsLog: job.readsLog, neededSeq: job.neededSeq }, job.openPlace(wholePath(where)), take);
+    const { s3_endpoint, s3_region, s3_path_style, s3_secret } = job.settings;
+    return this.#savepoints.take({ jobId: job.jobId, jobName: job.name, readsLog: job.readsLog, neededSeq: job.neededSeq, access: { s3_endpoint, s3_region, s3_path_style, s3_secret } }, job.openPlace(wholePath(where)), take);
   }
 
   /** Those that a crash left half written. */
   async recoverSavepoints(): Promise<void> {
-    await this.#savepoints.recover(root => this.#openPlace(root, LOCAL), (message, fields) => { this.#options.log.warn(fields, message); });
+    await this.#savepoints.recover((root, access) => this.#openPlace(root, access ?? LOCAL), (message, fields) => { this.#options.log.warn(fields, message); });
   }
 
   async savepoint(jobId: number, target: string | null, signal: AbortSignal): Promise<SavepointRow> {

@@ -11,6 +11,7 @@ import type { CatalogStore } from '../../storage/catalogstore.js';
 import { CheckpointFolder, folderPlace } from '../../storage/checkpoint/folder.js';
 import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
 import { fileUrl, type FileStore } from '../../storage/filestore.js';
+import type { S3Settings } from '../../storage/location.js';
 import type { Json } from '../../types/connect.js';
 import type { Env } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
@@ -21,7 +22,8 @@ const KIND = 'savepoint';
 /** Opens the store of a folder, with the settings of the job (or the server's) that say how it is reached. */
 export type OpenPlace = (root: string) => FileStore;
 
-type StoredRow = SavepointRow & { readonly neededSeq: number | null };
+/** `access`: how the bucket is reached that it is written to, of the job's settings; only while it is written. */
+type StoredRow = SavepointRow & { readonly neededSeq: number | null; readonly access?: S3Settings };
 
 export class Savepoints {
   readonly #store: CatalogStore;
@@ -34,7 +36,7 @@ export class Savepoints {
     for (const { id, value } of store.all(KIND)) this.#rows.set(id, value as unknown as StoredRow);
   }
 
-  rows(): SavepointRow[] { return [...this.#rows.values()].map(({ neededSeq: _, ...row }) => row); }
+  rows(): SavepointRow[] { return [...this.#rows.values()].map(({ neededSeq: _, access: __, ...row }) => row); }
   at(where: string): SavepointRow | null { return [...this.#rows.values()].findLast(r => r.path === where) ?? null; }
   newestOf(jobId: number): { readonly path: string; readonly checkpointId: number } | null {
     let newest: { path: string; checkpointId: number } | null = null;
@@ -59,35 +61,35 @@ export class Savepoints {
   /**
    * Takes a savepoint into a new folder of `store`: `take` writes it. `neededSeq`: the log position the job stands at or behind, null when it reads no log.
    */
-  async take(job: { readonly jobId: number; readonly jobName: string; readonly readsLog: boolean; readonly neededSeq: number }, store: FileStore, take: (place: SavepointPlace) => Promise<CheckpointMetadata>): Promise<SavepointRow> {
+  async take(job: { readonly jobId: number; readonly jobName: string; readonly readsLog: boolean; readonly neededSeq: number; readonly access: S3Settings }, store: FileStore, take: (place: SavepointPlace) => Promise<CheckpointMetadata>): Promise<SavepointRow> {
     const savepointId = await this.#store.allocateId(KIND);
     const name = `savepoint-${savepointId}-${randomBytes(4).toString('hex')}`;
     const row: StoredRow = {
       savepointId, jobId: job.jobId, jobName: job.jobName, path: fileUrl(store, name), checkpointId: null, triggerMs: this.#env.now(), completionMs: null, status: 'in_progress', bytes: 0, failureMessage: null,
-      neededSeq: job.readsLog ? job.neededSeq : null,
+      neededSeq: job.readsLog ? job.neededSeq : null, access: job.access,
     };
     await this.#put(row);
     try {
       const metadata = await take({ store, name });
       const done = completed(row, metadata, job.readsLog);
       await this.#put(done);
-      const { neededSeq: _, ...shown } = done;
+      const { neededSeq: _, access: __, ...shown } = done;
       return shown;
     } catch (e) {
       const error = fromErrorData(toErrorData(e));
-      await this.#put({ ...row, status: 'failed', completionMs: this.#env.now(), failureMessage: error.detail === undefined ? error.message : `${error.message}: ${error.detail}`, neededSeq: null });
+      await this.#put({ ...withoutAccess(row), status: 'failed', completionMs: this.#env.now(), failureMessage: error.detail === undefined ? error.message : `${error.message}: ${error.detail}`, neededSeq: null });
       throw e;
     }
   }
 
   /** At start: savepoints that were being written when the server ended. `open` may throw: the folder is then left as it is. */
-  async recover(open: OpenPlace, log: (message: string, fields: Readonly<Record<string, unknown>>) => void): Promise<void> {
+  async recover(open: (root: string, access: S3Settings | null) => FileStore, log: (message: string, fields: Readonly<Record<string, unknown>>) => void): Promise<void> {
     for (const row of this.#rows.values()) {
       if (row.status !== 'in_progress') continue;
       const { parent, name } = folderPlace(row.path);
-      let failed: StoredRow = { ...row, status: 'failed', completionMs: this.#env.now(), failureMessage: 'the server ended while it was written', neededSeq: null };
+      let failed: StoredRow = { ...withoutAccess(row), status: 'failed', completionMs: this.#env.now(), failureMessage: 'the server ended while it was written', neededSeq: null };
       try {
-        const store = open(parent);
+        const store = open(parent, row.access ?? null);
         const found = await CheckpointFolder.open(store, name).catch(() => null);
         if (found === null) {
           await store.removeUnfinished(name);
@@ -125,10 +127,12 @@ export class Savepoints {
   }
 }
 
+function withoutAccess({ access: _, ...row }: StoredRow): StoredRow { return row; }
+
 function completed(row: StoredRow, metadata: CheckpointMetadata, readsLog: boolean): StoredRow {
   const files = new Map(metadata.tasks.flatMap(t => t.files).map(f => [f.path, f.bytes]));
   return {
-    ...row, status: 'completed', checkpointId: metadata.checkpointId, completionMs: metadata.completionMs, bytes: [...files.values()].reduce((a, b) => a + b, 0), neededSeq: readsLog ? metadata.logPosition : null,
+    ...withoutAccess(row), status: 'completed', checkpointId: metadata.checkpointId, completionMs: metadata.completionMs, bytes: [...files.values()].reduce((a, b) => a + b, 0), neededSeq: readsLog ? metadata.logPosition : null,
   };
 }
 
