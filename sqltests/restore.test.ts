@@ -193,7 +193,7 @@ test('a full disk during a savepoint leaves nothing, counts as no failed checkpo
   const target = path.join(dir, 'full');
   const faulty = await open({
     data: path.join(dir, 'faulty'), port: 0, logLevel: 'silent', settings: { tolerable_failed_checkpoints: '0' },
-    faults: faultPlan([{ operation: 'file.write', path: target, times: 1, fault: 'ENOSPC' }, { operation: 'file.sync', path: target, after: 1, times: 1, fault: 'EIO' }]),
+    faults: faultPlan([{ operation: 'file.write', path: target, times: 1, fault: 'ENOSPC' }, { operation: 'file.sync', path: target, after: 2, times: 1, fault: 'EIO' }]),
   });
   try {
     const client = new pg.Client({ host: '127.0.0.1', port: faulty.port, user: 'test', database: 'test' });
