@@ -418,6 +418,7 @@ export class Task {
   async #checkpointNow(due: Completed): Promise<void> {
     const { checkpoint } = due.injected.barrier;
     assert(checkpoint !== null, 'no checkpoint');
+    if (faultPoint !== null) await faultPoint('checkpoint.align', this.name);
     const { id } = checkpoint;
     const at = this.#barriers.findIndex(b => b.barrier.midEpoch !== undefined && b.barrier.checkpoint?.id === id);
     if (at >= 0) this.#barriers.splice(at, 1);
