@@ -26,6 +26,8 @@ export interface NodeBase {
   readonly appendOnly: boolean;
   /** Stream key: columns that identify a row of this edge; null = keyless, the whole row with its weight. */
   readonly key: readonly number[] | null;
+  /** Time zone of the session that created a continuous query: its expressions are evaluated in it. Absent: UTC. */
+  readonly timeZone?: string;
 }
 
 export type PlanNode =

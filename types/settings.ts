@@ -151,7 +151,7 @@ export const settingSpecs: readonly SettingSpec[] = [
   { name: 'workers', flinkKey: null, kind: 'integer', min: 1, max: 128, default: 0, scope: 'server', description: 'Worker threads of the server; default: the number of cores. Set at start-up (--config).' },
   { name: 'statement_timeout', flinkKey: null, kind: 'duration', min: 0, max: 2147483647, default: 0, scope: 'session', description: 'A statement running longer is cancelled (57014); 0 = never.' },
   { name: 'search_path', flinkKey: null, kind: 'text', default: '"$user", public', scope: 'session', description: 'Schemas looked into for unqualified names; millrace and pg_catalog always are.' },
-  { name: 'TimeZone', flinkKey: 'table.local-time-zone', kind: 'text', check: checkTimeZone, default: 'UTC', scope: 'session', description: 'Time zone of timestamptz values as text.' },
+  { name: 'TimeZone', flinkKey: 'table.local-time-zone', kind: 'text', check: checkTimeZone, default: 'UTC', scope: 'session', description: 'Time zone of timestamptz values as text; a view or sink is computed in that of the session that created it.' },
   { name: 'application_name', flinkKey: null, kind: 'text', default: '', scope: 'postgres', description: 'Name the client gives itself.' },
   { name: 'client_encoding', flinkKey: null, kind: 'enum', values: ['UTF8', 'UTF-8', 'UNICODE', 'utf8', 'utf-8', 'unicode', 'SQL_ASCII'], default: 'UTF8', scope: 'postgres', description: 'Always UTF8.' },
   { name: 'client_min_messages', flinkKey: null, kind: 'text', default: 'notice', scope: 'postgres', description: 'Accepted; notices are always sent.' },

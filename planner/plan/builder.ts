@@ -47,7 +47,9 @@ export class PlanBuilder {
     const mergeable = !draftExprs(draft).some((e) => some(e, (x) => x.node === 'call' && functionById(x.fn)?.volatility === 'volatile'));
     const existing = mergeable ? this.#known.get(text) : undefined;
     if (existing !== undefined) return { ...facts, node: existing };
-    const node = { ...draft, ...base, id: this.#next++ } as PlanNode;
+    // A query that ends is run with its session; a continuous one outlives it and keeps its zone. What a stream computes of its own rows stays the stream's.
+    const zone = this.#ctx.job && this.#ctx.evalContext.timeZone !== 'UTC' && draft.op !== 'source' ? { timeZone: this.#ctx.evalContext.timeZone } : {};
+    const node = { ...draft, ...base, ...zone, id: this.#next++ } as PlanNode;
     this.#nodes.push(node);
     this.#known.set(text, node.id);
     return { ...facts, node: node.id };

@@ -76,7 +76,7 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
     const counts = new Map<string, number>();
     counters.set(node.id, counts);
     if (node.op === 'source' || node.op === 'table' || node.op === 'rows') {
-      if (!readOnly) feeds.push(createFeed(node, feeds.length, fragment.parallelism, host, session));
+      if (!readOnly) feeds.push(createFeed(node, feeds.length, fragment.parallelism, host, inZone(session, node.timeZone)));
       continue;
     }
     if (node.op === 'sink') {
@@ -88,7 +88,7 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
     }
     if (readOnly && node.op !== 'materialize') continue;
     const context: OperatorContext = {
-      jobId: host.jobId, subtask: host.subtask, parallelism: fragment.parallelism, batchMode: false, session,
+      jobId: host.jobId, subtask: host.subtask, parallelism: fragment.parallelism, batchMode: false, session: inZone(session, node.timeZone),
       emit: driver.emitter(node.id), own: { functions: host.connectors.functions ?? [], now: () => host.env.now() },
       stateTable: k => stateOf(state).stateTable(node.id * 16 + k),
       groupTable: (k, order) => stateOf(state).groupTable(node.id * 16 + k, order),
@@ -110,6 +110,11 @@ export function buildTask(fragment: Fragment, columns: ReadonlyMap<number, reado
     driver.attach(senderId(edge), new ExchangeSender(from, types, edge.kind === 'hash' ? edge.keys : null, host.settings.max_parallelism, outs(edge), injected));
   }
   return { driver, feeds, sinks, views, session, counters };
+}
+
+/** The task's session as a node sees it: now() is the task's, which moves; the zone is that of the query's maker. */
+function inZone(session: EvalContext, timeZone: string | undefined): EvalContext {
+  return timeZone === undefined ? session : { ...session, timeZone, get nowUs() { return session.nowUs; } };
 }
 
 function stateOf(state: TaskState | null): TaskState {
