@@ -161,7 +161,9 @@ export function serveWorker({ place, connectors, tables, env, files, kvs, link }
   }
 
   async function chunk(pinId: number): Promise<Batch | null> {
-    const readers = pins.get(pinId)?.readers ?? [];
+    const readers = pins.get(pinId)?.readers;
+    // Not the end of its rows: the worker that opened them died, and this one took its place.
+    if (readers === undefined) throw new SqlError('40001', 'the rows of a view that was being read are gone: its worker was started anew', { hint: 'Run the query again.' });
     while (readers.length > 0) {
       const [reader] = readers;
       const batch = await reader.next();
