@@ -14,7 +14,7 @@ import type { PlanNode } from '../../types/plan.js';
 import type { JobSettings } from '../../types/settings.js';
 import type { CheckpointRow } from '../engine.js';
 import { History } from './history.js';
-import { base, COUNTS, counts, directory, expected, Fixture } from './testengine.js';
+import { base, COUNTS, counts, DEFAULTS, directory, expected, Fixture } from './testengine.js';
 
 const ROWS = 300;
 const SOURCE = { rows: String(ROWS), pause_ms: '4' };
@@ -171,7 +171,46 @@ test('a failed job whose checkpoint storage is away says so to readers, in place
   const [a, b] = await Promise.all([f.rows(1, COUNTS), f.rows(1, COUNTS)]);
   assert.equal(a.length, 7);
   assert.deepEqual(b, a);
+  const said = f.engine.jobs()[0]?.failure;
   await f.close();
+  const again = await Fixture.open(dir);
+  await again.engine.startJob({ jobId: 1, name: 'job1', plan: counts({ rows: '100000', pause_ms: '4' }), settings: { ...DEFAULTS, ...SETTINGS }, status: 'failed', createdMs: 0 });
+  assert.match(said ?? '', /tolerable/);
+  assert.equal(again.engine.jobs()[0]?.failure, said, 'also after a restart');
+  await again.close();
+});
+
+test('PAUSE while the checkpoint storage is away fails, and the job goes on when the storage is back', async () => {
+  const dir = await directory();
+  const folder = path.join(dir, 'checkpoints');
+  const f = await Fixture.open(dir);
+  await f.start(1, counts(SOURCE), { ...SETTINGS, checkpoint_interval: 0, tolerable_failed_checkpoints: 1_000_000 });
+  await f.engine.checkpoint(1, new AbortController().signal);
+  await rename(folder, `${folder}.away`);
+  await writeFile(folder, '');
+  await assert.rejects(f.engine.pauseJob(1, new AbortController().signal), /ENOTDIR|last checkpoint of job "job1" failed/);
+  assert.equal(f.status(1), 'restarting', 'its tasks are gone: it does not call itself running');
+  await rm(folder);
+  await rename(`${folder}.away`, folder);
+  await f.finished(1);
+  assert.equal(f.status(1), 'finished');
+  assert.deepEqual(await f.rows(1, COUNTS), expected(ROWS));
+  await f.close();
+});
+
+test('checkpoints whose folder is gone: only those that were retained are missed', async () => {
+  const dir = await directory();
+  const f = await Fixture.open(dir);
+  const plan = counts({ rows: '100000', pause_ms: '4' });
+  await f.start(1, plan, SETTINGS);
+  await f.until(() => f.engine.checkpoints().filter(c => c.status === 'completed').length >= 6);
+  await f.crash();
+  await rm(path.join(dir, 'checkpoints'), { recursive: true });
+  const again = await Fixture.open(dir);
+  await again.engine.startJob({ jobId: 1, name: 'job1', plan, settings: { ...DEFAULTS, ...SETTINGS }, status: 'running', createdMs: 0 });
+  await again.finished(1);
+  assert.deepEqual(again.engine.failures().map(x => x.action), ['older_checkpoint', 'older_checkpoint', 'older_checkpoint', 'failed']);
+  await again.close();
 });
 
 test('what a crash leaves of the counts fits the rows it leaves', async () => {

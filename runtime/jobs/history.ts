@@ -155,6 +155,8 @@ export class History {
     while (rows.length > DEAD_LETTERS_MAX) rows.shift();
     this.#append('dead_letters', row.jobId, { ...row, raw: Buffer.from(row.raw).toString('base64') }, DEAD_LETTERS_MAX);
   }
+  /** Why it failed for good. */
+  lastFailure(jobId: number): FailureInfo | undefined { return this.#failures.get(jobId)?.findLast(f => f.action === 'failed'); }
   failures(): FailureInfo[] { return [...this.#failures.values()].flat(); }
   deadLetters(): DeadLetterInfo[] { return [...this.#deadLetters.values()].flat(); }
 

@@ -120,7 +120,7 @@ export class Job {
     this.#strategy = restartStrategy(spec.settings);
     this.#reads = new JobReads({ pool: deps.pool, nextId: () => deps.nextId(), workersOf: nodeId => this.#workersOf(nodeId) });
     this.#epochs = new Epochs(this.#asEpochsSeeIt());
-    this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, history: deps.history, warn: (message, fields) => { deps.log('warn', message, fields); },
+    this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, history: deps.history, retained: () => this.settings.retained_checkpoints, warn: (message, fields) => { deps.log('warn', message, fields); },
       passedOver: error => { deps.history.failure({ jobId: spec.jobId, jobName: spec.name, timeMs: deps.env.now(), task: null, code: error.code, message: error.message, detail: null, restarts: this.restarts, action: 'older_checkpoint' }); } });
   }
 
@@ -171,6 +171,8 @@ export class Job {
       if (this.settings.externalized_checkpoints === 'delete_on_cancellation') this.#deps.history.retainedAre(this.jobId, [], this.settings.checkpoint_history);
       return;
     }
+    const last = this.status === 'failed' ? this.#deps.history.lastFailure(this.jobId) : undefined;
+    if (last !== undefined) this.failure = new SqlError(last.code, last.message, last.detail === null ? {} : { detail: last.detail });
     // The server opens whatever has become of one job's storage.
     const before = this.#failures;
     try {
@@ -474,6 +476,11 @@ export class Job {
     this.#restartTimer = null;
     if (this.#dropped || this.status !== 'restarting') return;
     this.restarts++;
+    await this.#goOn();
+  }
+
+  /** From its newest checkpoint; when that fails, its restart strategy says what comes. */
+  async #goOn(): Promise<void> {
     const before = this.#failures;
     try {
       await this.#serial(() => this.#deploy(false, null));
@@ -534,7 +541,7 @@ export class Job {
       if (this.#attempt === attempt && this.#epochs.draining && this.status === 'running') {
         // Its sources stand still: they go on from its newest checkpoint.
         this.#subscriptions.failAll(new SqlError('40001', `job "${this.name}" restarted: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' }));
-        await this.#serial(() => this.#deploy(false, null));
+        await this.#goOn();
       }
       throw e;
     }
@@ -576,7 +583,8 @@ export class Job {
       await this.#serial(() => this.#deploy(!wasLive && !fresh, fresh ? plan.nodes.filter(n => !known.has(n.id)).map(n => n.id) : []));
     } catch (e) {
       this.plan = before;
-      await this.#serial(() => this.#deploy(!wasLive, null)).catch(() => undefined);
+      if (wasLive) await this.#goOn();
+      else await this.#serial(() => this.#deploy(true, null)).catch(() => undefined);
       throw e;
     }
   }

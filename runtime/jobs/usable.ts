@@ -13,6 +13,8 @@ export interface UsableDeps {
   readonly jobId: number;
   readonly name: string;
   readonly history: History;
+  /** retained_checkpoints of now. */
+  retained(): number;
   warn(message: string, fields: Readonly<Record<string, unknown>>): void;
   /** For `job_failures`. */
   passedOver(error: SqlError): void;
@@ -94,8 +96,8 @@ export class UsableCheckpoints {
       }
       retained.push(c.metadata);
     }
-    // The history is written after _metadata: what it calls completed and is newer than anything here has lost its file.
-    for (const id of history.completedAfter(jobId, Math.max(0, ...stored.map(c => c.id)))) {
+    // The history is written after _metadata: what it calls completed and is newer than anything here has lost its file. Those before the retained ones were deleted.
+    for (const id of history.completedAfter(jobId, Math.max(0, ...stored.map(c => c.id))).slice(0, this.#deps.retained())) {
       if (!this.#damaged.has(id)) this.#skip(id, storage.path(id), `file "${storage.path(id)}/_metadata" is missing`);
     }
     // What was given up, and damaged ones older than one that is usable, nobody will need: cleaned up.
