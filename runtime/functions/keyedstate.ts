@@ -383,7 +383,7 @@ export class KeyedState implements KeyedStateStore {
     const { name } = descriptor;
     const at = (key: K): Stored | null => {
       const { keys, i } = this.#record();
-      const subkey = subkeyOf(name, key);
+      const subkey = mapSubkey(name, key);
       const payload = this.#groups.payload(keys, i, subkey);
       if (payload === null) return null;
       const stored = decodeElement(payload);
@@ -397,8 +397,8 @@ export class KeyedState implements KeyedStateStore {
     const entries = (): [K, V][] => this.#valid(name, ttl).map(({ subkey, stored }) => [keyOf(name, subkey) as K, stored[0] as V]);
     return {
       get: key => (at(key)?.[0] ?? null) as V | null,
-      put: (key, value) => { this.#put(subkeyOf(name, key), value, ttl); },
-      remove: key => { this.#remove(subkeyOf(name, key)); },
+      put: (key, value) => { this.#put(mapSubkey(name, key), value, ttl); },
+      remove: key => { this.#remove(mapSubkey(name, key)); },
       contains: key => at(key) !== null,
       entries,
       keys: () => entries().map(([k]) => k),
@@ -438,6 +438,12 @@ function subkeyOf(name: string, key: MapKey | null): Uint8Array {
     }
   }
   return writer.bytes.slice(0, writer.pos);
+}
+
+/** Plain JavaScript may give anything: null would be the prefix of all elements, and all objects one key. */
+function mapSubkey(name: string, key: MapKey): Uint8Array {
+  if (!(typeof key in KINDS)) throw new SqlError('22023', `map state "${name}" takes strings, numbers, bigints and booleans as keys, not ${String(key)}`);
+  return subkeyOf(name, key);
 }
 
 /** State name and key of an element. */

@@ -8,7 +8,7 @@ import type { Datum } from '../../types/value.js';
 import { Numeric } from '../../types/numeric.js';
 import type { Batch } from '../batch.js';
 import { draw } from '../drawn.js';
-import type { KeyedStateStore, ProcessFunction, Row, StateTtl, TableFunctionDefinition } from '../functions/api.js';
+import type { MapState, KeyedStateStore, ProcessFunction, Row, StateTtl, TableFunctionDefinition } from '../functions/api.js';
 import { batchFromDatums, datumRow } from '../vectors.js';
 import { TestRun } from './testrun.js';
 
@@ -186,6 +186,16 @@ test('what a function collects is checked: the error names function and column',
   const [out] = run.take(2);
   assert.deepEqual(datumRow([{ kind: 'int2' }, NUMERIC], out, 0), [7, Numeric.of(1235, 2)]);
   assert.deepEqual(datumRow([{ kind: 'int2' }, NUMERIC], out, 1), [null, null]);
+});
+
+test('a map key that is none is refused: null would be all elements, and all objects one', async () => {
+  for (const key of [null, undefined, { a: 1 }]) {
+    const run = new TestRun(plan([0]), { functions: [defined(() => {
+      let map: MapState<string, number> | null = null;
+      return { initializeState({ keyedStateStore }) { map = keyedStateStore.mapState({ name: 'm' }); }, processElement() { map?.put(key as unknown as string, 1); } };
+    })] });
+    await assert.rejects(run.push(1, batch([['a', 0, '', 1]])), failing('22023', /^map state "m" takes strings, numbers, bigints and booleans as keys, not /));
+  }
 });
 
 test('what a function throws fails the job under its name, and it is not a mistake of the query', async () => {
