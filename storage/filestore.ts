@@ -48,6 +48,8 @@ export interface FileStore {
   remove(names: readonly string[]): Promise<void>;
   /** Everything below the folder; it is gone for good when this returns. */
   removeFolder(folder: string): Promise<void>;
+  /** What is in the folder has its name for good: a process that died may have renamed a file there and not synced the folder. */
+  secure(folder: string): Promise<void>;
   /** What a crash left half written below the folder. Nothing may be writing there. */
   removeUnfinished(folder: string): Promise<void>;
 }

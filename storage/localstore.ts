@@ -123,6 +123,12 @@ class LocalStore implements FileStore {
     await this.#files.syncDirectory(parentOf(path)).catch((e: unknown) => { if (!isAbsent(e)) throw e; });
   }
 
+  async secure(folder: string): Promise<void> {
+    if (!this.#durable) return;
+    const path = this.#path(folder);
+    for (const p of [path, parentOf(path)]) await this.#files.syncDirectory(p);
+  }
+
   async removeUnfinished(folder: string): Promise<void> {
     const path = this.#path(folder);
     const used = new Set<string>();

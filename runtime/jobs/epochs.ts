@@ -41,6 +41,8 @@ const NEEDED_EPOCHS = 64;
 export class Epochs {
   /** Of the last epoch that is visible. */
   published = 0;
+  /** In this attempt. */
+  publishedAny = false;
   /** Epoch at which everything had ended; 0 = not yet. */
   endedAt = 0;
   /** The last barrier has left: no other follows. */
@@ -77,6 +79,7 @@ export class Epochs {
   /** The attempt ends. Reads that wait for a barrier of it wait for one of the next. */
   end(): void {
     this.#quiet = false;
+    this.publishedAny = false;
     this.stopClock();
     this.draining = false;
     this.requeueReads();
@@ -157,6 +160,7 @@ export class Epochs {
     const { coordinator, snapshots, reads, subscriptions, waiters, looksUp } = this.#job;
     this.#inFlight = null;
     this.published = flight.epoch;
+    this.publishedAny = true;
     const all = [...flight.passed.values()];
     const caughtUp = all.every(p => p.caughtUp);
     this.#quiet = caughtUp;

@@ -180,6 +180,44 @@ test('a failed job whose checkpoint storage is away says so to readers, in place
   await again.close();
 });
 
+test('a job that cannot start again says so to readers, in place of letting them wait; it goes on, exactly, when its storage is back', async () => {
+  const dir = await directory();
+  const folder = path.join(dir, 'checkpoints');
+  const f = await Fixture.open(dir);
+  await f.start(1, counts({ rows: '2000', pause_ms: '2' }), { ...SETTINGS, restart_strategy: 'fixed_delay', restart_attempts: 1_000_000, restart_delay: 20, tolerable_failed_checkpoints: 0 });
+  await f.until(() => f.engine.checkpoints().some(c => c.status === 'completed' && c.checkpointId > 1));
+  await rename(folder, `${folder}.away`);
+  await writeFile(folder, '');
+  await f.until(() => (f.engine.jobs()[0]?.restarts ?? 0) > 1);
+  // Between two attempts, and in the midst of one.
+  for (let i = 0; i < 5; i++) await assert.rejects(f.rows(1, COUNTS), (e: SqlError) => e.code === '55000' && e.message.startsWith('job "job1" is restarting: ENOTDIR'));
+  await rm(folder);
+  await rename(`${folder}.away`, folder);
+  await f.finished(1);
+  assert.deepEqual(await f.rows(1, COUNTS), expected(2000));
+  await f.close();
+});
+
+test('RESUME of a failed job goes on from its newest checkpoint; one whose files were away finds them again', async () => {
+  const dir = await directory();
+  const folder = path.join(dir, 'checkpoints');
+  const f = await Fixture.open(dir);
+  await f.start(1, counts({ rows: '2000', pause_ms: '2' }), { ...SETTINGS, restart_strategy: 'none', tolerable_failed_checkpoints: 0 });
+  await f.until(() => f.engine.checkpoints().some(c => c.status === 'completed' && c.checkpointId > 1));
+  await rename(folder, `${folder}.away`);
+  await f.finished(1);
+  assert.equal(f.status(1), 'failed');
+  await assert.rejects(f.engine.resumeJob(1), (e: SqlError) => e.code === 'XX001' && e.message === 'job "job1" has no usable checkpoint' && e.hint?.includes('RESUME JOB job1') === true);
+  assert.equal(f.status(1), 'failed');
+  await rm(folder, { recursive: true, force: true });
+  await rename(`${folder}.away`, folder);
+  await f.engine.resumeJob(1, 2);
+  await f.finished(1);
+  assert.equal(f.status(1), 'finished');
+  assert.deepEqual(await f.rows(1, COUNTS), expected(2000));
+  await f.close();
+});
+
 test('PAUSE while the checkpoint storage is away fails, and the job goes on when the storage is back', async () => {
   const dir = await directory();
   const folder = path.join(dir, 'checkpoints');

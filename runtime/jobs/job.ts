@@ -164,7 +164,10 @@ export class Job {
       // Storage that takes nothing, or is another server's, is refused now, not at the first checkpoint.
       await this.checkpointStorage().begin(this.#deps.serverId);
       this.#ownsFolder = true;
-      await this.#serial(() => this.#deploy(false, null));
+      await this.#serial(() => this.#deploy(false, null)).catch((e: unknown) => {
+        if (!(e instanceof SqlError && e.code === 'XX001' && this.#source !== null)) throw e;
+        throw new SqlError(e.code, e.message, { detail: e.detail, cause: e, hint: 'A running job deletes its older checkpoints (retained_checkpoints), this one perhaps meanwhile: restore its newest one, or a savepoint of it.' });
+      });
       return;
     }
     if (this.status === 'cancelled') {
@@ -253,6 +256,7 @@ export class Job {
     this.#restoring = newer === null ? chosen?.checkpointId ?? null : null;
     this.#nothingUsable = lost;
     if (lost !== null) throw lost;
+    if (chosen !== null && !readOnly) await storage.secure(chosen.checkpointId);
     // Of a job that is only read, too: what its tasks had merged after the last checkpoint. There it can wait.
     await storage.cleanUp(stored).catch((e: unknown) => { if (!readOnly) throw e; });
     history.retainedAre(this.jobId, retained, this.settings.checkpoint_history);
@@ -445,6 +449,7 @@ export class Job {
     if (!this.#deployed || !this.live || this.#dropped) return;
     const { env, history } = this.#deps;
     this.#failures++;
+    const stuck = this.#stuck = !this.#epochs.publishedAny;
     const killer = this.#workersKilled >= WORKER_KILLS_MAX;
     const error = !killer ? cause : new SqlError(cause.code, `job "${this.name}" ended its worker ${this.#workersKilled} times: ${cause.message}`, {
       detail: cause.detail, cause, hint: 'It takes other jobs down with it, and is not started again. DROP it, and create it anew when the cause is mended.',
@@ -463,6 +468,7 @@ export class Job {
     this.#setStatus(delay === null ? 'failed' : 'restarting', error);
     if (delay === null) this.#rejectSeqWaiters(error);
     if (this.#nothingUsable !== null) this.#reads.rejectAll(this.#nothingToRead(this.#nothingUsable));
+    else if (stuck && delay !== null) this.#reads.rejectAll(this.#restartingAgain(error));
     void this.#serial(async () => {
       this.#attempt = attempt - 1; // stop what is deployed
       await this.#undeploy();
@@ -492,10 +498,16 @@ export class Job {
     }
   }
 
+  /** It failed, and no epoch had been published since it last started: it may never go on by itself, so readers are told in place of waiting. */
+  #stuck = false;
+  #restartingAgain(cause: SqlError): SqlError {
+    return new SqlError('55000', `job "${this.name}" is restarting: ${cause.message}`, { detail: cause.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; its views can be read when it goes on.` });
+  }
+
   #nothingToRead(lost: SqlError): SqlError { return new SqlError('55000', `the views of job "${this.name}" cannot be read: ${lost.message}`, { detail: lost.detail, hint: lost.hint ?? 'Its checkpoint storage is looked into again at the next read.' }); }
 
   #rejectSeqWaiters(error: SqlError): void {
-    this.#waiters.rejectAll(new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then DROP and create it again.` }));
+    this.#waiters.rejectAll(new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then RESUME JOB, or DROP and create it again.` }));
   }
 
   // ---- savepoints, stopping, going on ----
@@ -556,11 +568,17 @@ export class Job {
     this.#waiters.rejectAll(error);
   }
 
-  /** Goes on where it was paused; with another parallelism its state is spread anew. */
+  /** Goes on where it was paused, or from the newest usable checkpoint when it failed; with another parallelism its state is spread anew. */
   async resume(parallelism: number | undefined): Promise<void> {
-    if (this.status !== 'paused') throw new SqlError('55000', `job "${this.name}" is ${this.status}, not paused`);
+    if (this.status !== 'paused' && this.status !== 'failed') throw new SqlError('55000', `job "${this.name}" is ${this.status}: only a paused or failed job is resumed`);
     const before = this.#settings;
     if (parallelism !== undefined) this.#settings = { ...before, parallelism };
+    if (this.status === 'failed') {
+      // Somebody looked after it: files may be back, and its restart strategy begins anew.
+      this.#usable.forget();
+      this.#strategy = restartStrategy(this.#settings);
+      this.#workersKilled = 0;
+    }
     try {
       await this.#serial(() => this.#deploy(false, null));
     } catch (e) {
@@ -646,6 +664,7 @@ export class Job {
   pin(views: readonly ViewRead[], signal: AbortSignal): Promise<readonly (readonly Pin[])[]> {
     if (this.status === 'cancelled') return Promise.reject(new SqlError('55000', `job "${this.name}" is cancelled: its views cannot be read`, { hint: 'DROP the view and create it again.' }));
     if (this.#nothingUsable !== null && !this.live) return Promise.reject(this.#nothingToRead(this.#nothingUsable));
+    if (this.#stuck && this.status === 'restarting' && this.failure !== null) return Promise.reject(this.#restartingAgain(this.failure));
     if (this.#unopened !== null && !this.live) return this.#reopen().then(() => this.pin(views, signal));
     return this.#reads.add(views, signal, () => {
       if (this.live) this.requestBarrier(true);

@@ -7,6 +7,7 @@ import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
 import type { CheckpointStorage, StoredCheckpoint } from '../../storage/checkpoint/storage.js';
 import { isUnreadableFile } from '../../storage/checkpoint/statefile.js';
 import { SqlError } from '../../types/error.js';
+import { quoteIdentifier } from '../../types/textio.js';
 import type { History } from './history.js';
 
 export interface UsableDeps {
@@ -52,6 +53,12 @@ export class UsableCheckpoints {
   readonly #unread = new Map<number, number>();
 
   constructor(deps: UsableDeps) { this.#deps = deps; }
+
+  /** Everything is looked at anew. */
+  forget(): void {
+    this.#damaged.clear();
+    this.#unread.clear();
+  }
 
   #skip(id: number, path: string, reason: string): void {
     const { name, warn } = this.#deps;
@@ -110,7 +117,7 @@ export class UsableCheckpoints {
     const { name } = this.#deps;
     return new SqlError('XX001', `job "${name}" has no usable checkpoint`, {
       detail: [...this.#damaged].sort(([a], [b]) => b - a).map(([id, reason]) => `chk-${id}: ${reason}`).join('; '),
-      hint: `Put the files in ${storage.directory} back and start the server again, restore a savepoint into a new view, or DROP and create "${name}" again.`,
+      hint: `Put the files in ${storage.directory} back and RESUME JOB ${quoteIdentifier(name)}, restore a savepoint into a new view, or DROP and create "${name}" again.`,
     });
   }
 }

@@ -8,6 +8,7 @@ import type { Statement } from '../../planner/parse/statement.js';
 import { SqlError, unreachable } from '../../types/error.js';
 import { brokenRule } from '../../types/settingrules.js';
 import { formatSetting, nearest, parseNamed, settingSpec, type JobSettings, type SettingSpec, type SettingValue } from '../../types/settings.js';
+import { quoteIdentifier } from '../../types/textio.js';
 import type { SettingChange, StoredJob } from '../catalog/relation.js';
 import type { Database } from '../database.js';
 import type { ExecuteContext } from '../session/backend.js';
@@ -51,7 +52,7 @@ export async function alterJob(database: Database, statement: AlterJob, user: st
   const changed = Object.keys(changes);
   const settings = { ...job.settings, ...changes } as JobSettings;
   for (const name of changed) {
-    const broken = brokenRule(n => settings[n as keyof JobSettings], name, (n, v) => `ALTER JOB ${quoted(job.name)} SET (${n} = ${v});`);
+    const broken = brokenRule(n => settings[n as keyof JobSettings], name, (n, v) => `ALTER JOB ${quoteIdentifier(job.name)} SET (${n} = ${v});`);
     if (broken !== null) { broken.position = statement.changes.find(c => settingSpec(c.name).name === name)?.position; throw broken; }
   }
   if (changed.length === 0) return;
@@ -79,7 +80,7 @@ function valueOf(database: Database, change: AlterJob['changes'][number]): { spe
 /** 55000 or 0A000, with what to type instead, for a setting that the job cannot take now. */
 function refuseFixed(job: StoredJob, spec: SettingSpec, value: SettingValue, running: boolean): void {
   if (spec.alter === undefined || (spec.alter === 'paused' && !running)) return;
-  const name = quoted(job.name);
+  const name = quoteIdentifier(job.name);
   const literal = `'${formatSetting(spec, value)}'`;
   switch (spec.alter) {
     case 'paused':
@@ -100,9 +101,6 @@ function refuseFixed(job: StoredJob, spec: SettingSpec, value: SettingValue, run
     default: unreachable(spec.alter);
   }
 }
-
-/** A name as it is typed in a statement. */
-function quoted(name: string): string { return /^[a-z_][a-z0-9_$]*$/.test(name) ? name : `"${name.replace(/"/g, '""')}"`; }
 
 function located<T>(position: number, work: () => T): T {
   try {

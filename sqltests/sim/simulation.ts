@@ -54,6 +54,8 @@ class Simulation {
   #process: Process | null = null;
   #finished = false;
   #broken: unknown = null;
+  /** CREATE was answered: the catalog has the job. */
+  #known = false;
   /** The newest checkpoint that anybody was told of. */
   #completed = 0;
   #checkpoints = 0;
@@ -149,9 +151,9 @@ class Simulation {
     this.#world.note(kind === 1 ? 'kill -9' : 'power loss');
     running.kill();
     if (kind === 2) this.#disk.powerLoss();
-    const known = running.known;
+    this.#known ||= running.known;
     this.#process = null;
-    this.#world.at(this.#world.random(50), null, 'start', () => { this.#start(known ? 'running' : 'created'); });
+    this.#world.at(this.#world.random(50), null, 'start', () => { this.#start(this.#known ? 'running' : 'created'); });
   }
 
   // ---- readers ----

@@ -12,7 +12,7 @@
  * copy where it is whole.
  */
 import { randomBytes } from 'node:crypto';
-import { SqlError } from '../../types/error.js';
+import { SqlError, toErrorData } from '../../types/error.js';
 import { fileUrl, type FileStore, type FileWriter } from '../filestore.js';
 import type { EntryBlock, StateFileEnd } from './format.js';
 import { damaged, decodeMetadata, encodeMetadata, type CheckpointMetadata, type FileRef } from './metadata.js';
@@ -156,7 +156,12 @@ export class CheckpointStorage {
 
   /** Before a job begins: 55006 when its folder holds the checkpoints of another server's job, which it would read, overwrite and delete as its own. */
   async begin(serverId: string): Promise<void> {
-    await this.probe();
+    await this.probe().catch((e: unknown) => {
+      // A store's own errors name it already.
+      if (e instanceof SqlError) throw e;
+      const { code, message } = toErrorData(e);
+      throw new SqlError(code, `nothing can be written to checkpoint storage "${this.store.root}": ${message}`, { cause: e, hint: "SET checkpoint_storage = '…'; with a folder that the server may write to, or RESET checkpoint_storage;" });
+    });
     const owner = await this.store.read(this.#owner);
     if (owner !== null && Buffer.from(owner).toString('utf8') !== serverId) throw this.#ofOtherServer();
     this.checkOwner(await this.list(), serverId);
@@ -234,6 +239,9 @@ export class CheckpointStorage {
       if (size !== ref.bytes) throw damaged(this.filePath(ref), size === undefined ? 'it is missing' : `it has ${size} bytes instead of ${ref.bytes}`);
     }
   }
+
+  /** Before a job goes on from it: its `_metadata` may be one of which the process that wrote it died before it was durable. */
+  async secure(checkpointId: number): Promise<void> { await this.store.secure(this.#folder(checkpointId)); }
 
   /** Removes a checkpoint, and those of its files that none of `kept` (and no file name in `inUse`) refers to. May be repeated when it failed. */
   async discard(checkpointId: number, files: readonly FileRef[], kept: readonly CheckpointMetadata[], inUse: ReadonlySet<string> = new Set()): Promise<void> {

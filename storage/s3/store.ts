@@ -111,6 +111,8 @@ class S3Store implements FileStore {
     await this.remove((await this.list(folder)).map(f => (folder === '' ? f.name : `${folder}/${f.name}`)));
   }
 
+  async secure(): Promise<void> { /* an object is durable when it is there */ }
+
   async removeUnfinished(folder: string): Promise<void> {
     const prefix = this.#below(folder);
     for (let marker: { key: string; upload: string } | null = null; ;) {
