@@ -19,8 +19,13 @@ type Cast = Extract<Expr, { node: 'cast' }>;
 const FOLDED_TEXT_MAX = 4096;
 const REG: ReadonlySet<string> = new Set(['regclass', 'regtype', 'regproc', 'regnamespace', 'regrole']);
 
+/** Regular expressions may take for ever: they run where rows are computed, not on the thread that all clients wait for. */
+const UNBOUNDED: ReadonlySet<string> = new Set([
+  '~', '!~', '~*', '!~*', 'regexp_like', 'regexp_match', 'regexp_replace', 'regexp_count', 'regexp_instr', 'regexp_substr', 'regexp_split_to_array', 'substring',
+]);
+
 export function foldCall(ctx: BindContext, call: Call, def: FunctionDef): Expr {
-  if (def.volatility !== 'immutable' || def.needsContext || !call.args.every(isPlainLiteral)) return call;
+  if (def.volatility !== 'immutable' || def.needsContext || UNBOUNDED.has(def.name) || !call.args.every(isPlainLiteral)) return call;
   if (def.strict && call.args.some((a) => a.node === 'literal' && a.text === null)) return literal(null, call.type);
   return attempt(ctx, call, () => {
     const args = call.args.map((a) => datumOf(ctx, a));
