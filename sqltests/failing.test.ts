@@ -115,3 +115,22 @@ test('a job of a shared reader fails: the others do not restart, and lose no row
     assert.deepEqual(await sql('SELECT job_name FROM millrace.job_failures'), [['broken']]);
   });
 });
+
+test('a job that failed before its first checkpoint has no rows to show, and says so; RESUME runs it once its cause is mended', { timeout: 120_000 }, async () => {
+  await serve(() => [], async ({ sql }) => {
+    await sql(`${TABLE}; INSERT INTO t VALUES (1, 0), (2, 4)`);
+    await assert.rejects(sql('CREATE MATERIALIZED VIEW m AS SELECT k, 8 / v AS q FROM t'), (e: { code?: string; hint?: string }) => e.code === '55000' && e.hint?.includes('RESUME JOB') === true);
+    for (let i = 0; i < 2; i++) {
+      await assert.rejects(sql('SELECT * FROM m'), (e: { code?: string; message?: string; detail?: string; hint?: string }) =>
+        e.code === '55000' && e.message === 'the views of job "m" cannot be read: it failed before its first checkpoint' && e.detail === 'division by zero' && e.hint?.includes('RESUME JOB m;') === true);
+    }
+    await sql('DELETE FROM t WHERE v = 0');
+    await sql('RESUME JOB m');
+    await sql('FLUSH');
+    assert.deepEqual(await sql('SELECT * FROM m'), [['2', '2']]);
+    await sql('INSERT INTO t VALUES (3, 8)');
+    await sql('FLUSH');
+    assert.deepEqual(await sql('SELECT * FROM m ORDER BY k'), [['2', '2'], ['3', '1']]);
+    await assert.rejects(sql('RESUME JOB m'), (e: { code?: string; message?: string }) => e.code === '55000' && e.message === 'job "m" is running: only a paused or failed job is resumed');
+  });
+});

@@ -15,6 +15,7 @@ import { openStore, storageLocation, type StorageLocation } from '../../storage/
 import type { Kv, KvOpener } from '../../storage/kv.js';
 import type { Env, Timer } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
+import { quoteIdentifier } from '../../types/textio.js';
 import type { MaterializeNode, Plan, ViewNode } from '../../types/plan.js';
 import type { Secrets } from '../../types/secretref.js';
 import type { CheckpointRow, JobInfo, JobSpec, JobStatus, RestoreSource, RestoreEvent, SubscriptionEvent } from '../engine.js';
@@ -254,8 +255,11 @@ export class Job {
     const newer = readOnly || this.settings.prefer_checkpoint_for_recovery ? null : await newerSavepoint(this.#deps.newestSavepoint?.(this.jobId) ?? null, chosen?.checkpointId ?? 0, { jobId: this.jobId, serverId: this.#deps.serverId },
       root => this.openPlace(root), (path, reason) => { this.#deps.log('warn', `the savepoint of job "${this.name}" cannot be used, its checkpoint is`, { job: this.name, path, reason }); });
     this.#restoring = newer === null ? chosen?.checkpointId ?? null : null;
-    this.#nothingUsable = lost;
-    if (lost !== null) throw lost;
+    // No rows would be taken for its result.
+    this.#nothingUsable = lost ?? (this.status === 'failed' && chosen === null && this.#source === null && readOnly ? new SqlError('55000', 'it failed before its first checkpoint', {
+      detail: this.failure?.message, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then RESUME JOB ${quoteIdentifier(this.name)};, or DROP and create it again.`,
+    }) : null);
+    if (this.#nothingUsable !== null) throw this.#nothingUsable;
     if (chosen !== null && !readOnly) await storage.secure(chosen.checkpointId);
     // Of a job that is only read, too: what its tasks had merged after the last checkpoint. There it can wait.
     await storage.cleanUp(stored).catch((e: unknown) => { if (!readOnly) throw e; });
