@@ -45,6 +45,8 @@ const APPLY_CHECKPOINTS_MAX = 16;
 const APPLY_DELAY_MS = 30000;
 /** Named limit: bytes of frozen blocks kept for their apply; larger ones are read back from their file. */
 const KEEP_BLOCKS_BYTES = 16 * 1024 * 1024;
+/** Entries read from LevelDB at a time when a task's tables are loaded. */
+const LOAD_ENTRIES = 2000;
 /** Bytes spilled at once. */
 const SPILL_BYTES = 1024 * 1024;
 
@@ -622,10 +624,14 @@ export class TaskState {
       let left = 0;
       let ended = false;
       try {
+        let next = iterator.next(LOAD_ENTRIES);
         for (;;) {
-          const part = await iterator.next(1000);
+          const part = await next;
           ended = part.length === 0;
           if (ended) break;
+          // Read meanwhile, in LevelDB's thread. Awaited in the next round, or not wanted any more.
+          next = iterator.next(LOAD_ENTRIES);
+          next.catch(() => undefined);
           if (this.memoryUsed < budget) for (const [key, value] of part) table.restoreEntry(key, 6, key.length, value, 0, value.length);
           else if (sizesKnown) break;
           else left += part.length;
