@@ -56,3 +56,19 @@ test('views of two zones over one table hold what each session gets ad hoc', asy
   }
   await client.end();
 });
+
+test('a snapshot is restored in the time zone that it was computed in: days of two zones do not mix', async () => {
+  const client = await connect();
+  await client.query("CREATE STREAM seen (at timestamptz); SET TimeZone = 'Asia/Tokyo'; CREATE MATERIALIZED VIEW days AS SELECT at::date AS day, count(*) AS n FROM seen GROUP BY 1");
+  await client.query("INSERT INTO seen VALUES ('2024-07-01 14:30:00+00'), ('2024-07-01 15:30:00+00')");
+  const [{ path }] = await rows(client, 'CREATE SAVEPOINT FOR JOB days') as { path: string }[];
+  const again = `CREATE MATERIALIZED VIEW days_again WITH (restore_from = '${path}') AS SELECT at::date AS day, count(*) AS n FROM seen GROUP BY 1`;
+  await client.query('SET TimeZone = UTC');
+  await assert.rejects(client.query(again), (e: { code?: string; hint?: string }) => e.code === '55000' && e.hint === "SET TimeZone = 'Asia/Tokyo'; before CREATE.");
+  await client.query("SET TimeZone = 'Asia/Tokyo'");
+  await client.query(again);
+  await client.query("INSERT INTO seen VALUES ('2024-07-01 16:00:00+00')");
+  await client.query('FLUSH');
+  assert.deepEqual(await rows(client, 'SELECT day::text, n FROM days_again ORDER BY day'), [{ day: '2024-07-01', n: '1' }, { day: '2024-07-02', n: '2' }]);
+  await client.end();
+});

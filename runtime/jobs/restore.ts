@@ -65,6 +65,11 @@ export function restorePlan(restorable: Restorable, plan: Plan, path: string, op
       hint: `EXPLAIN RESTORE FROM '${path}' AS SELECT …; shows all operators. SET allow_non_restored_state = on; lets them start empty.`,
     });
   }
+  for (const { node, from } of match.nodes) {
+    const zone = from?.timeZone ?? 'UTC';
+    if (from === null || node.op === 'source' || zone === (node.timeZone ?? 'UTC')) continue;
+    throw new SqlError('55000', `what is in "${path}" was computed in the time zone ${zone}, and this session's is ${node.timeZone ?? 'UTC'}`, { hint: `SET TimeZone = '${zone}'; before CREATE.` });
+  }
   const used = [...metadata.plan.nodes.map(n => n.id), ...metadata.tasks.flatMap(t => t.nodeIds)];
   const renamed = renumbered(plan, match.ids, Math.max(0, ...used.filter(id => id >= 0)) + 1);
   const notices = [...empty.map(e => `starts empty: ${e}`), ...dropped.map(d => `state dropped: ${d}`)];

@@ -44,6 +44,19 @@ test('a left row shows with NULLs until a right row matches, and again when the 
   assert.deepEqual(content.rows(), []);
 });
 
+test('a product in a batch query gives others a turn, and a cancellation its moment, before all pairs are made', async () => {
+  const right = batchFromDatums(RIGHT, Array.from({ length: 100 }, (_, i) => [1, i]));
+  const left = batchFromDatums(LEFT, Array.from({ length: 1000 }, (_, i) => [1, 'a', i]));
+  const run = new TestRun(plan('inner', null, true), { batchMode: true });
+  await run.push(2, right);
+  const pushed = run.push(1, left);
+  await new Promise(resolve => { setImmediate(resolve); });
+  const soFar = run.take(3).reduce((n, b) => n + b.length, 0);
+  assert.ok(soFar > 0 && soFar < 50_000, `${soFar} pairs before the first turn`);
+  await pushed;
+  assert.equal(run.take(3).reduce((n, b) => n + b.length, 0), 100_000 - soFar);
+});
+
 test('an early retraction inside an epoch leaves no trace', async () => {
   for (const kind of ['inner', 'left', 'full', 'semi', 'anti'] as const) {
     const run = new TestRun(plan(kind, null, false));

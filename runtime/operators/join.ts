@@ -28,6 +28,9 @@ import { consolidate } from '../zset.js';
 import { JoinPairs } from './joinpairs.js';
 import { JoinSide } from './joinside.js';
 
+/** Named limit: batches of pairs that a batch query's join emits in one go. */
+const RUN_BATCHES = 4;
+
 export class JoinOperator implements Operator {
   readonly node: JoinNode;
   readonly #context: OperatorContext;
@@ -45,6 +48,9 @@ export class JoinOperator implements Operator {
   #held: Batch[] | null;
   #watermarkUs = -Infinity;
   #prepared: { readonly batch: Batch; readonly input: number; readonly keys: KeyBatch } | null = null;
+  /** Rows of the batch at hand that have not met the other side: batch queries only, whose state is all in memory. */
+  #rest: { readonly batch: Batch; readonly keys: KeyBatch; readonly rows: RowBytes; readonly own: JoinSide; readonly other: JoinSide; from: number } | null = null;
+  #flushed = 0;
 
   constructor(node: JoinNode, context: OperatorContext, left: readonly Column[], right: readonly Column[], subplans: SubplanRunner | null = null) {
     this.node = node;
@@ -101,18 +107,35 @@ export class JoinOperator implements Operator {
     const other = this.#sides[1 - input];
     const rows = own.rows(batch);
     own.times(batch);
-    if (this.#emitsPairs && !own.preserved && !other.preserved) this.#inner(batch, keys, rows, own, other);
-    else if (this.#residual === null) this.#withPresence(batch, keys, rows, own, other);
+    if (this.#emitsPairs && !own.preserved && !other.preserved) {
+      this.#rest = { batch, keys, rows, own, other, from: 0 };
+      this.resume();
+      return;
+    }
+    if (this.#residual === null) this.#withPresence(batch, keys, rows, own, other);
     else this.#withResidual(batch, keys, rows, own, other, this.#residual);
     this.#flushPairs(batch, other);
     if (this.#single.length > 0) this.#emit(this.#single.finish());
   }
 
-  #inner(batch: Batch, keys: KeyBatch, rows: RowBytes, own: JoinSide, other: JoinSide): void {
+  get unfinished(): boolean { return this.#rest !== null; }
+
+  /** Inner joins. In a batch query as many pairs as make some batches: a product of millions holds neither its thread nor their memory. */
+  resume(): void {
+    const rest = this.#rest;
+    if (rest === null) return;
+    const { batch, keys, rows, own, other } = rest;
     const { weights, length } = batch;
     const { anyNull } = keys;
-    for (let i = 0; i < length; i++) if (anyNull === null || anyNull[i] === 0) this.#pair(batch, i, keys, other, weights === null ? 1 : weights[i]);
-    for (let i = 0; i < length; i++) if (anyNull === null || anyNull[i] === 0) own.add(keys, i, rows, weights === null ? 1 : weights[i]);
+    const most = this.#context.batchMode ? RUN_BATCHES : Infinity;
+    this.#flushed = 0;
+    let i = rest.from;
+    for (; i < length && this.#flushed < most; i++) if (anyNull === null || anyNull[i] === 0) this.#pair(batch, i, keys, other, weights === null ? 1 : weights[i]);
+    this.#flushPairs(batch, other);
+    rest.from = i;
+    if (i < length) return;
+    this.#rest = null;
+    for (i = 0; i < length; i++) if (anyNull === null || anyNull[i] === 0) own.add(keys, i, rows, weights === null ? 1 : weights[i]);
   }
 
   /** The pairs of row i with the other side's rows. */
@@ -125,6 +148,7 @@ export class JoinOperator implements Operator {
   }
 
   #flushPairs(batch: Batch, other: JoinSide): void {
+    this.#flushed++;
     const pairs = this.#pairs[other === this.#sides[0] ? 0 : 1].take(batch, this.#context.session);
     if (pairs !== null) this.#emit(pairs);
   }
