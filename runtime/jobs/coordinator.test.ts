@@ -28,6 +28,7 @@ class Store implements CompletedStore {
     this.complete_.set(metadata.checkpointId, metadata);
     return `chk-${metadata.checkpointId}`;
   }
+  path(id: number): string { return `chk-${id}`; }
   discard(id: number): Promise<void> {
     this.discarded.push(id);
     this.complete_.delete(id);
@@ -48,6 +49,7 @@ class Run {
   readonly store = new Store();
   settings: JobSettings;
   finished = false;
+  restoredFrom: readonly string[] = [];
   readonly log: string[] = [];
   readonly rows: CheckpointRow[] = [];
   failure: SqlError | null = null;
@@ -70,6 +72,7 @@ class Run {
         this.coordinator.abort('JOB_FAILOVER_REGION', e.message);
       },
       checkpointEnded: row => { this.rows.push({ ...row }); },
+      restoredFrom: () => this.restoredFrom,
     }, this.store, { begin: () => undefined, task: () => undefined, end: () => undefined, discarded: () => undefined, lastCheckpointId: () => 0 }, this.env, retained, retained[0]?.checkpointId ?? 0);
     if (settings.checkpoint_interval_during_backlog === undefined) this.coordinator.backlog(false);
     this.coordinator.schedule();
@@ -224,6 +227,22 @@ test('expired while _metadata is written: what gets through late is deleted', as
   await settle();
   assert.deepEqual(run.store.discarded, [1]);
   assert.equal(run.store.complete_.size, 0);
+});
+
+test('a checkpoint that another job begins with is kept, with the newer ones, until that job has one of its own', async () => {
+  const run = new Run({ retained_checkpoints: 1 });
+  const next = async (): Promise<void> => {
+    run.env.advance(1000);
+    await run.take();
+    await settle();
+  };
+  await next();
+  run.restoredFrom = ['chk-1'];
+  for (let i = 0; i < 3; i++) await next();
+  assert.deepEqual(run.store.discarded, []);
+  run.restoredFrom = ['chk-7', '/elsewhere/chk-4'];
+  await next();
+  assert.deepEqual(run.store.discarded.sort(), [1, 2, 3, 4]);
 });
 
 test('tolerance: consecutive failures only, each checkpoint once; a success begins anew', async () => {

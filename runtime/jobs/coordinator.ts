@@ -34,11 +34,13 @@ export interface CoordinatedJob extends PendingJob {
   failOver(error: SqlError): void;
   /** `epoch`: that its barrier ended, 0 when it ended none. */
   checkpointEnded(row: CheckpointRow, epoch: number): void;
+  /** Paths that jobs begin with which have no checkpoint of their own yet: of these, nothing is deleted. */
+  restoredFrom?(): readonly string[];
   /** Everything ended, and the last checkpoint was taken: no other follows. */
   readonly finished: boolean;
 }
 
-export type CompletedStore = Pick<CheckpointStorage, 'complete' | 'retain' | 'discard'>;
+export type CompletedStore = Pick<CheckpointStorage, 'complete' | 'retain' | 'discard' | 'path'>;
 export type CheckpointHistory = Pick<History, 'begin' | 'task' | 'end' | 'discarded' | 'lastCheckpointId'>;
 
 /** The golden ratio's fraction: multiples of it lie evenly between 0 and 1, however many there are. */
@@ -269,7 +271,8 @@ export class CheckpointCoordinator {
   async #retain(): Promise<void> {
     const { jobId, settings } = this.#job;
     // What one in progress reaches back to stays: its chain of files has not been written down yet.
-    const reach = Math.min(...this.#pending.filter(p => p.state !== 'triggered').map(p => p.since));
+    const used = this.#job.restoredFrom?.() ?? [];
+    const reach = Math.min(...this.#pending.filter(p => p.state !== 'triggered').map(p => p.since), ...this.#retained.map(m => m.checkpointId).filter(id => used.includes(this.#storage.path(id))));
     const needed = this.#retained.findLastIndex(m => m.checkpointId >= reach) + 1;
     const count = Math.max(settings.retained_checkpoints, needed);
     if (this.#retained.length <= count) return;

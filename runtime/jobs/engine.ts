@@ -184,6 +184,7 @@ class LocalEngine implements Engine {
       fairShare: () => Math.floor(this.#options.memoryLimit / Math.max(FAIR_SHARES_MIN, this.#jobs.size)),
       statusChanged: (job, status, failure) => { if (job.jobId < EPHEMERAL_FIRST) events.status(job.jobId, status, failure); },
       restored: event => { if (event.jobId < EPHEMERAL_FIRST) events.restored?.(event.jobId, event); },
+      restoredFrom: () => [...this.#jobs.values()].flatMap(j => j.beginsWith ?? []),
       newestSavepoint: jobId => this.#savepoints.newestOf(jobId),
       claimDeleted: path => { this.#savepoints.claimed(path).catch((e: unknown) => { log.error({ path, reason: toErrorData(e).message }, 'row of a savepoint not deleted'); }); },
       checkpointEnded: (job, row) => { if (job.jobId < EPHEMERAL_FIRST) events.checkpoint(job.jobId, row); },

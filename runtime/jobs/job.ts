@@ -57,6 +57,8 @@ export interface JobDeps {
   checkpointEnded(job: Job, row: CheckpointRow): void;
   /** Its newest complete savepoint of this server. */
   newestSavepoint?(jobId: number): OwnSavepoint | null;
+  /** `beginsWith` of all jobs. */
+  restoredFrom?(): readonly string[];
   /** A folder that the job had claimed is deleted. */
   claimDeleted?(path: string): void;
   restored(event: RestoreEvent): void;
@@ -322,6 +324,7 @@ export class Job {
       notifyAborted: id => { each('aborted', id); },
       failOver: error => { this.fail(error, null); },
       checkpointEnded: (row, epoch) => { this.#checkpointEnded(row, epoch); },
+      restoredFrom: () => this.#deps.restoredFrom?.() ?? [],
       get finished() { return finished(); },
     };
   }
@@ -426,6 +429,8 @@ export class Job {
   #claimDone = false;
   /** Path that the job would begin with again if it failed now; null once it has a checkpoint of its own. */
   get restoresFrom(): string | null { return this.#source !== null && this.#coordinator?.retained.length === 0 ? this.#source.path : null; }
+  /** Path whose files it begins with, now or when it starts again: it has no checkpoint of its own. */
+  get beginsWith(): string | null { return this.#source !== null && (this.live || this.status === 'failed') && (this.#coordinator?.retained.length ?? 0) === 0 ? this.#source.path : null; }
   get claims(): string | null { return this.#source?.claim === true ? this.#source.path : null; }
 
   /** Once sinks have committed what the last checkpoint brought: a finished job's sinks are not opened again. */
