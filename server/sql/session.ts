@@ -236,6 +236,9 @@ export class SqlSession implements BackendSession {
         if (this.#block) context.notice({ severity: 'WARNING', code: '25001', message: 'there is already a transaction in progress' });
         this.#begin();
         this.#block = true;
+        // What was written before in the same message becomes the block's, which holds up nobody: it checks at COMMIT.
+        this.#release?.();
+        this.#release = null;
         return command('BEGIN');
       }
       case 'commit': return command(await this.#commit(context, statement.chain));
@@ -378,7 +381,11 @@ export class SqlSession implements BackendSession {
     const failed = this.#failed;
     if (!this.#block) context.notice({ severity: 'WARNING', code: '25P01', message: 'there is no transaction in progress' });
     try {
-      if (!failed && transaction !== null && !transaction.empty) await this.#database.writeLock.run(() => transaction.commit(this.#database, true));
+      if (!failed && transaction !== null && !transaction.empty) {
+        // An implicit transaction that wrote has the lock already: to wait for it would be for ever.
+        if (this.#release !== null) await transaction.commit(this.#database, false);
+        else await this.#database.writeLock.run(() => transaction.commit(this.#database, true));
+      }
     } catch (e) {
       this.#end(false);
       throw e;
