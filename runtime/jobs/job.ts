@@ -472,7 +472,8 @@ export class Job {
     const attempt = ++this.#attempt; // later messages of the failed attempt are ignored
     this.#deps.log('warn', `job "${this.name}" ${delay === null ? 'failed' : `restarts in ${delay} ms`}: ${error.message}`, { job: this.name, sqlstate: error.code, task, detail: error.detail });
     const gone = new SqlError('40001', `job "${this.name}" ${delay === null ? 'failed' : 'restarted'}: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' });
-    this.#subscriptions.failAll(gone);
+    if (delay === null) this.#subscriptions.endAll(gone);
+    else this.#subscriptions.failAll(gone);
     this.#epochs.requeueReads();
     this.#setStatus(delay === null ? 'failed' : 'restarting', error);
     if (delay === null) this.#rejectSeqWaiters(error);
@@ -572,7 +573,7 @@ export class Job {
 
   /** Subscriptions end; reads go on with the views as they are left; who waits for more is told. */
   #ended(error: SqlError): void {
-    this.#subscriptions.failAll(error);
+    this.#subscriptions.endAll(error);
     this.#epochs.requeueReads();
     this.#waiters.rejectAll(error);
   }
@@ -624,7 +625,7 @@ export class Job {
   async drop(): Promise<void> {
     this.#dropped = true;
     const gone = new SqlError('42P01', `job "${this.name}" was dropped`);
-    this.#subscriptions.failAll(gone);
+    this.#subscriptions.endAll(gone);
     this.#epochs.rejectReads(gone);
     this.#reads.rejectAll(gone);
     this.#waiters.rejectAll(gone);

@@ -38,4 +38,11 @@ export class JobSubscriptions {
     for (const s of this.#open.values()) s.fail(error);
     this.#open.clear();
   }
+  /** Those that wait for a barrier, too: none will come. */
+  endAll(error: SqlError): void {
+    this.failAll(error);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const w of waiting) w.buffer.fail(error);
+  }
 }
