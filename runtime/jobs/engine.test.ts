@@ -174,6 +174,18 @@ test('a subscription gives the view as it stands, then each epoch\'s net changes
   await f.close();
 });
 
+test('CANCEL ends subscriptions, those that wait for their first barrier, too', async () => {
+  const f = await Fixture.open(await directory());
+  await f.start(1, counts({ rows: '100000', pause_ms: '4' }));
+  const listen = async (): Promise<void> => { for await (const event of f.engine.subscribe(1, VIEW, { snapshot: true, signal: new AbortController().signal })) assert.ok(event !== null); };
+  const open = listen();
+  await f.until(() => (f.engine.jobs()[0]?.epoch ?? 0) > 1);
+  const all = [open, listen(), listen()].map(p => assert.rejects(p, /job "job1" was cancelled/));
+  await f.engine.cancelJob(1);
+  await Promise.all(all);
+  await f.close();
+});
+
 test('a view added to a running job is filled from the view it reads, and follows it', async () => {
   const f = await Fixture.open(await directory());
   await put(f, [[1, null, 10], [2, null, 20]]);

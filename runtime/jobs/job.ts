@@ -660,7 +660,9 @@ export class Job {
     } else await this.#retainCheckpoints();
     this.#setStatus('cancelled', null);
     this.#rejectSeqWaiters(new SqlError('57014', 'the job was cancelled'));
-    this.#reads.rejectAll(new SqlError('55000', `job "${this.name}" was cancelled`));
+    const cancelled = new SqlError('55000', `job "${this.name}" was cancelled`);
+    this.#reads.rejectAll(cancelled);
+    this.#subscriptions.endAll(cancelled);
   }
 
   // ---- reading ----
