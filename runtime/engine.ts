@@ -135,7 +135,7 @@ export interface Engine {
   caughtUp(jobId: number, logPosition: number, signal: AbortSignal): Promise<void>;
   /** Resolves when log position `seq` is visible in all given jobs; 55000 naming a job that is failed or paused. */
   flush(seq: number, jobIds: readonly number[], signal: AbortSignal): Promise<void>;
-  /** Triggers and awaits a checkpoint of one job, or all running ones. Rejects with the failure's reason. */
+  /** Triggers and awaits a checkpoint of one job, or all running ones; none of a finished one. Rejects with the failure's reason. */
   checkpoint(jobId: number | null, signal: AbortSignal): Promise<CheckpointRow[]>;
   /** Takes a savepoint into a new folder of `target` (null: savepoint_directory). Of a job that does not run: of its newest checkpoint. */
   savepoint(jobId: number, target: string | null, signal: AbortSignal): Promise<SavepointRow>;

@@ -227,7 +227,7 @@ class LocalEngine implements Engine {
 
   async checkpoint(jobId: number | null, signal: AbortSignal): Promise<CheckpointRow[]> {
     const jobs = jobId === null ? [...this.#jobs.values()].filter(j => j.status === 'running' && j.jobId < EPHEMERAL_FIRST) : [this.#job(jobId)];
-    return Promise.all(jobs.map(j => j.checkpoint(signal)));
+    return (await Promise.all(jobs.map(j => j.checkpoint(signal)))).filter(row => row !== null);
   }
 
   // ---- savepoints, stopping, pausing ----

@@ -404,9 +404,10 @@ export class Job {
   /** A task's inputs ended: the barrier that follows tells whether all have. */
   taskEnded(ref: TaskRef): void { if (this.#current(ref)) this.requestBarrier(true); }
 
-  /** `wholeEpoch`: aligned, at the end of an epoch, whatever the settings. */
-  checkpoint(signal: AbortSignal, wholeEpoch = false): Promise<CheckpointRow> {
-    if (this.#coordinator === null || this.status !== 'running') return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}: it takes no checkpoint`));
+  /** Resolves when all that the job was given before is in a completed checkpoint; null: a finished job's last one holds it. `wholeEpoch`: aligned, at the end of an epoch, whatever the settings. */
+  async checkpoint(signal: AbortSignal, wholeEpoch = false): Promise<CheckpointRow | null> {
+    if (this.status === 'finished') return null;
+    if (this.#coordinator === null || this.status !== 'running') throw new SqlError('55000', `job "${this.name}" is ${this.status}: it takes no checkpoint`);
     return this.#coordinator.next(signal, wholeEpoch);
   }
 
