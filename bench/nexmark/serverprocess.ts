@@ -16,10 +16,11 @@ const TICKS_PER_SECOND = 100;
 const WARM_QUERIES = 8;
 const STOP_TIMEOUT_MS = 10_000;
 
-/** The flags of Node.js with which the command `millrace` starts itself: they stand in its first line. */
-export function nodeFlags(main: string): readonly string[] {
-  const [first = ''] = readFileSync(main, 'utf8').split('\n', 1);
-  return first.split(' ').filter(word => word.startsWith('--'));
+/** How the command `millrace` starts itself, by its first line: `NAME=value` of the environment, and flags of Node.js. */
+export function startLine(main: string): { readonly env: Readonly<Record<string, string>>; readonly flags: readonly string[] } {
+  const words = readFileSync(main, 'utf8').split('\n', 1)[0].split(' ');
+  const env = words.filter(word => /^[A-Z_]+=/.test(word)).map(word => word.split('=', 2));
+  return { env: Object.fromEntries(env) as Record<string, string>, flags: words.filter(word => word.startsWith('--')) };
 }
 
 export interface ServerOptions {
@@ -56,7 +57,8 @@ export class ServerProcess {
     const profile = options.profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
     const config = path.join(dir, 'millrace.conf');
     writeFileSync(config, options.workers === undefined ? '' : `workers = ${options.workers}\n`);
-    const child = spawn(process.execPath, [...(options.nodeFlags ?? nodeFlags(main)), ...profile, main, '--port', '0', '--data', path.join(dir, 'data'), '--config', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const start = startLine(main);
+    const child = spawn(process.execPath, [...(options.nodeFlags ?? start.flags), ...profile, main, '--port', '0', '--data', path.join(dir, 'data'), '--config', config], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...start.env } });
     try {
       return new ServerProcess(child, await readyPort(child), dir, options);
     } catch (e) {

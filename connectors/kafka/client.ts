@@ -1,12 +1,10 @@
 /**
  * The way to Kafka: kafkajs' cluster (connections, metadata, authentication, retries) without its consumer. A consumer of kafkajs
  * always joins a group, while our splits are assigned by the job; so requests are sent to the brokers directly.
- * Nothing but this folder imports kafkajs; what is used of its inner modules is declared here.
  *
  * Errors become SqlErrors: 08001 no broker reachable, 08006 connection lost, 28000 refused by authentication, 42501 by authorisation,
  * 42704 unknown topic. Passwords are in no message and no log line.
  */
-import { createRequire } from 'node:module';
 import type { SourceContext } from '../../runtime/connector.js';
 import { SqlError } from '../../types/error.js';
 import { nearest, parseBoolean } from '../../types/settings.js';
@@ -14,9 +12,8 @@ import type { OptionSpec } from '../../runtime/connector.js';
 import { textOption } from '../optionvalues.js';
 import type { Connection } from './fetch.js';
 import { frameSocket } from './frames.js';
+import { kafkaLibrary } from './library.js';
 import type { Options } from '../optionvalues.js';
-
-const require = createRequire(import.meta.url);
 
 export interface WireRequest { readonly request: { readonly apiVersion: number; encode(): Promise<{ readonly buffer: Buffer }> }; readonly response: { decode(raw: Buffer): Promise<unknown>; parse(data: unknown): Promise<unknown> }; readonly requestTimeout?: number }
 export interface Broker {
@@ -39,24 +36,8 @@ export interface Cluster {
   findGroupCoordinator(o: { groupId: string }): Promise<Broker>;
   fetchTopicsOffset(topics: readonly { topic: string; partitions: readonly { partition: number }[]; fromBeginning?: boolean; fromTimestamp?: number }[]): Promise<readonly { topic: string; partitions: readonly { partition: number; offset: string }[] }[]>;
 }
-interface KafkaJs { logLevel: { readonly INFO: number } }
 
-const kafkajs = require('kafkajs') as KafkaJs;
-const ClusterClass = require('kafkajs/src/cluster') as new (config: Readonly<Record<string, unknown>>) => Cluster;
-const { createLogger } = require('kafkajs/src/loggers') as { createLogger(o: Readonly<Record<string, unknown>>): unknown };
-const InstrumentationEventEmitter = require('kafkajs/src/instrumentation/emitter') as new () => unknown;
 const READ_COMMITTED = 1;
-
-interface RequestQueue { readonly pending: readonly unknown[]; scheduleCheckPendingRequests(): void }
-/**
- * kafkajs 2.2.4 looks for requests that wait (for a quota, or for maxInFlightRequests) by a timer that sets itself anew for ever, every millisecond while
- * there is no quota: a few percent of a core for each connection, idle or not. It is needed only while something waits.
- */
-const queueClass = require('kafkajs/src/network/requestQueue') as { readonly prototype: RequestQueue };
-const schedule = queueClass.prototype.scheduleCheckPendingRequests;
-queueClass.prototype.scheduleCheckPendingRequests = function check(this: RequestQueue): void {
-  if (this.pending.length > 0) schedule.call(this);
-};
 const EVERY_OFFSET_RETENTION = -1;
 
 const CONNECTION_TIMEOUT_MS = 5000;
@@ -122,9 +103,10 @@ function logCreator(log: SourceContext['log']) {
 }
 
 export function newCluster(options: Options, log: SourceContext['log']): Cluster {
+  const { Cluster: ClusterClass, Emitter, createLogger, infoLevel } = kafkaLibrary();
   return new ClusterClass({
-    ...clientConfig(options), brokers: servers(options), logger: createLogger({ level: kafkajs.logLevel.INFO, logCreator: logCreator(log) }), socketFactory: frameSocket, enforceRequestTimeout: true,
-    metadataMaxAge: METADATA_MAX_AGE_MS, reauthenticationThreshold: 10_000, allowAutoTopicCreation: false, maxInFlightRequests: null, isolationLevel: READ_COMMITTED, instrumentationEmitter: new InstrumentationEventEmitter(),
+    ...clientConfig(options), brokers: servers(options), logger: createLogger({ level: infoLevel, logCreator: logCreator(log) }), socketFactory: frameSocket, enforceRequestTimeout: true,
+    metadataMaxAge: METADATA_MAX_AGE_MS, reauthenticationThreshold: 10_000, allowAutoTopicCreation: false, maxInFlightRequests: null, isolationLevel: READ_COMMITTED, instrumentationEmitter: new Emitter(),
   });
 }
 

@@ -2,10 +2,10 @@
  * Fetch requests (versions 4–11) over a broker's second connection, which kafkajs keeps for them: made here, so that the next one can be sent in the
  * moment a response is there, before its records are looked at. No fetch sessions (KIP-227): every request names its partitions.
  */
-import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Broker, Cluster } from './client.js';
 import { exchange } from './frames.js';
+import { kafkaLibrary } from './library.js';
 
 const FETCH_API_KEY = 1;
 const READ_COMMITTED = 1;
@@ -13,9 +13,6 @@ const FETCH_CONNECTION = 1;
 /** Beyond the time that the broker may wait. */
 const FETCH_TIMEOUT_MS = 30_000;
 const CONSUMER = -1;
-
-const require = createRequire(import.meta.url);
-const fetchVersions: unknown = (require('kafkajs/src/protocol/requests') as { requests: { Fetch: unknown } }).requests.Fetch;
 
 /** What is used of kafkajs' Connection. */
 export interface Connection { readonly socket: Socket; readonly clientId: string; readonly sasl: unknown; isConnected(): boolean; isAuthenticated(): boolean; authenticate(): Promise<void> }
@@ -36,7 +33,7 @@ export class FetchConnection {
 
   static async open(cluster: Cluster, node: number): Promise<FetchConnection> {
     const broker = await cluster.findBroker({ nodeId: String(node) });
-    const { request } = broker.lookupRequest(FETCH_API_KEY, fetchVersions)({ topics: [] });
+    const { request } = broker.lookupRequest(FETCH_API_KEY, kafkaLibrary().fetchVersions)({ topics: [] });
     const connection = await broker.connectionPool.getConnection(FETCH_CONNECTION);
     await connection.authenticate();
     return new FetchConnection(broker, connection, request.apiVersion);

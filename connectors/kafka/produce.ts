@@ -2,18 +2,15 @@
  * Produce requests (version 7) with record batches that are encoded already, over a broker's first connection (frames.ts). One batch a partition
  * and request, as brokers ask since version 3. Requests of one connection are answered, and written, in the order they were sent.
  */
-import { createRequire } from 'node:module';
 import type { Broker } from './client.js';
 import { PAYLOAD_AT, exchange } from './frames.js';
+import { kafkaLibrary } from './library.js';
 
 const PRODUCE_API_KEY = 0;
 const PRODUCE_VERSION = 7;
 const PRODUCE_CONNECTION = 0;
 const PRODUCE_TIMEOUT_MS = 30_000;
 const ACKS_ALL = -1;
-
-const require = createRequire(import.meta.url);
-const { createErrorFromCode } = require('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): Error };
 
 export interface PartitionBatch { readonly partition: number; readonly batch: Buffer }
 export interface Produced { readonly partition: number; readonly errorCode: number; readonly baseOffset: number }
@@ -26,7 +23,7 @@ export async function produce(broker: Broker, topic: string, batches: readonly P
   return decode(await exchange(connection.socket, { apiKey: PRODUCE_API_KEY, apiVersion: PRODUCE_VERSION, clientId: connection.clientId, body, timeoutMs: PRODUCE_TIMEOUT_MS * 2 }));
 }
 
-export function produceError(code: number): Error { return createErrorFromCode(code); }
+export function produceError(code: number): Error { return kafkaLibrary().createErrorFromCode(code); }
 
 function encode(topic: string, batches: readonly PartitionBatch[]): Buffer {
   const name = Buffer.from(topic);

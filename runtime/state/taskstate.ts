@@ -101,15 +101,15 @@ interface Frozen extends FrozenState {
   completedMs: number;
 }
 
-function copied(frozen: Frozen): void {
-  if (frozen.copy === null) return;
-  const { blocks, entries, bytes } = frozen.copy.take();
+/** The last slice was copied. */
+function copied(frozen: Frozen, copy: FrozenCopy): void {
   frozen.copy = null;
-  frozen.blocks = blocks;
-  frozen.keyed = { entries, bytes };
-  frozen.entries = entries + frozen.logs.rows;
-  frozen.bytes = bytes + frozen.logs.bytes;
+  frozen.keyed = copy.finish();
+  frozen.entries = frozen.keyed.entries + frozen.logs.rows;
+  frozen.bytes = frozen.keyed.bytes + frozen.logs.bytes;
 }
+
+function givenUp(checkpointId: number): SqlError { return new SqlError('57014', `checkpoint ${checkpointId} was given up`); }
 
 export interface TableStats { readonly tableId: number; readonly entries: number; readonly residentEntries: number; readonly memoryBytes: number; readonly dirtyBytes: number }
 
@@ -232,23 +232,38 @@ export class TaskState {
     this.#fullNext = false;
     this.#limitAsked = false;
     this.#frozen.set(checkpointId, frozen);
-    if (!copy.more()) copied(frozen);
+    if (!copy.more()) {
+      copied(frozen, copy);
+      frozen.blocks = copy.take();
+    }
     frozen.freezeMs = performance.now() - startMs;
     return frozen;
   }
 
-  /** What the first slice has left. */
-  async #copyRest(frozen: Frozen): Promise<void> {
-    for (let { copy } = frozen; copy !== null; { copy } = frozen) {
+  /** What the first slice has left, with what it has copied: the task has its turn between two slices. Few blocks are kept for their apply. */
+  async *#copying(frozen: Frozen): AsyncGenerator<EntryBlock> {
+    let blocks: EntryBlock[] | null = [];
+    let bytes = 0;
+    for (let more = true; more;) {
       await this.#turn();
-      if (frozen.copy !== null && !copy.more()) copied(frozen);
+      const { copy } = frozen;
+      if (copy === null) throw givenUp(frozen.checkpointId);
+      more = copy.more();
+      if (!more) copied(frozen, copy);
+      for (const block of copy.take()) {
+        bytes += block.length;
+        if (bytes > KEEP_BLOCKS_BYTES) blocks = null;
+        blocks?.push(block);
+        yield block;
+      }
     }
+    frozen.blocks = blocks;
   }
 
   /** Writes the delta file and resolves with all files of the checkpoint. Rejects with the environment's error: the task declines. */
   async write(state: FrozenState): Promise<readonly FileRef[]> {
     const frozen = this.#frozen.get(state.checkpointId);
-    if (frozen === undefined) throw new SqlError('57014', `checkpoint ${state.checkpointId} was given up`);
+    if (frozen === undefined) throw givenUp(state.checkpointId);
     // Both to their end: nothing is written any more when it fails.
     const written = await Promise.allSettled([this.#writeKeyed(frozen), this.#logFiles.write(frozen.checkpointId, frozen.logs)]);
     return written.flatMap((w) => {
@@ -260,16 +275,14 @@ export class TaskState {
   async #writeKeyed(frozen: Frozen): Promise<readonly FileRef[]> {
     const before = this.#chains.get(frozen.since);
     assert(before !== undefined, `files of checkpoint ${frozen.since} are not known to task ${this.#o.task}`);
-    await this.#copyRest(frozen);
-    if (this.#closed || this.#frozen.get(frozen.checkpointId) !== frozen) throw new SqlError('57014', `checkpoint ${frozen.checkpointId} was given up`);
     frozen.writing = true;
     try {
-      if (frozen.keyed.entries > 0 || frozen.scratch !== null || frozen.full) {
-        const counter = { entries: frozen.keyed.entries };
+      if (frozen.copy !== null || frozen.keyed.entries > 0 || frozen.scratch !== null || frozen.full) {
+        const older = { entries: 0 };
         frozen.ref = await this.#o.storage.writeStateFile({
           header: stateFileHeader(this.#o, frozen.full ? 'base' : 'delta', frozen.checkpointId, frozen.since),
-          blocks: this.#frozenBlocks(frozen, counter),
-          end: () => ({ entries: counter.entries, tableSizes: frozen.sizes }),
+          blocks: this.#frozenBlocks(frozen, older),
+          end: () => ({ entries: older.entries + frozen.keyed.entries, tableSizes: frozen.sizes }),
         });
       }
     } finally {
@@ -281,7 +294,7 @@ export class TaskState {
     if (this.#closed || this.#frozen.get(frozen.checkpointId) !== frozen) {
       // Given up while it was written: nobody will refer to the file.
       if (frozen.ref !== null) await this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
-      throw new SqlError('57014', `checkpoint ${frozen.checkpointId} was given up`);
+      throw givenUp(frozen.checkpointId);
     }
     const files = frozen.ref === null ? chain : [...chain, frozen.ref];
     this.#chains.set(frozen.checkpointId, files);
@@ -312,7 +325,7 @@ export class TaskState {
       }
     }
     if (scratch !== null && this.#stored !== null) yield* this.#stored.blocks(scratch.snapshot, SCRATCH, scratch, counter);
-    yield* frozen.blocks ?? [];
+    yield* frozen.copy === null ? (frozen.blocks ?? []) : this.#copying(frozen);
   }
 
   /** Checkpoint N is complete. May be repeated. */

@@ -29,12 +29,16 @@ export interface StateFileSource {
 /** Writes all of `source` to `file`, without `commit`. */
 export async function writeStateBlocks(file: FileWriter, jobId: number, source: StateFileSource): Promise<{ bytes: number; checksum: string; end: StateFileEnd }> {
   const writer = new BlockWriter(file);
-  await writer.block(KIND_HEADER, jsonBlock({ format: STATE_FORMAT, jobId, ...source.header } satisfies StateFileHeader));
-  for await (const block of source.blocks) await writer.block(KIND_ENTRIES, block);
-  const end = source.end();
-  await writer.block(KIND_END, jsonBlock(end));
-  const { bytes, checksum } = await writer.finish();
-  return { bytes, checksum: hex32(checksum), end };
+  try {
+    await writer.block(KIND_HEADER, jsonBlock({ format: STATE_FORMAT, jobId, ...source.header } satisfies StateFileHeader));
+    for await (const block of source.blocks) await writer.block(KIND_ENTRIES, block);
+    const end = source.end();
+    await writer.block(KIND_END, jsonBlock(end));
+    const { bytes, checksum } = await writer.finish();
+    return { bytes, checksum: hex32(checksum), end };
+  } finally {
+    await writer.settled();
+  }
 }
 
 /** The entry blocks of the file that `ref` describes, each checked before it is given; after the last one, the whole file was. Throws XX001 naming the file. */
@@ -97,10 +101,13 @@ function checkHeader(path: string, payload: Uint8Array): void {
   if (header.format !== STATE_FORMAT) throw new SqlError('0A000', `state file format ${header.format} is not supported`, { detail: `File "${path}".` });
 }
 
-/** Gathers blocks into large writes, in one buffer, and computes the file's checksum. */
+/** Gathers blocks into large writes, in two buffers (one is filled while the other is written), and computes the file's checksum. */
 class BlockWriter {
   readonly #file: FileWriter;
-  #buffer = new Uint8Array(FIRST_WRITE_BYTES);
+  #buffer: Uint8Array = new Uint8Array(FIRST_WRITE_BYTES);
+  #other: Uint8Array | null = null;
+  /** The write under way. */
+  #writing: Promise<void> = Promise.resolve();
   #used = 0;
   #bytes = 0;
   #checksum = 0;
@@ -134,15 +141,25 @@ class BlockWriter {
     }
   }
 
+  /** Resolves when the write before has ended. */
   async #flush(): Promise<void> {
-    if (this.#used === 0) return;
+    await this.#writing;
+    const full = this.#buffer;
     this.#bytes += this.#used;
-    await this.#file.append(this.#buffer.subarray(0, this.#used));
+    this.#writing = this.#file.append(full.subarray(0, this.#used));
+    // Told by the next call; meanwhile it must not count as unhandled.
+    this.#writing.catch(() => undefined);
+    this.#buffer = this.#other ?? new Uint8Array(full.length);
+    this.#other = full;
     this.#used = 0;
   }
 
   async finish(): Promise<{ bytes: number; checksum: number }> {
-    await this.#flush();
-    return { bytes: this.#bytes, checksum: this.#checksum };
+    await this.#writing;
+    if (this.#used > 0) await this.#file.append(this.#buffer.subarray(0, this.#used));
+    return { bytes: this.#bytes + this.#used, checksum: this.#checksum };
   }
+
+  /** Resolves when nothing is being written any more. */
+  async settled(): Promise<void> { await this.#writing.catch(() => undefined); }
 }
