@@ -28,6 +28,7 @@ import { Mutex } from './mutex.js';
 import { Notifications } from './sql/notifications.js';
 import { PlanCache } from './sql/plancache.js';
 import { systemTables } from './system/tables.js';
+import type { SessionEvents } from './session/backend.js';
 import type { SessionFacts, SystemTable } from './system/systemtable.js';
 import type { Log } from './log.js';
 
@@ -58,6 +59,8 @@ export class Database {
   readonly writeLock = new Mutex();
   readonly ddlLock = new Mutex();
   readonly sessions = new Map<number, SessionFacts>();
+  /** By pid: what ends a session's statement, or the session. */
+  readonly ends = new Map<number, Pick<SessionEvents, 'cancel' | 'terminate'>>();
   readonly notifications = new Notifications();
   readonly options: DatabaseOptions;
   readonly catalog: Catalog;

@@ -9,7 +9,7 @@ const SCRIPT_PID = 0;
 export async function runScript(backend: Backend, sql: string, log: Log): Promise<void> {
   const session = await backend.openSession(
     { user: 'millrace', database: 'millrace', parameters: new Map([['application_name', 'script']]), pid: SCRIPT_PID, remoteAddress: null },
-    { notification: () => undefined, terminate: () => undefined },
+    { notification: () => undefined, cancel: () => undefined, terminate: () => undefined },
   );
   const controller = new AbortController();
   try {

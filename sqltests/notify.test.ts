@@ -172,3 +172,28 @@ test('a statement with a secret is seen by others without its value', async () =
   assert.deepEqual((await server.query("SELECT query FROM pg_stat_activity WHERE query LIKE 'CREATE SECRET%'")), [['CREATE SECRET s …']]);
   await client.end();
 });
+
+test('pg_stat_activity: active until the answer is whole, then idle, in a transaction or not', async () => {
+  const client = await server.connect();
+  const { rows: [{ pid }] } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  const facts = `SELECT state FROM pg_stat_activity WHERE pid = ${pid}`;
+  const state = async (): Promise<unknown> => (await server.query(facts))[0]?.[0];
+  assert.equal(await state(), 'idle');
+  await server.query('CREATE TABLE active (a int); CREATE MATERIALIZED VIEW active_view AS SELECT a FROM active');
+  const subscribed = assert.rejects(client.query('SUBSCRIBE active_view'), { code: '57014' });
+  await until(() => server.query(facts), rows => rows[0]?.[0] === 'active', 10_000, 'the subscription');
+  assert.deepEqual(await server.query(`SELECT pg_cancel_backend(pid) AS done FROM pg_stat_activity WHERE pid = ${pid}`), [['t']]);
+  await subscribed;
+  assert.equal(await state(), 'idle');
+  await client.query('BEGIN; SELECT 1');
+  assert.equal(await state(), 'idle in transaction');
+  await assert.rejects(client.query('SELECT 1 / 0'), { code: '22012' });
+  assert.equal(await state(), 'idle in transaction (aborted)');
+  await client.query('ROLLBACK');
+  assert.equal(await state(), 'idle');
+  const gone = new Promise<unknown>(resolve => { client.on('error', resolve); });
+  assert.deepEqual(await server.query(`SELECT pg_catalog.pg_terminate_backend(${pid}) AS gone`), [['t']]);
+  assert.equal(((await gone) as pg.DatabaseError).code, '57P01');
+  await until(() => server.query(facts), rows => rows.length === 0, 10_000, 'the end of the session');
+  assert.deepEqual(await server.query(`SELECT pg_terminate_backend(${pid})`), [['f']]);
+});

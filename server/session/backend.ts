@@ -29,6 +29,8 @@ export interface SessionInfo {
 export interface SessionEvents {
   /** LISTEN: asynchronous notification. */
   notification(channel: string, payload: string, pid: number): void;
+  /** Ends what is under way (57014). */
+  cancel(): void;
   /** Ends the connection (57P01 at shutdown). */
   terminate(error: SqlError): void;
 }
@@ -113,6 +115,8 @@ export interface BackendSession {
    * The backend executes 'begin', 'commit' (which rolls back and returns the tag ROLLBACK when failed) and 'rollback' statements.
    */
   transactionStatus(): TransactionStatus;
+  /** Nothing of the client is under way any more: ReadyForQuery is being sent. */
+  ready(): void;
   /** Before the first statement of a Query message or of an extended-protocol series; no-op inside a block. */
   beginImplicit(): void;
   /** At the end of the Query message, or at Sync: commits what was begun implicitly. No-op inside a block. */

@@ -129,6 +129,7 @@ class Session implements CancelTarget {
         { user: this.#startup.user, database: this.#startup.database, parameters: this.#startup.parameters, pid, remoteAddress: connection.remoteAddress },
         {
           notification: (channel, payload, from) => { this.#notify(encode.notificationResponse(from, channel, payload)); },
+          cancel: () => { this.cancel(); },
           terminate: (error) => { this.terminate(error); },
         },
       );
@@ -284,6 +285,7 @@ class Session implements CancelTarget {
 
   #ready(core: SessionCore): void {
     this.#reportSettings(core);
+    core.backend.ready();
     const status = core.backend.transactionStatus();
     if (status === 'idle') {
       for (const n of this.#notifications) core.connection.send(n);

@@ -146,6 +146,7 @@ export class ValuesSession implements BackendSession {
   }
 
   transactionStatus(): TransactionStatus { return this.#status; }
+  ready(): void { /* nothing to tell */ }
   beginImplicit(): void { this.log.push('begin implicit'); }
   async commitImplicit(): Promise<void> { this.log.push('commit implicit'); }
   async fail(): Promise<void> {
@@ -197,7 +198,7 @@ async function* one(rows: readonly (readonly Datum[])[]): AsyncGenerator<Batch> 
 
 test('the values backend gives the rows of VALUES', async () => {
   await loadParser();
-  const session = await new ValuesBackend().openSession({ user: 'u', database: 'd', parameters: new Map(), pid: 1, remoteAddress: null }, { notification: () => undefined, terminate: () => undefined });
+  const session = await new ValuesBackend().openSession({ user: 'u', database: 'd', parameters: new Map(), pid: 1, remoteAddress: null }, { notification: () => undefined, cancel: () => undefined, terminate: () => undefined });
   const parsed = parseStatements("VALUES (1, 'x'), (2, NULL)")[0];
   assert(parsed !== undefined);
   const execution = await session.execute(await session.prepare(parsed, []), [], { signal: new AbortController().signal, notice: () => undefined });

@@ -24,7 +24,7 @@ import { maskSecrets } from '../ddl/options.js';
 import { createSecret } from '../ddl/secret.js';
 import type { Database } from '../database.js';
 import type { BackendSession, ExecuteContext, Execution, Prepared, SessionEvents, SessionInfo, TransactionStatus } from '../session/backend.js';
-import type { SystemContext } from '../system/systemtable.js';
+import type { SessionFacts, SystemContext } from '../system/systemtable.js';
 import { commandCall, type CommandCall } from './commandcalls.js';
 import { alterJob, checkpointJobs, jobNamed } from './jobs.js';
 import { SessionChannels } from './notifications.js';
@@ -88,6 +88,7 @@ export class SqlSession implements BackendSession {
       pid: info.pid, user: info.user, database: info.database, applicationName: String(this.#settings.get('application_name')), clientAddress: info.remoteAddress ?? '',
       startedMs: Date.now(), state: 'idle', query: '', queryStartedMs: null,
     });
+    database.ends.set(info.pid, events);
   }
 
   async prepare(parsed: ParsedStatement, paramTypes: readonly (SqlType | null)[]): Promise<Prepared> {
@@ -151,15 +152,19 @@ export class SqlSession implements BackendSession {
 
   async execute(prepared: Prepared, params: readonly (string | null)[], context: ExecuteContext): Promise<Execution> {
     if (!(prepared instanceof PreparedStatement)) throw new SqlError('XX000', 'internal error: a prepared statement of another backend');
-    const facts = this.#database.sessions.get(this.#info.pid);
-    if (facts !== undefined) this.#database.sessions.set(this.#info.pid, { ...facts, state: 'active', query: shownText(prepared.parsed), queryStartedMs: Date.now() });
-    try {
-      // A change of the catalog since: bind again, as Postgres re-plans.
-      const bound = prepared.catalogVersion === this.#database.catalog.version ? prepared.bound : this.#bind(prepared.parsed, prepared.given);
-      return await this.#run(bound, prepared.parsed, params, context);
-    } finally {
-      if (facts !== undefined) this.#database.sessions.set(this.#info.pid, { ...(this.#database.sessions.get(this.#info.pid) ?? facts), state: this.#block ? 'idle in transaction' : 'idle' });
-    }
+    this.#tell({ state: 'active', query: shownText(prepared.parsed), queryStartedMs: Date.now() });
+    // A change of the catalog since: bind again, as Postgres re-plans.
+    const bound = prepared.catalogVersion === this.#database.catalog.version ? prepared.bound : this.#bind(prepared.parsed, prepared.given);
+    return this.#run(bound, prepared.parsed, params, context);
+  }
+
+  ready(): void { this.#tell({ state: !this.#block ? 'idle' : this.#failed ? 'idle in transaction (aborted)' : 'idle in transaction' }); }
+
+  /** What pg_stat_activity shows of the session. */
+  #tell(facts: Partial<SessionFacts>): void {
+    const { sessions } = this.#database;
+    const before = sessions.get(this.#info.pid);
+    if (before !== undefined) sessions.set(this.#info.pid, { ...before, ...facts });
   }
 
   async #run(bound: Bound, parsed: ParsedStatement, params: readonly (string | null)[], context: ExecuteContext): Promise<Execution> {
@@ -181,22 +186,22 @@ export class SqlSession implements BackendSession {
       case 'call': {
         const { planned, call } = bound;
         const made = await runPlan(this.#database, this.#querySession(), withParams(planned.plan, params), this.#transaction, context.signal);
-        return rows(call.columns, this.#calls(call, made, planned.columns.map(c => c.type)), 'SELECT');
+        return rows(call.columns, this.#calls(call, made, planned.columns.map(c => c.type), context), 'SELECT');
       }
       case 'other': return this.#command(parsed.statement, parsed.sql, context);
     }
   }
 
   /** Carries out the call for each row of its arguments. */
-  async *#calls(call: CommandCall, made: AsyncIterable<Batch>, types: readonly SqlType[]): AsyncGenerator<Batch> {
+  async *#calls(call: CommandCall, made: AsyncIterable<Batch>, types: readonly SqlType[], context: ExecuteContext): AsyncGenerator<Batch> {
     for await (const batch of made) {
       const results: Datum[][] = [];
-      for (let i = 0; i < batch.length; i++) results.push([this.#call(call.name, datumRow(types, batch, i))]);
+      for (let i = 0; i < batch.length; i++) results.push([this.#call(call.name, datumRow(types, batch, i), context)]);
       yield batchFromDatums(call.columns.map(c => c.type), results);
     }
   }
 
-  #call(name: CommandCall['name'], args: readonly Datum[]): Datum {
+  #call(name: CommandCall['name'], args: readonly Datum[], context: ExecuteContext): Datum {
     const [first, second, third] = args;
     switch (name) {
       case 'pg_notify': this.#channels.notify(String(first ?? ''), String(second ?? '')); return '';
@@ -204,6 +209,14 @@ export class SqlSession implements BackendSession {
         if (first === null) throw new SqlError('22004', 'SET requires parameter name');
         this.#session.set(String(first), second === null ? null : String(second), third === true, undefined);
         return this.#settings.show(String(first));
+      }
+      case 'pg_cancel_backend': case 'pg_terminate_backend': {
+        if (first === null) return null;
+        const target = this.#database.ends.get(Number(first));
+        if (target === undefined) context.notice({ severity: 'WARNING', message: `PID ${String(first)} is not a session of this server` });
+        else if (name === 'pg_cancel_backend') target.cancel();
+        else target.terminate(new SqlError('57P01', 'terminating connection due to administrator command'));
+        return target !== undefined;
       }
       default: return unreachable(name);
     }
@@ -424,6 +437,7 @@ export class SqlSession implements BackendSession {
     this.#end(false);
     this.#channels.close();
     this.#database.sessions.delete(this.#info.pid);
+    this.#database.ends.delete(this.#info.pid);
   }
 }
 

@@ -27,7 +27,7 @@ export interface SessionFacts {
   readonly applicationName: string;
   readonly clientAddress: string;
   readonly startedMs: number;
-  readonly state: 'active' | 'idle' | 'idle in transaction';
+  readonly state: 'active' | 'idle' | 'idle in transaction' | 'idle in transaction (aborted)';
   readonly query: string;
   readonly queryStartedMs: number | null;
 }
