@@ -117,9 +117,10 @@ export class Database {
     });
     database = new Database({ options, directory, catalog, tables, reader, engine, settings, isNew });
     tables.onCommit(seq => engine.logAdvanced(seq));
-    for (const job of catalog.jobs()) {
-      await engine.startJob({ jobId: job.jobId, name: job.name, plan: job.plan, settings: job.settings, status: job.status, createdMs: job.createdMs, ...(job.restore === undefined ? {} : { restore: job.restore }) });
-    }
+    // All at once: none waits behind the tasks of those that run already, and the table log is kept for all of them from the beginning.
+    await Promise.all([...catalog.jobs()].map(job => engine.startJob({
+      jobId: job.jobId, name: job.name, plan: job.plan, settings: job.settings, status: job.status, createdMs: job.createdMs, ...(job.restore === undefined ? {} : { restore: job.restore }),
+    })));
     return database;
   }
 

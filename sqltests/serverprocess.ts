@@ -38,7 +38,11 @@ export class ServerProcess {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...options.env } });
     const log: string[] = [];
     const port = await new Promise<number>((resolve, reject) => {
-      const timer = setTimeout(() => { reject(new Error(`the server did not start:\n${log.join('\n')}`)); }, START_TIMEOUT_MS);
+      const timer = setTimeout(() => {
+        // It must not write into a folder that the test then removes.
+        child.kill('SIGKILL');
+        reject(new Error(`the server did not start:\n${log.join('\n')}`));
+      }, START_TIMEOUT_MS);
       child.once('exit', code => { clearTimeout(timer); reject(new Error(`the server ended with ${String(code)}:\n${log.join('\n')}`)); });
       if (child.stderr === null) throw new Error('no stderr');
       createInterface({ input: child.stderr }).on('line', line => {
