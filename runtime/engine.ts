@@ -122,6 +122,8 @@ export interface DeadLetterInfo { jobId: number; relationName: string; split: st
 export interface Engine {
   /** Restores from the job's newest usable checkpoint, or starts from nothing. Resolves when its tasks run (or it is opened for reading). */
   startJob(spec: JobSpec): Promise<void>;
+  /** The same of all jobs of a server that starts. */
+  startJobs(specs: readonly JobSpec[]): Promise<void>;
   /** Adds views to a job at a barrier: `plan` is the whole new plan; nodes of fresh ids are backfilled from the materialize nodes they read. */
   extendJob(jobId: number, plan: Plan): Promise<void>;
   /** Takes nodes out at a barrier (DROP of one view of several). */

@@ -103,7 +103,7 @@ export class Database {
     const tables = await openTableWriter(tablesKv);
     const reader = openTableReader(tablesKv);
     const settings = serverSettings(options, catalog);
-    // The engine's events come only after startJob below, when `database` is set.
+    // The engine's events come only after startJobs below, when `database` is set.
     let database: Database | null = null;
     const engine = await createEngine({
       dataDir: options.dataDir, workers: options.workers, memoryLimit: options.memoryLimit, connectorsModule: options.connectorsModule, extensions: options.extensions ?? [], log: options.log,
@@ -117,8 +117,7 @@ export class Database {
     });
     database = new Database({ options, directory, catalog, tables, reader, engine, settings, isNew });
     tables.onCommit(seq => engine.logAdvanced(seq));
-    // All at once: none waits behind the tasks of those that run already, and the table log is kept for all of them from the beginning.
-    await Promise.all([...catalog.jobs()].map(job => engine.startJob({
+    await engine.startJobs([...catalog.jobs()].map(job => ({
       jobId: job.jobId, name: job.name, plan: job.plan, settings: job.settings, status: job.status, createdMs: job.createdMs, ...(job.restore === undefined ? {} : { restore: job.restore }),
     })));
     return database;

@@ -38,6 +38,7 @@ import { explainRestore, openRestorable, restorePlan } from './restore.js';
 import type { SavepointPlace } from './savepoint.js';
 import { Savepoints, wholePath } from './savepoints.js';
 import { Queue } from './subscriptions.js';
+import { Together } from './together.js';
 
 export interface EngineLog {
   debug(fields: object, message: string): void;
@@ -177,7 +178,7 @@ class LocalEngine implements Engine {
     for (const j of this.#jobs.values()) j.workerLost(worker, error, culprit);
   }
 
-  #deps(): JobDeps {
+  #deps(together: () => Promise<void>): JobDeps {
     const { events, log } = this.#options;
     return {
       pool: this.pool, files: this.#files, kvs: levelDb, env: this.#env, history: this.#history, dataDir: this.#options.dataDir, secrets: this.#options.secrets ?? (() => null), serverId: this.#serverId, lastSeq: this.#options.lastSeq,
@@ -190,6 +191,7 @@ class LocalEngine implements Engine {
       checkpointEnded: (job, row) => { if (job.jobId < EPHEMERAL_FIRST) events.checkpoint(job.jobId, row); },
       log: (level, message, fields) => { log[level](fields, message); },
       nextId: () => this.#ids++,
+      together,
     };
   }
 
@@ -199,10 +201,13 @@ class LocalEngine implements Engine {
     return job;
   }
 
-  async startJob(spec: JobSpec): Promise<void> {
-    const job = new Job(spec, this.#deps());
-    this.#jobs.set(spec.jobId, job);
-    await job.start();
+  async startJob(spec: JobSpec): Promise<void> { await this.startJobs([spec]); }
+  async startJobs(specs: readonly JobSpec[]): Promise<void> {
+    const together = new Together(specs.map(spec => spec.jobId), this.#env);
+    const jobs = specs.map(spec => new Job(spec, this.#deps(() => together.arrived(spec.jobId))));
+    // All are known before the first begins: the table log is kept for each.
+    for (const job of jobs) this.#jobs.set(job.jobId, job);
+    await Promise.all(jobs.map(job => job.start().finally(() => { void together.arrived(job.jobId); })));
   }
   async extendJob(jobId: number, plan: Plan): Promise<void> { await this.#job(jobId).replacePlan(plan, true); }
   async shrinkJob(jobId: number, plan: Plan): Promise<void> { await this.#job(jobId).replacePlan(plan, false); }

@@ -53,6 +53,8 @@ export interface JobDeps {
   lastSeq(): number;
   /** Bytes for the state of a job that names none. */
   fairShare(): number;
+  /** Its tasks have their state and are about to begin. */
+  together(): Promise<void>;
   statusChanged(job: Job, status: JobStatus, failure: SqlError | null): void;
   checkpointEnded(job: Job, row: CheckpointRow): void;
   /** Its newest complete savepoint of this server. */
@@ -294,6 +296,7 @@ export class Job {
       // Ports are transferred like buffers; the types of Rpc name buffers only.
       await pool.rpc(worker).call('deploy', spec, ports.map(p => p.port) as unknown as ArrayBuffer[]);
     }));
+    if (!readOnly) await this.#deps.together();
     // Failed while it was deployed (a worker died): another attempt is due.
     if (this.#attempt !== attempt) throw this.failure ?? new SqlError('57014', `job "${this.name}" was stopped while it was deployed`);
     const coordinator = this.#coordinator = new CheckpointCoordinator(this.#coordinated(), storage, history, env, retained, from?.checkpointId ?? 0);

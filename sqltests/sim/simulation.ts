@@ -232,7 +232,7 @@ class Process {
     let ids = 1;
     const job: Job = new Job({ jobId: JOB, name: 'sim', plan: plan.plan, settings, status, createdMs: 0 }, {
       pool: this.#pool, files: this.#disk.files(this.#main), kvs: this.#disk.stores(this.#main), env: world.env(this.#main), history, dataDir: DATA, secrets: () => null, serverId: 'sim',
-      lastSeq: () => 0, fairShare: () => 16 * 1024 * 1024, nextId: () => ids++, restored: () => undefined,
+      together: () => Promise.resolve(), lastSeq: () => 0, fairShare: () => 16 * 1024 * 1024, nextId: () => ids++, restored: () => undefined,
       statusChanged: (_, now, failure) => { events.status(job, now, failure); },
       checkpointEnded: (_, row) => { events.checkpoint(row); },
       log: (_, message) => { world.note(message); },
