@@ -520,8 +520,12 @@ export class Job {
 
   #nothingToRead(lost: SqlError): SqlError { return new SqlError('55000', `the views of job "${this.name}" cannot be read: ${lost.message}`, { detail: lost.detail, hint: lost.hint ?? 'Its checkpoint storage is looked into again at the next read.' }); }
 
+  #isFailed(error: SqlError): SqlError {
+    return new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then RESUME JOB, or DROP and create it again.` });
+  }
+
   #rejectSeqWaiters(error: SqlError): void {
-    this.#waiters.rejectAll(new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then RESUME JOB, or DROP and create it again.` }));
+    this.#waiters.rejectAll(this.#isFailed(error));
   }
 
   // ---- savepoints, stopping, going on ----
@@ -758,6 +762,7 @@ export class Job {
     if (this.status === 'finished' && !this.readsLog) return Promise.resolve();
     // What reads the table log never ends by itself.
     if (this.status === 'finished') return Promise.reject(new SqlError('55000', `job "${this.name}" was stopped: nothing new is visible in its views`));
+    if (this.status === 'failed' && this.failure !== null) return Promise.reject(this.#isFailed(this.failure));
     if (this.status === 'failed' || this.status === 'paused' || this.status === 'cancelled') {
       return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}${this.failure === null ? '' : `: ${this.failure.message}`}`, { hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}';` }));
     }
