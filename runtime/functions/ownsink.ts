@@ -10,6 +10,7 @@ import { SqlError } from '../../types/error.js';
 import type { Batch } from '../batch.js';
 import type { SinkConnector, SinkSpec, SinkWriter } from '../connector.js';
 import type { Change, ConnectorOption, ConnectorSpec, KeyedStateStore, SinkDefinition, SinkFunction } from './api.js';
+import { guarded } from './guarded.js';
 import { dealOut, OperatorStates, withUnion, type OperatorStateJson } from './operatorstate.js';
 import { fieldsOf, rowReader } from './rowvalues.js';
 
@@ -18,20 +19,6 @@ const noKeyedState = (what: string): never => { throw new SqlError('0A000', `${w
 export function withoutKeyedState(what: string): KeyedStateStore {
   const refuse = (): never => noKeyedState(what);
   return { valueState: refuse, listState: refuse, mapState: refuse, reducingState: refuse, aggregatingState: refuse };
-}
-
-/** Runs the extension's code: what it throws, or rejects with, gets its name. */
-export function guarded<T>(what: string, run: () => T): T {
-  const named = (e: unknown): never => {
-    if (e instanceof SqlError) throw e;
-    throw new SqlError('38000', `${what} failed: ${e instanceof Error ? e.message : String(e)}`, { cause: e });
-  };
-  try {
-    const result = run();
-    return result instanceof Promise ? result.catch(named) as T : result;
-  } catch (e) {
-    return named(e);
-  }
 }
 
 /** WITH options with the defaults of those not given. */

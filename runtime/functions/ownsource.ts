@@ -13,8 +13,9 @@ import { SqlError } from '../../types/error.js';
 import type { SourceConnector, SourceReader, SourceSpec, SplitBatch } from '../connector.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import type { Row, SourceContext, SourceDefinition, SourceFunction, SplitRows } from './api.js';
+import { guarded } from './guarded.js';
 import { dealOut, OperatorStates, withUnion, type OperatorStateJson } from './operatorstate.js';
-import { filled, guarded, withoutKeyedState } from './ownsink.js';
+import { filled, withoutKeyedState } from './ownsink.js';
 import { fieldsOf, rowWriter } from './rowvalues.js';
 
 /** checkpoint 0: the id of the restored one is not known to readers. */

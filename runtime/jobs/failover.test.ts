@@ -20,6 +20,16 @@ const ROWS = 300;
 const SOURCE = { rows: String(ROWS), pause_ms: '4' };
 const SETTINGS: Partial<JobSettings> = { parallelism: 2, checkpoint_interval: 40, retained_checkpoints: 3 };
 
+/** The folder cannot be reached until the returned function is called: a file stands in its place. */
+async function away(folder: string): Promise<() => Promise<void>> {
+  await rename(folder, `${folder}.away`);
+  await writeFile(folder, '');
+  return async () => {
+    await rm(folder);
+    await rename(`${folder}.away`, folder);
+  };
+}
+
 /** Runs the job to its end under the rules; its rows must be exact whatever happened. Gives what the tables say. */
 async function run(rules: readonly FaultRule[], settings: Partial<JobSettings>): Promise<{ ends: string[]; failures: string[]; restarts: number; dir: string }> {
   const dir = await directory();
@@ -160,14 +170,12 @@ test('a failed job whose checkpoint storage is away says so to readers, in place
   const f = await Fixture.open(dir);
   await f.start(1, counts({ rows: '100000', pause_ms: '4' }), { ...SETTINGS, restart_strategy: 'none' });
   await f.until(() => f.engine.checkpoints().some(c => c.status === 'completed' && c.checkpointId > 1));
-  await rename(folder, `${folder}.away`);
-  await writeFile(folder, '');
+  const back = await away(folder);
   await f.finished(1);
   assert.equal(f.status(1), 'failed');
   // At once, while it is being opened for reading, and afterwards.
   for (let i = 0; i < 2; i++) await assert.rejects(f.rows(1, COUNTS), (e: SqlError) => e.code === '55000' && e.message.startsWith('the views of job "job1" cannot be read: ENOTDIR'));
-  await rm(folder);
-  await rename(`${folder}.away`, folder);
+  await back();
   const [a, b] = await Promise.all([f.rows(1, COUNTS), f.rows(1, COUNTS)]);
   assert.equal(a.length, 7);
   assert.deepEqual(b, a);
@@ -186,13 +194,11 @@ test('a job that cannot start again says so to readers, in place of letting them
   const f = await Fixture.open(dir);
   await f.start(1, counts({ rows: '2000', pause_ms: '2' }), { ...SETTINGS, restart_strategy: 'fixed_delay', restart_attempts: 1_000_000, restart_delay: 20, tolerable_failed_checkpoints: 0 });
   await f.until(() => f.engine.checkpoints().some(c => c.status === 'completed' && c.checkpointId > 1));
-  await rename(folder, `${folder}.away`);
-  await writeFile(folder, '');
+  const back = await away(folder);
   await f.until(() => (f.engine.jobs()[0]?.restarts ?? 0) > 1);
   // Between two attempts, and in the midst of one.
   for (let i = 0; i < 5; i++) await assert.rejects(f.rows(1, COUNTS), (e: SqlError) => e.code === '55000' && e.message.startsWith('job "job1" is restarting: ENOTDIR'));
-  await rm(folder);
-  await rename(`${folder}.away`, folder);
+  await back();
   await f.finished(1);
   assert.deepEqual(await f.rows(1, COUNTS), expected(2000));
   await f.close();
@@ -224,12 +230,10 @@ test('PAUSE while the checkpoint storage is away fails, and the job goes on when
   const f = await Fixture.open(dir);
   await f.start(1, counts(SOURCE), { ...SETTINGS, checkpoint_interval: 0, tolerable_failed_checkpoints: 1_000_000 });
   await f.engine.checkpoint(1, new AbortController().signal);
-  await rename(folder, `${folder}.away`);
-  await writeFile(folder, '');
+  const back = await away(folder);
   await assert.rejects(f.engine.pauseJob(1, new AbortController().signal), /ENOTDIR|last checkpoint of job "job1" failed/);
   assert.equal(f.status(1), 'restarting', 'its tasks are gone: it does not call itself running');
-  await rm(folder);
-  await rename(`${folder}.away`, folder);
+  await back();
   await f.finished(1);
   assert.equal(f.status(1), 'finished');
   assert.deepEqual(await f.rows(1, COUNTS), expected(ROWS));

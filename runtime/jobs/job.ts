@@ -764,7 +764,7 @@ export class Job {
     if (this.status === 'finished') return Promise.reject(new SqlError('55000', `job "${this.name}" was stopped: nothing new is visible in its views`));
     if (this.status === 'failed' && this.failure !== null) return Promise.reject(this.#isFailed(this.failure));
     if (this.status === 'failed' || this.status === 'paused' || this.status === 'cancelled') {
-      return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}${this.failure === null ? '' : `: ${this.failure.message}`}`, { hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}';` }));
+      return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}`, { hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}';` }));
     }
     const reached = this.#waiters.add(seq, this.#epochs.latest, signal);
     this.requestBarrier(true);

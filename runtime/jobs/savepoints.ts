@@ -36,7 +36,7 @@ export class Savepoints {
     for (const { id, value } of store.all(KIND)) this.#rows.set(id, value as unknown as StoredRow);
   }
 
-  rows(): SavepointRow[] { return [...this.#rows.values()].map(({ neededSeq: _, access: __, ...row }) => row); }
+  rows(): SavepointRow[] { return [...this.#rows.values()].map(shown); }
   at(where: string): SavepointRow | null { return [...this.#rows.values()].findLast(r => r.path === where) ?? null; }
   newestOf(jobId: number): { readonly path: string; readonly checkpointId: number } | null {
     let newest: { path: string; checkpointId: number } | null = null;
@@ -73,8 +73,7 @@ export class Savepoints {
       const metadata = await take({ store, name });
       const done = completed(row, metadata, job.readsLog);
       await this.#put(done);
-      const { neededSeq: _, access: __, ...shown } = done;
-      return shown;
+      return shown(done);
     } catch (e) {
       const error = fromErrorData(toErrorData(e));
       await this.#put({ ...withoutAccess(row), status: 'failed', completionMs: this.#env.now(), failureMessage: error.detail === undefined ? error.message : `${error.message}: ${error.detail}`, neededSeq: null });
@@ -127,6 +126,7 @@ export class Savepoints {
   }
 }
 
+function shown({ neededSeq: _, access: __, ...row }: StoredRow): SavepointRow { return row; }
 function withoutAccess({ access: _, ...row }: StoredRow): StoredRow { return row; }
 
 function completed(row: StoredRow, metadata: CheckpointMetadata, readsLog: boolean): StoredRow {

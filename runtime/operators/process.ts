@@ -19,6 +19,7 @@ import { appendKey, residentKeys } from '../aggregates/groupkeys.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import type { Collector, ProcessContext, ProcessFunction, Row, RuntimeContext, Value } from '../functions/api.js';
+import { guarded } from '../functions/guarded.js';
 import { decodeElement, decodeRecord, elementOf, KeyedState } from '../functions/keyedstate.js';
 import { OperatorStates, type OperatorStateJson } from '../functions/operatorstate.js';
 import { fieldsOf, rowReader, rowWriter, valueOf } from '../functions/rowvalues.js';
@@ -81,22 +82,12 @@ export class ProcessOperator implements Operator {
     this.#operatorState = new OperatorStates((this.#restored ?? null) as OperatorStateJson | null);
     this.#noted = this.#encode === null || restoredCheckpoint === null;
     const runtime: RuntimeContext = { subtask, parallelism, keyedStateStore: this.#state, now: () => own.now() };
-    this.#guard(() => {
+    guarded(this.#what, () => {
       const f = definition.create({ jobId, subtask, parallelism, args: node.args, input: fieldsOf(this.#input), columns: fieldsOf(node.columns) });
       this.#function = f;
       f.initializeState?.({ isRestored, restoredCheckpointId: isRestored ? restoredCheckpoint : null, operatorStateStore: this.#operatorState, keyedStateStore: this.#state });
       f.open?.(runtime);
     });
-  }
-
-  /** Runs the function's code: what it throws gets its name. */
-  #guard<T>(run: () => T): T {
-    try {
-      return run();
-    } catch (e) {
-      if (e instanceof SqlError) throw e;
-      throw new SqlError('38000', `${this.#what} failed: ${e instanceof Error ? e.message : String(e)}`, { cause: e });
-    }
   }
 
   #own(): ProcessFunction {
@@ -131,7 +122,7 @@ export class ProcessOperator implements Operator {
     const { timeColumn } = this.node;
     const times = timeColumn === null ? null : doubles(batch, timeColumn);
     const element = new Element(this.node, this.#input, this.#state, () => this.#watermarkUs);
-    this.#guard(() => {
+    guarded(this.#what, () => {
       for (let i = 0; i < batch.length; i++) {
         const weight = batch.weights === null ? 1 : batch.weights[i];
         assert(weight > 0, 'a row was taken back from an own function');
@@ -174,7 +165,7 @@ export class ProcessOperator implements Operator {
     if (timers.first > this.#watermarkUs) return;
     const f = this.#own();
     const element = new Element(this.node, this.#input, state, () => this.#watermarkUs);
-    this.#guard(() => {
+    guarded(this.#what, () => {
       while (timers.first <= this.#watermarkUs && timers.first < Infinity) {
         const us = timers.first;
         const keys = timers.take();
@@ -199,14 +190,14 @@ export class ProcessOperator implements Operator {
   barrier(barrier: Barrier): void { if (this.#encode !== null && barrier.checkpoint !== null) this.#state.cleanup(); }
 
   snapshot(barrier: Barrier): Json {
-    this.#guard(() => this.#own().snapshotState?.({ checkpointId: barrier.checkpoint?.id ?? null, checkpointTimestampMs: Math.floor(barrier.timeUs / 1000) }));
+    guarded(this.#what, () => this.#own().snapshotState?.({ checkpointId: barrier.checkpoint?.id ?? null, checkpointTimestampMs: Math.floor(barrier.timeUs / 1000) }));
     return this.#operatorState.snapshot() as unknown as Json;
   }
 
-  completed(checkpointId: number): void { this.#guard(() => { this.#own().notifyCheckpointComplete?.(checkpointId); }); }
-  aborted(checkpointId: number): void { this.#guard(() => { this.#own().notifyCheckpointAborted?.(checkpointId); }); }
+  completed(checkpointId: number): void { guarded(this.#what, () => { this.#own().notifyCheckpointComplete?.(checkpointId); }); }
+  aborted(checkpointId: number): void { guarded(this.#what, () => { this.#own().notifyCheckpointAborted?.(checkpointId); }); }
 
-  close(): void { this.#guard(() => { this.#function?.close?.(); }); }
+  close(): void { guarded(this.#what, () => { this.#function?.close?.(); }); }
 
   // ---- for people ----
 

@@ -2,9 +2,9 @@
  * The copy of what a checkpoint froze, made while the task goes on: a task must not stop for as long as a large changed state takes to copy.
  *
  * At the barrier every table begins a walk over its changed entries (statetable.ts), and the first of them are copied at once: mostly that is all.
- * The rest follows in slices between the task's steps, as fast as their blocks are taken: a large copy is never whole in memory. An entry that the task is about to change before the walk has come to it is copied
- * first, by the table: so every entry is copied as it was at the barrier. An entry that the walk had passed before may stand there twice, with
- * the same value.
+ * The rest follows in slices between the task's steps, as fast as their blocks are taken: a large copy is never whole in memory. An entry that the
+ * task is about to change before the walk has come to it is copied first, by the table: so every entry is copied as it was at the barrier. An entry
+ * that the walk had passed before may stand there twice, with the same value.
  *
  * Cost: as of copying at once, and one comparison at an entry's first change after the barrier.
  */
