@@ -93,6 +93,7 @@ export class Database {
     this.#trim.unref();
   }
 
+  /** With its jobs at rest: `startJobs` is next. */
   static async open(options: DatabaseOptions): Promise<Database> {
     const isNew = (await realFiles.size(path.join(options.dataDir, 'version'))) === null;
     const directory = await openDataDirectory(options.dataDir, realFiles, levelDb);
@@ -103,7 +104,7 @@ export class Database {
     const tables = await openTableWriter(tablesKv);
     const reader = openTableReader(tablesKv);
     const settings = serverSettings(options, catalog);
-    // The engine's events come only after startJobs below, when `database` is set.
+    // The engine's events come only after startJobs, when `database` is set.
     let database: Database | null = null;
     const engine = await createEngine({
       dataDir: options.dataDir, workers: options.workers, memoryLimit: options.memoryLimit, connectorsModule: options.connectorsModule, extensions: options.extensions ?? [], log: options.log,
@@ -117,10 +118,14 @@ export class Database {
     });
     database = new Database({ options, directory, catalog, tables, reader, engine, settings, isNew });
     tables.onCommit(seq => engine.logAdvanced(seq));
-    await engine.startJobs([...catalog.jobs()].map(job => ({
+    return database;
+  }
+
+  /** Brings the jobs back. From the call on they are known: statements about them wait, or see them restarting. Resolves when all have begun, or have failed. */
+  async startJobs(): Promise<void> {
+    await this.engine.startJobs([...this.catalog.jobs()].map(job => ({
       jobId: job.jobId, name: job.name, plan: job.plan, settings: job.settings, status: job.status, createdMs: job.createdMs, ...(job.restore === undefined ? {} : { restore: job.restore }),
     })));
-    return database;
   }
 
   /** Job statuses that must outlive the server are written behind each other; running and restarting are facts of this run only. */

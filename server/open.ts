@@ -61,8 +61,15 @@ export async function open(options: OpenOptions): Promise<Server> {
   const backend = new DatabaseBackend(database);
   let listener: Listener | null = null;
   try {
+    // Clients are let in while the state of jobs is read, which may take many seconds.
+    const started = database.startJobs();
+    started.catch(() => undefined);
     if (options.port !== null) listener = await listen(backend, { port: options.port ?? 5433, host: options.listen ?? '127.0.0.1', log });
+    const jobs = [...database.catalog.jobs()].length;
+    if (listener !== null && jobs > 0) log.info({ port: listener.port, jobs }, 'listening; jobs are coming back');
+    await started;
   } catch (e) {
+    await listener?.close();
     await database.close();
     throw e;
   }

@@ -33,8 +33,8 @@ export class ServerProcess {
     return ServerProcess.run([MAIN, '--port', '0', '--data', dataDir, ...(options.args ?? [])], options);
   }
 
-  /** As `start`, of another module that says where it listens. */
-  static async run(args: readonly string[], options: { env?: Readonly<Record<string, string>> } = {}): Promise<ServerProcess> {
+  /** As `start`, of another module that says where it listens. `until`: what its log says then; jobs may be coming back while it is 'listening'. */
+  static async run(args: readonly string[], options: { env?: Readonly<Record<string, string>>; until?: 'ready' | 'listening' } = {}): Promise<ServerProcess> {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...options.env } });
     const log: string[] = [];
     const port = await new Promise<number>((resolve, reject) => {
@@ -49,7 +49,7 @@ export class ServerProcess {
         log.push(line);
         if (log.length > 1000) log.shift();
         const m = /"port":(\d+)/.exec(line);
-        if (m !== null && line.includes('ready')) { clearTimeout(timer); resolve(Number(m[1])); }
+        if (m !== null && line.includes(options.until ?? 'ready')) { clearTimeout(timer); resolve(Number(m[1])); }
       });
     });
     child.removeAllListeners('exit');

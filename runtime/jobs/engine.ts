@@ -227,7 +227,16 @@ class LocalEngine implements Engine {
   async caughtUp(jobId: number, logPosition: number, signal: AbortSignal): Promise<void> { await this.#job(jobId).reached(logPosition, signal); }
 
   async flush(seq: number, jobIds: readonly number[], signal: AbortSignal): Promise<void> {
-    await Promise.all(jobIds.map(id => this.#jobs.get(id)).map(job => (job === undefined || !job.readsLog ? undefined : job.reached(seq, signal))));
+    await Promise.all(jobIds.map(async id => {
+      const job = this.#jobs.get(id);
+      if (job === undefined || !job.readsLog) return;
+      try {
+        await job.reached(seq, signal);
+      } catch (e) {
+        // Nobody will look whether it holds them.
+        if (!job.dropped) throw e;
+      }
+    }));
   }
 
   async checkpoint(jobId: number | null, signal: AbortSignal): Promise<CheckpointRow[]> {

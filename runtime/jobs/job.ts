@@ -154,6 +154,7 @@ export class Job {
   }
 
   get readsLog(): boolean { return this.plan.nodes.some(n => n.op === 'table' || (n.op === 'source' && n.logId !== null)); }
+  get dropped(): boolean { return this.#dropped; }
   get live(): boolean { return this.status === 'running' || this.status === 'restarting' || this.status === 'created'; }
   /** Log position below which the job reads nothing any more. */
   get neededSeq(): number {
@@ -179,6 +180,7 @@ export class Job {
       if (this.settings.externalized_checkpoints === 'delete_on_cancellation') this.#deps.history.retainedAre(this.jobId, [], this.settings.checkpoint_history);
       return;
     }
+    if (this.status === 'running') this.status = 'restarting';
     const last = this.status === 'failed' ? this.#deps.history.lastFailure(this.jobId) : undefined;
     if (last !== undefined) this.failure = new SqlError(last.code, last.message, last.detail === null ? {} : { detail: last.detail });
     // The server opens whatever has become of one job's storage.
