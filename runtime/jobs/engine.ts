@@ -249,7 +249,7 @@ class LocalEngine implements Engine {
   #takeSavepoint(job: Job, target: string | null, take: (place: SavepointPlace) => Promise<CheckpointMetadata>): Promise<SavepointRow> {
     const where = target ?? (job.settings.savepoint_directory === '' ? `${this.#options.dataDir}/savepoints` : job.settings.savepoint_directory);
     const { s3_endpoint, s3_region, s3_path_style, s3_secret } = job.settings;
-    return this.#savepoints.take({ jobId: job.jobId, jobName: job.name, readsLog: job.readsLog, neededSeq: job.neededSeq, access: { s3_endpoint, s3_region, s3_path_style, s3_secret } }, job.openPlace(wholePath(where)), take);
+    return this.#savepoints.take({ jobId: job.jobId, jobName: job.name, readsLog: job.readsLog, neededSeq: job.neededSeq, access: { s3_endpoint, s3_region, s3_path_style, s3_secret } }, job.storage.folder(wholePath(where)), take);
   }
 
   /** Those that a crash left half written. */
@@ -437,7 +437,7 @@ class LocalEngine implements Engine {
   async checkpointTasks(): ReturnType<Engine['checkpointTasks']> { return (await this.#history.checkpointTasks()).filter(t => t.jobId < EPHEMERAL_FIRST); }
   async checkpointContent(jobId: number, checkpointId: number): Promise<CheckpointContent> {
     const job = this.#job(jobId);
-    return checkpointContent(job.checkpointStorage(), await retainedCheckpoint(job.name, job.checkpointStorage(), checkpointId));
+    return checkpointContent(job.storage.checkpoints(), await retainedCheckpoint(job.name, job.storage.checkpoints(), checkpointId));
   }
   checkpointSummary(): ReturnType<Engine['checkpointSummary']> { return this.#history.summary().filter(s => s.jobId < EPHEMERAL_FIRST); }
   checkpointCounts(): ReturnType<Engine['checkpointCounts']> { return this.#history.counts().filter(c => c.jobId < EPHEMERAL_FIRST); }

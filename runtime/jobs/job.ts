@@ -3,21 +3,14 @@
  * and starts again from the newest usable checkpoint when a task fails. Every deployment is an attempt; what comes from an older one is ignored.
  * Barriers and epochs: epochs.ts.
  */
-import { openCheckpointStorage } from '../../storage/checkpoint/open.js';
-import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
-import { folderPlace, writeSavepoint } from '../../storage/checkpoint/folder.js';
+import { writeSavepoint } from '../../storage/checkpoint/folder.js';
 import type { CheckpointMetadata } from '../../storage/checkpoint/metadata.js';
 import { faultPoint } from '../../storage/faults.js';
 import { jobStatePath } from '../../storage/datadir.js';
-import type { FileSystem } from '../../storage/filesystem.js';
-import type { FileStore } from '../../storage/filestore.js';
-import { openStore, storageLocation, type StorageLocation } from '../../storage/location.js';
 import type { Kv, KvOpener } from '../../storage/kv.js';
 import type { Env, Timer } from '../../types/env.js';
 import { fromErrorData, SqlError, toErrorData } from '../../types/error.js';
-import { quoteIdentifier } from '../../types/textio.js';
 import type { MaterializeNode, Plan, ViewNode } from '../../types/plan.js';
-import type { Secrets } from '../../types/secretref.js';
 import type { CheckpointRow, JobInfo, JobSpec, JobStatus, RestoreSource, RestoreEvent, SubscriptionEvent } from '../engine.js';
 import type { Pool } from '../pool.js';
 import type { CheckpointAck, DeploySpec, EpochPassed, MovedSpec, Pin, PinSpec, TaskRef } from '../protocol.js';
@@ -27,8 +20,10 @@ import type { PastSpec } from '../task/past.js';
 import { onAbort } from './abort.js';
 import { CheckpointCoordinator } from './coordinator.js';
 import type { History } from './history.js';
+import { isFailed, noCheckpoint, nothingToRead, restartingAgain, standsStill, subscriptionEnded } from './joberrors.js';
 import { JobReads, type ViewRead } from './jobreads.js';
 import { JobSubscriptions } from './jobsubscriptions.js';
+import { JobStorage, type JobStorageDeps } from './jobstorage.js';
 import { Epochs, type EpochsJob } from './epochs.js';
 import { isFailureReason } from './failures.js';
 import { pastCheckpoint } from './past.js';
@@ -41,14 +36,11 @@ import { SeqWaiters } from './seqwaiters.js';
 import { SubscriptionBuffer } from './subscriptions.js';
 import { UsableCheckpoints, wholeEpochs } from './usable.js';
 
-export interface JobDeps {
+export interface JobDeps extends JobStorageDeps {
   readonly pool: Pool;
-  readonly files: FileSystem;
   readonly kvs: KvOpener;
   readonly env: Env;
   readonly history: History;
-  readonly dataDir: string;
-  readonly secrets: Secrets;
   readonly serverId: string;
   lastSeq(): number;
   /** Bytes for the state of a job that names none. */
@@ -64,7 +56,6 @@ export interface JobDeps {
   /** A folder that the job had claimed is deleted. */
   claimDeleted?(path: string): void;
   restored(event: RestoreEvent): void;
-  log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>): void;
   nextId(): number;
 }
 
@@ -84,6 +75,7 @@ export class Job {
   restarts = 0;
   startedMs: number | null = null;
   finishedMs: number | null = null;
+  readonly storage: JobStorage;
   readonly #deps: JobDeps;
   #strategy: RestartStrategy;
   readonly #usable: UsableCheckpoints;
@@ -119,7 +111,7 @@ export class Job {
     this.#settings = spec.settings;
     this.plan = spec.plan;
     this.status = spec.status;
-    this.#ownsFolder = spec.status !== 'created';
+    this.storage = new JobStorage(this, deps, spec.status !== 'created');
     this.#deps = deps;
     this.#source = spec.restore ?? null;
     this.#strategy = restartStrategy(spec.settings);
@@ -127,21 +119,6 @@ export class Job {
     this.#epochs = new Epochs(this.#asEpochsSeeIt());
     this.#usable = new UsableCheckpoints({ jobId: spec.jobId, name: spec.name, history: deps.history, retained: () => this.settings.retained_checkpoints, warn: (message, fields) => { deps.log('warn', message, fields); },
       passedOver: error => { deps.history.failure({ jobId: spec.jobId, jobName: spec.name, timeMs: deps.env.now(), task: null, code: error.code, message: error.message, detail: null, restarts: this.restarts, action: 'older_checkpoint' }); } });
-  }
-
-  /** Where the job's checkpoints are, by its settings and secrets of now; throws what is wrong with them. */
-  checkpointLocation(): StorageLocation {
-    const { settings } = this;
-    return storageLocation(settings.checkpoint_storage === '' ? `${this.#deps.dataDir}/checkpoints` : settings.checkpoint_storage, settings, this.#deps.secrets);
-  }
-  /** A folder, reached as the job's checkpoints are. */
-  openPlace(root: string): FileStore { return openStore(storageLocation(root, this.settings, this.#deps.secrets), this.#deps.files); }
-  #placeOf(path: string): NonNullable<MovedSpec['from']> {
-    const { parent, name } = folderPlace(path);
-    return { location: storageLocation(parent, this.settings, this.#deps.secrets), name };
-  }
-  checkpointStorage(location = this.checkpointLocation()): CheckpointStorage {
-    return openCheckpointStorage({ jobId: this.jobId, location, dataDir: this.#deps.dataDir, localRecovery: this.settings.local_recovery }, this.#deps.files);
   }
 
   /** Of now: ALTER JOB replaces them, so nobody keeps a copy. */
@@ -168,8 +145,8 @@ export class Job {
   async start(): Promise<void> {
     if (this.status === 'created') {
       // Storage that takes nothing, or is another server's, is refused now, not at the first checkpoint.
-      await this.checkpointStorage().begin(this.#deps.serverId);
-      this.#ownsFolder = true;
+      await this.storage.checkpoints().begin(this.#deps.serverId);
+      this.storage.owned = true;
       await this.#serial(() => this.#deploy(false, null)).catch((e: unknown) => {
         if (!(e instanceof SqlError && e.code === 'XX001' && this.#source !== null)) throw e;
         throw new SqlError(e.code, e.message, { detail: e.detail, cause: e, hint: 'A running job deletes its older checkpoints (retained_checkpoints), this one perhaps meanwhile: restore its newest one, or a savepoint of it.' });
@@ -218,7 +195,7 @@ export class Job {
         return;
       } catch (e) {
         // A file turns out damaged when it is read: the next older checkpoint.
-        if (!(e instanceof SqlError) || tries > RESTORE_ATTEMPTS_MAX || this.#restoring === null || !this.#usable.skips(this.#restoring, this.checkpointStorage().path(this.#restoring), e)) {
+        if (!(e instanceof SqlError) || tries > RESTORE_ATTEMPTS_MAX || this.#restoring === null || !this.#usable.skips(this.#restoring, this.storage.checkpoints().path(this.#restoring), e)) {
           if (readOnly) this.#notOpened(fromErrorData(toErrorData(e)));
           throw e;
         }
@@ -231,10 +208,8 @@ export class Job {
   #unopened: SqlError | null = null;
   #notOpened(error: SqlError): void {
     this.#unopened = error;
-    this.#reads.rejectAll(this.#nothingToRead(error));
+    this.#reads.rejectAll(nothingToRead(this.name, error));
   }
-  /** False: its folder is another server's, or may be; nothing is deleted there. */
-  #ownsFolder: boolean;
   /** No checkpoint is usable: there is nothing to go on from, and nothing to read. */
   #nothingUsable: SqlError | null = null;
 
@@ -251,20 +226,18 @@ export class Job {
     }
     const attempt = ++this.#attempt;
     if (faultPoint !== null) await faultPoint('job.restore', this.name);
-    const location = this.checkpointLocation();
-    const storage = this.checkpointStorage(location);
+    const location = this.storage.location();
+    const storage = this.storage.checkpoints(location);
     const usable = await this.#usable.choose(storage);
-    this.#ownsFolder = false;
+    this.storage.owned = false;
     storage.checkOwner(usable.stored, this.#deps.serverId);
-    this.#ownsFolder = true;
+    this.storage.owned = true;
     const { chosen, retained, stored, lost } = readOnly ? wholeEpochs(usable, this.name) : usable;
     const newer = readOnly || this.settings.prefer_checkpoint_for_recovery ? null : await newerSavepoint(this.#deps.newestSavepoint?.(this.jobId) ?? null, chosen?.checkpointId ?? 0, { jobId: this.jobId, serverId: this.#deps.serverId },
-      root => this.openPlace(root), (path, reason) => { this.#deps.log('warn', `the savepoint of job "${this.name}" cannot be used, its checkpoint is`, { job: this.name, path, reason }); });
+      root => this.storage.folder(root), (path, reason) => { this.#deps.log('warn', `the savepoint of job "${this.name}" cannot be used, its checkpoint is`, { job: this.name, path, reason }); });
     this.#restoring = newer === null ? chosen?.checkpointId ?? null : null;
     // No rows would be taken for its result.
-    this.#nothingUsable = lost ?? (this.status === 'failed' && chosen === null && this.#source === null && readOnly ? new SqlError('55000', 'it failed before its first checkpoint', {
-      detail: this.failure?.message, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then RESUME JOB ${quoteIdentifier(this.name)};, or DROP and create it again.`,
-    }) : null);
+    this.#nothingUsable = lost ?? (this.status === 'failed' && chosen === null && this.#source === null && readOnly ? noCheckpoint(this.name, this.failure) : null);
     if (this.#nothingUsable !== null) throw this.#nothingUsable;
     if (chosen !== null && !readOnly) await storage.secure(chosen.checkpointId);
     // Of a job that is only read, too: what its tasks had merged after the last checkpoint. There it can wait.
@@ -272,9 +245,9 @@ export class Job {
     history.retainedAre(this.jobId, retained, this.settings.checkpoint_history);
     if ((newer ?? chosen) !== null && !readOnly) history.restored(this.jobId);
     const source = this.#source;
-    const begun = chosen !== null || source === null ? null : await restoreStart(source, root => this.openPlace(root));
-    const moved: MovedSpec | null = newer !== null ? { from: this.#placeOf(newer.path), nodes: newer.plan.nodes.map(n => n.id) }
-      : begun !== null && source !== null ? { from: this.#placeOf(source.path), nodes: begun.nodes }
+    const begun = chosen !== null || source === null ? null : await restoreStart(source, root => this.storage.folder(root));
+    const moved: MovedSpec | null = newer !== null ? { from: this.storage.placeOf(newer.path), nodes: newer.plan.nodes.map(n => n.id) }
+      : begun !== null && source !== null ? { from: this.storage.placeOf(source.path), nodes: begun.nodes }
       : chosen === null || chosen.parallelism === this.settings.parallelism ? null : { from: null, nodes: chosen.plan.nodes.map(n => n.id) };
     // Of other tasks' layout.
     if (moved !== null) await this.#deps.files.removeDirectory(jobStatePath(this.#deps.dataDir, this.jobId));
@@ -428,7 +401,7 @@ export class Job {
     const source = this.#source;
     if (source?.claim !== true || this.#claimDone || (this.#coordinator?.retained.length ?? 0) < this.settings.retained_checkpoints) return;
     this.#claimDone = true;
-    deleteClaimed(source, root => this.openPlace(root)).then(() => { this.#deps.claimDeleted?.(source.path); }).catch((e: unknown) => {
+    deleteClaimed(source, root => this.storage.folder(root)).then(() => { this.#deps.claimDeleted?.(source.path); }).catch((e: unknown) => {
       this.#deps.log('warn', `the claimed folder of job "${this.name}" could not be deleted`, { job: this.name, folder: source.path, reason: toErrorData(e).message });
     });
   }
@@ -477,14 +450,14 @@ export class Job {
     this.#coordinator?.abort(delay === null ? 'JOB_FAILURE' : 'JOB_FAILOVER_REGION', error.message, task);
     const attempt = ++this.#attempt; // later messages of the failed attempt are ignored
     this.#deps.log('warn', `job "${this.name}" ${delay === null ? 'failed' : `restarts in ${delay} ms`}: ${error.message}`, { job: this.name, sqlstate: error.code, task, detail: error.detail });
-    const gone = new SqlError('40001', `job "${this.name}" ${delay === null ? 'failed' : 'restarted'}: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' });
+    const gone = subscriptionEnded(this.name, delay === null ? 'failed' : 'restarted');
     if (delay === null) this.#subscriptions.endAll(gone);
     else this.#subscriptions.failAll(gone);
     this.#epochs.requeueReads();
     this.#setStatus(delay === null ? 'failed' : 'restarting', error);
-    if (delay === null) this.#rejectSeqWaiters(error);
-    if (this.#nothingUsable !== null) this.#reads.rejectAll(this.#nothingToRead(this.#nothingUsable));
-    else if (stuck && delay !== null) this.#reads.rejectAll(this.#restartingAgain(error));
+    if (delay === null) this.#waiters.rejectAll(isFailed(this.name, error));
+    if (this.#nothingUsable !== null) this.#reads.rejectAll(nothingToRead(this.name, this.#nothingUsable));
+    else if (stuck && delay !== null) this.#reads.rejectAll(restartingAgain(this.name, error));
     void this.#serial(async () => {
       this.#attempt = attempt - 1; // stop what is deployed
       await this.#undeploy();
@@ -516,20 +489,6 @@ export class Job {
 
   /** It failed, and no epoch had been published since it last started: it may never go on by itself, so readers are told in place of waiting. */
   #stuck = false;
-  #restartingAgain(cause: SqlError): SqlError {
-    return new SqlError('55000', `job "${this.name}" is restarting: ${cause.message}`, { detail: cause.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; its views can be read when it goes on.` });
-  }
-
-  #nothingToRead(lost: SqlError): SqlError { return new SqlError('55000', `the views of job "${this.name}" cannot be read: ${lost.message}`, { detail: lost.detail, hint: lost.hint ?? 'Its checkpoint storage is looked into again at the next read.' }); }
-
-  #isFailed(error: SqlError): SqlError {
-    return new SqlError('55000', `job "${this.name}" is failed: ${error.message}`, { detail: error.detail, hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}'; then RESUME JOB, or DROP and create it again.` });
-  }
-
-  #rejectSeqWaiters(error: SqlError): void {
-    this.#waiters.rejectAll(this.#isFailed(error));
-  }
-
   // ---- savepoints, stopping, going on ----
 
   /** Of the running job, or of the newest checkpoint of one that does not run. */
@@ -540,7 +499,7 @@ export class Job {
   }
 
   async #savepointOfCheckpoint(place: SavepointPlace): Promise<CheckpointMetadata> {
-    const storage = this.checkpointStorage();
+    const storage = this.storage.checkpoints();
     const { chosen } = await this.#usable.choose(storage);
     if (chosen === null) throw new SqlError('55000', `job "${this.name}" is ${this.status} and has no checkpoint that a savepoint could be made of`);
     return writeSavepoint(storage, chosen, place.store, place.name);
@@ -556,7 +515,7 @@ export class Job {
     const attempt = this.#attempt;
     try {
       const { metadata } = await snapshots.take(null, signal);
-      if (place !== null) await writeSavepoint(this.checkpointStorage(), metadata, place.store, place.name);
+      if (place !== null) await writeSavepoint(this.storage.checkpoints(), metadata, place.store, place.name);
       // What sinks prepared is committed before anybody hears that the job has stopped.
       await Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('committed', { jobId: this.jobId, attempt })));
       if (this.#attempt === attempt && this.#hasFinished()) {
@@ -572,7 +531,7 @@ export class Job {
     } catch (e) {
       if (this.#attempt === attempt && this.#epochs.draining && this.status === 'running') {
         // Its sources stand still: they go on from its newest checkpoint.
-        this.#subscriptions.failAll(new SqlError('40001', `job "${this.name}" restarted: the subscription ended`, { hint: 'SUBSCRIBE again: the snapshot comes first.' }));
+        this.#subscriptions.failAll(subscriptionEnded(this.name, 'restarted'));
         await this.#goOn();
       }
       throw e;
@@ -641,35 +600,19 @@ export class Job {
     this.#waiters.rejectAll(gone);
     await this.stop();
     // A view that is dropped ends its job as CANCEL does: what is retained then is for a restore.
-    if (this.settings.externalized_checkpoints === 'delete_on_cancellation' || this.#deps.history.completedAfter(this.jobId, 0).length === 0) await this.#dropCheckpoints();
-    else await this.#retainCheckpoints();
-  }
-
-  async #retainCheckpoints(): Promise<void> {
-    const storage = this.checkpointStorage();
-    await storage.dropAllCopies();
-    this.#deps.log('info', `checkpoints of job "${this.name}" are retained`, { job: this.name, folder: storage.directory });
-  }
-
-  /** Storage that cannot be reached does not hold up DROP or CANCEL: the log says what is left. */
-  async #dropCheckpoints(): Promise<void> {
-    if (!this.#ownsFolder) return;
-    try {
-      await this.checkpointStorage().drop();
-    } catch (e) {
-      this.#deps.log('warn', `checkpoints of job "${this.name}" could not be deleted`, { job: this.name, folder: `${this.settings.checkpoint_storage}/${this.jobId}`, reason: toErrorData(e).message });
-    }
+    if (this.settings.externalized_checkpoints === 'delete_on_cancellation' || this.#deps.history.completedAfter(this.jobId, 0).length === 0) await this.storage.drop();
+    else await this.storage.retain();
   }
 
   async cancel(): Promise<void> {
     if (!this.live && this.status !== 'paused') throw new SqlError('55000', `job "${this.name}" is ${this.status} already`);
     await this.stop();
     if (this.settings.externalized_checkpoints === 'delete_on_cancellation') {
-      await this.#dropCheckpoints();
+      await this.storage.drop();
       this.#deps.history.retainedAre(this.jobId, [], this.settings.checkpoint_history);
-    } else await this.#retainCheckpoints();
+    } else await this.storage.retain();
     this.#setStatus('cancelled', null);
-    this.#rejectSeqWaiters(new SqlError('57014', 'the job was cancelled'));
+    this.#waiters.rejectAll(standsStill(this.name, 'cancelled'));
     const cancelled = new SqlError('55000', `job "${this.name}" was cancelled`);
     this.#reads.rejectAll(cancelled);
     this.#subscriptions.endAll(cancelled);
@@ -679,14 +622,14 @@ export class Job {
 
   /** The checkpoint that the node reads, for the worker of the query. */
   async past(node: ViewNode): Promise<PastSpec> {
-    return { place: { jobId: this.jobId, location: this.checkpointLocation(), dataDir: this.#deps.dataDir, localRecovery: this.settings.local_recovery }, metadata: await pastCheckpoint(this.name, this.checkpointStorage(), node) };
+    return { place: { jobId: this.jobId, location: this.storage.location(), dataDir: this.#deps.dataDir, localRecovery: this.settings.local_recovery }, metadata: await pastCheckpoint(this.name, this.storage.checkpoints(), node) };
   }
 
   /** Readers of the views, all opened at one epoch: workers and pins of the parts of each. */
   pin(views: readonly ViewRead[], signal: AbortSignal): Promise<readonly (readonly Pin[])[]> {
     if (this.status === 'cancelled') return Promise.reject(new SqlError('55000', `job "${this.name}" is cancelled: its views cannot be read`, { hint: 'DROP the view and create it again.' }));
-    if (this.#nothingUsable !== null && !this.live) return Promise.reject(this.#nothingToRead(this.#nothingUsable));
-    if (this.#stuck && this.status === 'restarting' && this.failure !== null) return Promise.reject(this.#restartingAgain(this.failure));
+    if (this.#nothingUsable !== null && !this.live) return Promise.reject(nothingToRead(this.name, this.#nothingUsable));
+    if (this.#stuck && this.status === 'restarting' && this.failure !== null) return Promise.reject(restartingAgain(this.name, this.failure));
     if (this.#unopened !== null && !this.live) return this.#reopen().then(() => this.pin(views, signal));
     return this.#reads.add(views, signal, () => {
       if (this.live) this.requestBarrier(true);
@@ -699,7 +642,7 @@ export class Job {
     return this.#reopening ??= this.#serial(async () => {
       if (this.#unopened === null || this.live || this.#dropped) return;
       await this.#deploy(true, null);
-    }).catch((e: unknown) => { throw this.#nothingToRead(fromErrorData(toErrorData(e))); }).finally(() => { this.#reopening = null; });
+    }).catch((e: unknown) => { throw nothingToRead(this.name, fromErrorData(toErrorData(e))); }).finally(() => { this.#reopening = null; });
   }
   #reopening: Promise<void> | null = null;
 
@@ -723,7 +666,7 @@ export class Job {
       for (const r of reads) {
         try {
           // They came while it was being opened.
-          if (this.#unopened !== null) throw this.#nothingToRead(this.#unopened);
+          if (this.#unopened !== null) throw nothingToRead(this.name, this.#unopened);
           await Promise.all(this.#workers.map(worker => this.#deps.pool.rpc(worker).call('pin', { jobId: this.jobId, attempt: this.#attempt, pins: r.pins })));
           this.#reads.resolve(r);
         } catch (e) {
@@ -762,12 +705,8 @@ export class Job {
   /** Resolves at an epoch after now that holds the log up to `seq`, with every table wholly read. */
   reached(seq: number, signal: AbortSignal): Promise<void> {
     if (this.status === 'finished' && !this.readsLog) return Promise.resolve();
-    // What reads the table log never ends by itself.
-    if (this.status === 'finished') return Promise.reject(new SqlError('55000', `job "${this.name}" was stopped: nothing new is visible in its views`));
-    if (this.status === 'failed' && this.failure !== null) return Promise.reject(this.#isFailed(this.failure));
-    if (this.status === 'failed' || this.status === 'paused' || this.status === 'cancelled') {
-      return Promise.reject(new SqlError('55000', `job "${this.name}" is ${this.status}`, { hint: `SELECT * FROM job_failures WHERE job_name = '${this.name}';` }));
-    }
+    if (this.status === 'failed' && this.failure !== null) return Promise.reject(isFailed(this.name, this.failure));
+    if (!this.live) return Promise.reject(standsStill(this.name, this.status));
     const reached = this.#waiters.add(seq, this.#epochs.latest, signal);
     this.requestBarrier(true);
     return reached;
