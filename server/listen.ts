@@ -62,11 +62,24 @@ export async function listen(backend: Backend, options: ListenOptions): Promise<
   });
   server.maxConnections = SOCKETS_MAX;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, () => { server.off('error', reject); resolve(); });
+    const refused = (e: Error): void => { reject(cannotListen(e, options)); };
+    server.once('error', refused);
+    server.listen(options.port, options.host, () => { server.off('error', refused); resolve(); });
   });
   server.on('error', (e) => { log.error({ err: e }, 'listening failed'); });
   return { port: portOf(server), close: () => close(server, registry, serving, sockets) };
+}
+
+const LISTEN_HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'Another program, perhaps another Millrace, has the port: choose one with --port.',
+  EACCES: 'Ports below 1024 are the system\'s: choose another with --port.',
+  EADDRNOTAVAIL: 'This machine has no such address: --listen 127.0.0.1 is for clients on it, --listen 0.0.0.0 for all.',
+  ENOTFOUND: 'This machine has no such address: --listen 127.0.0.1 is for clients on it, --listen 0.0.0.0 for all.',
+};
+
+function cannotListen(e: Error & { readonly code?: string }, { host, port }: ListenOptions): Error {
+  const hint = LISTEN_HINTS[e.code ?? ''];
+  return hint === undefined ? e : new SqlError('58000', `cannot listen on ${host}, port ${port}: ${e.message}`, { hint, cause: e });
 }
 
 function portOf(server: Server): number {

@@ -57,3 +57,22 @@ test('clients are let in while jobs come back: INSERT goes on, what reads a job 
     removeFolder(dir);
   }
 });
+
+test('a server whose port is taken says so, and its jobs are as they were', { timeout: 60_000 }, async () => {
+  const dir = temporaryFolder('port');
+  let first: ServerProcess | null = null;
+  let server = await ServerProcess.start(path.join(dir, 'data'));
+  try {
+    await server.query('CREATE TABLE t (k int); CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM t; INSERT INTO t VALUES (1), (2); FLUSH');
+    await server.kill();
+    first = await ServerProcess.start(path.join(dir, 'other'));
+    await assert.rejects(ServerProcess.start(path.join(dir, 'data'), { args: ['--port', String(first.port)] }), /ended with 1:[^]*cannot listen on 127\.0\.0\.1, port \d+: [^]*hint: Another program, perhaps another Millrace/);
+    server = await ServerProcess.start(path.join(dir, 'data'));
+    assert.deepEqual(await server.query('SELECT n FROM m'), [['2']]);
+    assert.deepEqual(await server.query('SELECT * FROM millrace.job_failures'), []);
+  } finally {
+    await first?.kill();
+    await server.kill();
+    removeFolder(dir);
+  }
+});
