@@ -10,14 +10,19 @@ export interface SqlErrorFields {
   hint?: string | undefined;
   /** 1-based position in characters (code points) of the statement's text, as Postgres counts. */
   position?: number | undefined;
+  /** The constraint that was violated, and whose it is. */
+  violated?: Violated | undefined;
   cause?: unknown;
 }
+
+export interface Violated { readonly schema: string; readonly table: string; readonly column?: string; readonly constraint?: string }
 
 export class SqlError extends Error {
   readonly code: string;
   readonly detail: string | undefined;
   readonly hint: string | undefined;
   position: number | undefined;
+  readonly violated: Violated | undefined;
 
   constructor(code: string, message: string, fields: SqlErrorFields = {}) {
     super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
@@ -26,6 +31,7 @@ export class SqlError extends Error {
     this.detail = fields.detail;
     this.hint = fields.hint;
     this.position = fields.position;
+    this.violated = fields.violated;
   }
 }
 

@@ -77,7 +77,7 @@ function fatal(connection: Connection, e: unknown, log: Log): void {
 function report(e: unknown, log: Log): encode.Report {
   if (e instanceof SqlError) {
     if (e.code === 'XX000') log.error({ err: e }, 'internal error');
-    return { severity: 'ERROR', code: e.code, message: e.message, detail: e.detail, hint: e.hint, position: e.position };
+    return { severity: 'ERROR', code: e.code, message: e.message, detail: e.detail, hint: e.hint, position: e.position, violated: e.violated };
   }
   if (e instanceof RangeError && /call stack/i.test(e.message)) return { severity: 'ERROR', code: '54001', message: 'stack depth limit exceeded', hint: 'The statement is nested too deep.' };
   log.error({ err: e }, 'internal error');

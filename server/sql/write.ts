@@ -14,7 +14,7 @@ import { RowCodec } from '../../types/encoding/row.js';
 import { SqlError } from '../../types/error.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
-import { formatDatum, parseDatum } from '../../types/textio.js';
+import { formatDatum, parseDatum, quoteIdentifier } from '../../types/textio.js';
 import type { Database } from '../database.js';
 import { withParams } from './params.js';
 import { type QuerySession, runPlan } from './query.js';
@@ -91,7 +91,7 @@ class Writer {
     for (let i = 0; i < columns.length; i++) {
       const c = columns[i];
       if (c === undefined || !c.notNull || (row[i] ?? null) !== null) continue;
-      throw new SqlError('23502', `null value in column "${c.name}" of relation "${this.target.name}" violates not-null constraint`, { detail: `Failing row contains (${row.slice(0, this.#hidden ? -1 : undefined).map((v, k) => (v === null ? 'null' : formatDatum(this.#types[k] ?? { kind: 'text' }, v))).join(', ')}).` });
+      throw new SqlError('23502', `null value in column "${c.name}" of relation "${this.target.name}" violates not-null constraint`, { detail: `Failing row contains (${row.slice(0, this.#hidden ? -1 : undefined).map((v, k) => (v === null ? 'null' : formatDatum(this.#types[k] ?? { kind: 'text' }, v))).join(', ')}).`, violated: { schema: 'public', table: this.target.name, column: c.name } });
     }
   }
 
@@ -155,7 +155,8 @@ class Writer {
   duplicate(row: readonly Datum[]): SqlError {
     const key = this.target.primaryKey ?? [];
     const shown = key.map(k => { const v = row[k] ?? null; return v === null ? 'null' : formatDatum(this.#types[k] ?? { kind: 'text' }, v); });
-    return new SqlError('23505', `duplicate key value violates unique constraint "${this.target.name}_pkey"`, { detail: `Key (${key.map(k => this.target.columns[k]?.name ?? '').join(', ')})=(${shown.join(', ')}) already exists.` });
+    const constraint = `${this.target.name}_pkey`;
+    return new SqlError('23505', `duplicate key value violates unique constraint "${constraint}"`, { violated: { schema: 'public', table: this.target.name, constraint }, detail: `Key (${key.map(k => quoteIdentifier(this.target.columns[k]?.name ?? '')).join(', ')})=(${shown.join(', ')}) already exists.` });
   }
 }
 

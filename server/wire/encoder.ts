@@ -1,5 +1,6 @@
 /** Encoder of what the server sends, but for rows (rows.ts): one function a message, each giving the message's bytes. Pure: no sockets. */
 import { Writer } from 'pg-protocol/dist/buffer-writer.js';
+import type { Violated } from '../../types/error.js';
 import { typeLength, typeMod, typeOid } from '../../types/typeinfo.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Format } from './messages.js';
@@ -63,6 +64,7 @@ export interface Report {
   readonly detail?: string | undefined;
   readonly hint?: string | undefined;
   readonly position?: number | undefined;
+  readonly violated?: Violated | undefined;
 }
 
 export function errorResponse(report: Report): Buffer { return fields(report, 'E'); }
@@ -80,5 +82,9 @@ function fields(report: Report, type: 'E' | 'N'): Buffer {
   field('D', report.detail);
   field('H', report.hint);
   field('P', report.position === undefined ? undefined : String(report.position));
+  field('s', report.violated?.schema);
+  field('t', report.violated?.table);
+  field('c', report.violated?.column);
+  field('n', report.violated?.constraint);
   return writer.addString('\0').flush(code(type));
 }
