@@ -73,6 +73,9 @@ export function unsupported(feature: string, position?: number, hint?: string): 
   return new SqlError('0A000', `${feature} is not supported`, { position, hint });
 }
 
+/** For those who look for a column that counts. */
+export const OWN_KEYS = 'Keys come from the client, or as id uuid PRIMARY KEY DEFAULT gen_random_uuid(); a table may also go without PRIMARY KEY.';
+
 /** A bug of ours: fails the task, which recovers from its checkpoint. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new SqlError('XX000', `internal error: ${message}`);

@@ -2,7 +2,7 @@
  * Facts about the SQL types: oid, names, length, category; typmods; names ↔ types. The one table that type resolution, the
  * wire (RowDescription, parameter oids) and pg_type are derived from. Oids are PostgreSQL's.
  */
-import { SqlError, unsupported } from './error.js';
+import { OWN_KEYS, SqlError, unsupported } from './error.js';
 import type { ScalarKind, SqlType } from './sqltype.js';
 
 export interface TypeInfo {
@@ -81,6 +81,8 @@ const REFUSED = new Set(['timetz', 'time with time zone', 'bit', 'varbit', 'mone
   'tsvector', 'tsquery', 'int4range', 'int8range', 'numrange', 'tsrange', 'tstzrange', 'daterange', 'jsonpath', 'hstore', 'pg_lsn', 'xid8',
   'int4multirange', 'int8multirange', 'nummultirange', 'tsmultirange', 'tstzmultirange', 'datemultirange', 'regoper', 'regoperator', 'regprocedure', 'regconfig', 'regdictionary', 'regcollation']);
 
+const SERIAL = new Set(['serial', 'bigserial', 'smallserial', 'serial2', 'serial4', 'serial8']);
+
 /** Catalog types that are shown and compared as a type we have. */
 const STAND_INS: readonly (readonly [string, SqlType])[] = [
   ['xid', { kind: 'int8' }], ['cid', { kind: 'int8' }], ['int2vector', { kind: 'array', elem: { kind: 'int2' } }], ['oidvector', { kind: 'array', elem: { kind: 'oid' } }],
@@ -145,6 +147,7 @@ export function typeByName(names: readonly string[], typmods: readonly number[] 
   const name = names[names.length - 1];
   const base = BY_NAME.get(name);
   if (base === undefined) {
+    if (SERIAL.has(name)) throw unsupported(`type ${name}`, undefined, OWN_KEYS);
     if (REFUSED.has(name) || REFUSED.has(name.replace(/^_/, ''))) throw unsupported(`type ${name.replace(/^_/, '')}`);
     return null;
   }

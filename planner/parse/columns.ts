@@ -2,7 +2,7 @@
  * The parenthesised elements of CREATE TABLE and CREATE STREAM: columns, PRIMARY KEY, WATERMARK.
  * A type or an expression reaches to the next word that can only begin a constraint, at the same level of parentheses.
  */
-import { SqlError, unsupported } from '../../types/error.js';
+import { OWN_KEYS, SqlError, unsupported } from '../../types/error.js';
 import type { Token } from './lexer.js';
 import type { TokenReader } from './reader.js';
 import type { CreateStream, Expression, PrimaryKeyDefinition, StreamColumnDefinition } from './statement.js';
@@ -141,9 +141,9 @@ function parseColumn(r: TokenReader, stream: boolean): { definition: StreamColum
 }
 
 function parseGenerated(r: TokenReader, position: number): NonNullable<StreamColumnDefinition['generated']> {
-  if (r.accept('by', 'default')) throw unsupported('identity column', position);
+  if (r.accept('by', 'default')) throw unsupported('identity column', position, OWN_KEYS);
   r.expect('always', 'as');
-  if (r.word() === 'identity') throw unsupported('identity column', position);
+  if (r.word() === 'identity') throw unsupported('identity column', position, OWN_KEYS);
   r.expectSymbol('(');
   const expression = r.expression(r.scan(r.at, () => false));
   r.expectSymbol(')');
