@@ -385,8 +385,19 @@ export class Job {
   /** Resolves when all that the job was given before is in a completed checkpoint; null: a finished job's last one holds it. `wholeEpoch`: aligned, at the end of an epoch, whatever the settings. */
   async checkpoint(signal: AbortSignal, wholeEpoch = false): Promise<CheckpointRow | null> {
     if (this.status === 'finished') return null;
-    if (this.#coordinator === null || this.status !== 'running') throw new SqlError('55000', `job "${this.name}" is ${this.status}: it takes no checkpoint`);
-    return this.#coordinator.next(signal, wholeEpoch);
+    // A view is being added to it, or dropped: its tasks come back with the new plan.
+    for (let awaited: Promise<void> | null = null; this.status === 'running' && this.#coordinator === null && awaited !== this.#running;) {
+      awaited = this.#running;
+      await awaited;
+    }
+    const coordinator = this.#coordinator;
+    if (coordinator === null || this.status !== 'running') throw new SqlError('55000', `job "${this.name}" is ${this.status}: it takes no checkpoint`);
+    try {
+      return await coordinator.next(signal, wholeEpoch);
+    } catch (e) {
+      if (coordinator === this.#coordinator || this.status !== 'running' || this.#dropped || signal.aborted) throw e;
+      return this.checkpoint(signal, wholeEpoch);
+    }
   }
 
   #checkpointEnded(row: CheckpointRow, epoch: number): void {
