@@ -70,11 +70,12 @@ export async function listen(backend: Backend, options: ListenOptions): Promise<
   return { port: portOf(server), close: () => close(server, registry, serving, sockets) };
 }
 
+const NO_ADDRESS = 'This machine has no such address: --listen 127.0.0.1 is for clients on it, --listen 0.0.0.0 for all.';
 const LISTEN_HINTS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'Another program, perhaps another Millrace, has the port: choose one with --port.',
   EACCES: 'Ports below 1024 are the system\'s: choose another with --port.',
-  EADDRNOTAVAIL: 'This machine has no such address: --listen 127.0.0.1 is for clients on it, --listen 0.0.0.0 for all.',
-  ENOTFOUND: 'This machine has no such address: --listen 127.0.0.1 is for clients on it, --listen 0.0.0.0 for all.',
+  EADDRNOTAVAIL: NO_ADDRESS,
+  ENOTFOUND: NO_ADDRESS,
 };
 
 function cannotListen(e: Error & { readonly code?: string }, { host, port }: ListenOptions): Error {

@@ -437,7 +437,8 @@ class LocalEngine implements Engine {
   async checkpointTasks(): ReturnType<Engine['checkpointTasks']> { return (await this.#history.checkpointTasks()).filter(t => t.jobId < EPHEMERAL_FIRST); }
   async checkpointContent(jobId: number, checkpointId: number): Promise<CheckpointContent> {
     const job = this.#job(jobId);
-    return checkpointContent(job.storage.checkpoints(), await retainedCheckpoint(job.name, job.storage.checkpoints(), checkpointId));
+    const storage = job.storage.checkpoints();
+    return checkpointContent(storage, await retainedCheckpoint(job.name, storage, checkpointId));
   }
   checkpointSummary(): ReturnType<Engine['checkpointSummary']> { return this.#history.summary().filter(s => s.jobId < EPHEMERAL_FIRST); }
   checkpointCounts(): ReturnType<Engine['checkpointCounts']> { return this.#history.counts().filter(c => c.jobId < EPHEMERAL_FIRST); }

@@ -91,7 +91,10 @@ class Writer {
     for (let i = 0; i < columns.length; i++) {
       const c = columns[i];
       if (c === undefined || !c.notNull || (row[i] ?? null) !== null) continue;
-      throw new SqlError('23502', `null value in column "${c.name}" of relation "${this.target.name}" violates not-null constraint`, { detail: `Failing row contains (${row.slice(0, this.#hidden ? -1 : undefined).map((v, k) => (v === null ? 'null' : formatDatum(this.#types[k] ?? { kind: 'text' }, v))).join(', ')}).`, violated: { schema: 'public', table: this.target.name, column: c.name } });
+      throw new SqlError('23502', `null value in column "${c.name}" of relation "${this.target.name}" violates not-null constraint`, {
+        detail: `Failing row contains (${row.slice(0, this.#hidden ? -1 : undefined).map((_, k) => this.#shown(row, k)).join(', ')}).`,
+        violated: { schema: this.target.schema, table: this.target.name, column: c.name },
+      });
     }
   }
 
@@ -154,9 +157,17 @@ class Writer {
 
   duplicate(row: readonly Datum[]): SqlError {
     const key = this.target.primaryKey ?? [];
-    const shown = key.map(k => { const v = row[k] ?? null; return v === null ? 'null' : formatDatum(this.#types[k] ?? { kind: 'text' }, v); });
     const constraint = `${this.target.name}_pkey`;
-    return new SqlError('23505', `duplicate key value violates unique constraint "${constraint}"`, { violated: { schema: 'public', table: this.target.name, constraint }, detail: `Key (${key.map(k => quoteIdentifier(this.target.columns[k]?.name ?? '')).join(', ')})=(${shown.join(', ')}) already exists.` });
+    return new SqlError('23505', `duplicate key value violates unique constraint "${constraint}"`, {
+      detail: `Key (${key.map(k => quoteIdentifier(this.target.columns[k]?.name ?? '')).join(', ')})=(${key.map(k => this.#shown(row, k)).join(', ')}) already exists.`,
+      violated: { schema: this.target.schema, table: this.target.name, constraint },
+    });
+  }
+
+  /** A value of the row as messages show it. */
+  #shown(row: readonly Datum[], column: number): string {
+    const value = row[column] ?? null;
+    return value === null ? 'null' : formatDatum(this.#types[column] ?? { kind: 'text' }, value);
   }
 }
 
