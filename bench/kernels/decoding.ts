@@ -37,6 +37,7 @@ export async function nexmarkRecords(events: number): Promise<readonly Records[]
     const mixed = readFileSync(file);
     const bids = Buffer.from(mixed.toString('latin1').split('\n').filter((l) => l.startsWith('{"event_type":2')).map((l) => `${l.slice(l.indexOf('"bid":') + 6, -1)}\n`).join(''), 'latin1');
     return [
+      wide(Math.ceil(events / 10)),
       { name: 'bids, 5 columns', fields: BID_ONLY, bytes: bids },
       { name: 'mixed, all columns', fields: ALL, bytes: mixed },
       { name: 'mixed, 6 columns of bids', fields: ALL.filter((f) => ['event_type', 'bid_auction', 'bid_bidder', 'bid_price', 'bid_dateTime', 'bid_extra'].includes(f.name)), bytes: mixed },
@@ -44,6 +45,13 @@ export async function nexmarkRecords(events: number): Promise<readonly Records[]
   } finally {
     rmSync(dir, { recursive: true });
   }
+}
+
+/** Records of 120 columns, four of which a query reads. */
+function wide(records: number): Records {
+  const lines = Array.from({ length: records }, (_, i) => `{${Array.from({ length: 120 }, (__, c) => `"column_${c}":${c % 3 === 0 ? `"text ${i} of ${c}"` : i * c}`).join(',')}}\n`);
+  const fields = [15, 45, 75, 105].map((c) => field(`column_${c}`, c % 3 === 0 ? TEXT : INT8));
+  return { name: '120 columns, 4 of them read', fields, bytes: Buffer.from(lines.join('')) };
 }
 
 /** Decodes all records with a new decoder; gives their number. */

@@ -265,6 +265,8 @@ test('compiled = exact over generated records, whole and mutilated', () => {
     const space = rnd(40) === 0 ? ' ' : '';
     const parts = keys.map((k) => `"${k}":${space}${wild && rnd(4) === 0 ? value() : (sane[k] ?? value)()}`);
     if (rnd(5) > 0) parts.splice(rnd(3), 0, `"skip${rnd(3)}":${rnd(2) === 0 ? value() : unwanted()}`);
+    // Keys that nobody reads, one behind the other, of every length of spelling.
+    if (rnd(4) > 0) for (let k = 0; k < 9; k++) if (rnd(8) > 0) parts.push(`"${'unreadkey'.slice(0, k)}":${space}${wild && rnd(6) === 0 ? unwanted() : pick(digits(2), string(), 'null')}`);
     parts.push(pick('"o":null', `"o":{"x":${digits(2)},"y":${string()},"z":[1,2]}`, `"o":{"x":${wild ? value() : '7'},"w":${value()}}`, '"o":{}', '"q":1'));
     let line = `{${parts.join(',')}}`;
     if (rnd(30) === 0) line = line.slice(0, rnd(line.length));

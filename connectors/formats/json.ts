@@ -27,7 +27,7 @@ import type { LayoutDecoder, LayoutState } from './jsoncompile.js';
 const LAYOUT_COMPILES_MAX = 24;
 /** Named limit: of a record kept to train the compiled code, and how often it takes each. */
 const SAMPLE_BYTES_MAX = 4096;
-const TRAINING_ROUNDS = 4;
+const TRAINING_ROUNDS = 16;
 const NO_RECORDS = new Int32Array(0);
 
 export class JsonDecoder implements RecordDecoder {
@@ -175,7 +175,7 @@ export class JsonDecoder implements RecordDecoder {
   #train(compiled: LayoutDecoder): void {
     const s = this.#state;
     const b = this.#builder;
-    const records = Array.from({ length: TRAINING_ROUNDS }, () => this.#samples).flat();
+    const records = this.#samples;
     if (s.row + records.length > BATCH_ROWS_MAX) return;
     const block = newBlock(records.reduce((n, r) => n + r.length + 1, 0));
     const starts = new Int32Array(records.length);
@@ -192,8 +192,11 @@ export class JsonDecoder implements RecordDecoder {
     const scales = b.columns.map((c) => c.scale);
     const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
     this.#exact.begin(block);
-    Object.assign(s, { p: 0, line: 0, rowsMax: BATCH_ROWS_MAX, backslash: -1, starts, ends });
-    compiled(s, block, view, this.#apart ? records.length : to);
+    // Each time as a block of its own: what happens once a block is seen as often.
+    for (let k = 0; k < TRAINING_ROUNDS; k++) {
+      Object.assign(s, { p: 0, row, line: 0, rowsMax: BATCH_ROWS_MAX, backslash: -1, starts, ends });
+      compiled(s, block, view, this.#apart ? records.length : to);
+    }
     this.#exact.abandon();
     for (let r = row; r <= Math.min(s.row, BATCH_ROWS_MAX - 1); r++) b.clearRow(r);
     b.columns.forEach((c, i) => { c.scale = scales[i]; });

@@ -1,9 +1,12 @@
 /**
- * Compiles a layout of JSON records (jsonexact.ts) and the wanted columns to one function over a block.
+ * Compiles a layout of JSON records (jsonexact.ts) and the wanted columns to functions over a block.
  *
  *   for each line, or record of a list, [s, e):
  *     '{', then for each key of the layout in order: if its spelling stands here, read or pass its value, then ',' or '}'
  *     the record must end at e; else, or when anything was unexpected, return true with state.p = s (the exact reader takes that record)
+ *
+ * A function for each object, at most STEPS_MAX keys in one, and a loop over a table for keys that nobody reads: what the engine compiles stays small with any
+ * number of columns. It does so while the first hundred thousand records pass, and not at all when a function has more than 60 KB of bytecode.
  *
  * Spellings are compared as little-endian 32-bit words; numbers and words only are spliced into the code, never text of the user.
  * Values: integers of at most 15 digits, floats and numerics of at most 15 digits without exponent, true/false/null, text without
@@ -114,9 +117,13 @@ class Compiler {
   readonly #columnOf: readonly number[];
   readonly #columns: BlockBatchBuilder['columns'];
   readonly #learning: boolean;
-  #labels = 0;
+  /** One function an object of the layout: `o3(d, v, p, e, row)` reads the object at p and gives the position after it, −1 when it is not as the layout says. */
+  readonly functions: string[] = [];
   /** Columns that the code stores to itself. */
   readonly stored = new Set<number>();
+  /** Keys that are stepped over: where their words (the last one ends with the spelling) stand in `words`. */
+  readonly keys: { readonly word: number; readonly length: number; readonly opened: boolean }[] = [];
+  readonly words: number[] = [];
 
   constructor(exact: JsonExact, fields: readonly SourceField[], state: LayoutState, learning: boolean) {
     this.#exact = exact;
@@ -126,29 +133,66 @@ class Compiler {
     this.#columns = state.builder.columns;
   }
 
-  /** `fail`: the label of the block to leave when the object is not as the layout says. */
-  object(layout: Layout, fail = 'ok'): string {
-    const label = `o${this.#labels++}`;
-    const keys = layout.keys.map((k) => `if (${match(k.spelling)}) { p += ${k.spelling.length}; ${this.#value(k, fail)} c = d[p++]; if (c === 125) break ${label}; if (c !== 44) break ${fail}; }`);
-    return `if (d[p] !== 123) break ${fail}; p++; ${label}: { ${keys.join('\n')} break ${fail}; }`;
+  /** Adds the functions of an object and gives the call of the first. `wanted`: whether a column may stand in it. */
+  object(layout: Layout, wanted = true): string {
+    const steps: string[] = [];
+    for (let i = 0, to = 0; i < layout.keys.length; i = to) {
+      to = i;
+      while (to < layout.keys.length && this.#isSteppedOver(layout.keys[to])) to++;
+      if (to - i > STEPS_MAX) steps.push(this.#stepOver(layout.keys.slice(i, to)));
+      else for (const k of layout.keys.slice(i, to = Math.max(to, i + 1))) {
+        steps.push(`if (${match(k.spelling)}) { p += ${k.spelling.length}; ${this.#value(k, wanted)} c = d[p++]; if (c === 125) return p; if (c !== 44) return -1; }`);
+      }
+    }
+    let rest = 'return -1;';
+    for (let from = Math.floor(Math.max(0, steps.length - 1) / STEPS_MAX) * STEPS_MAX; from >= 0; from -= STEPS_MAX) {
+      rest = `return ${this.#add(`${from === 0 ? 'if (d[p++] !== 123) return -1;' : ''}
+  ${steps.slice(from, from + STEPS_MAX).join('\n  ')}
+  ${rest}`)};`;
+    }
+    return rest.slice('return '.length, -1);
   }
 
-  /** Steps over an unwanted object: by its layout, else by the exact reader. */
-  #unwanted(layout: Layout, fail: string): string {
-    if (fail !== 'ok') return `if (d[p] === 123) { ${this.object(layout, fail)} } else { ${PASS} }`;
-    const n = this.#labels++;
-    return `if (d[p] === 123) { const u${n} = p; w${n}: { f${n}: { ${this.object(layout, `f${n}`)} break w${n}; } p = X.pass(u${n}, e); if (p < 0) break ok; } } else { ${PASS} }`;
+  #add(body: string): string {
+    const name = `o${this.functions.length}`;
+    this.functions.push(`function ${name}(d, v, p, e, row) {
+  let q = 0, x = 0, c = 0, g = 0, k = 0, h = 0, f = 0;
+  ${body}
+}`);
+    return `${name}(d, v, p, e, row)`;
   }
 
-  #value(k: LayoutKey, fail: string): string {
+  /** Whether nobody reads the key's value, and nothing is known of what stands in it. */
+  #isSteppedOver(k: LayoutKey): boolean {
+    return k.node === null && k.object === null && k.spelling.length >= 4;
+  }
+
+  /** Keys one after another that nobody reads: a loop over a table of them, so that the code does not grow with the columns that a query does not read. */
+  #stepOver(keys: readonly LayoutKey[]): string {
+    const from = this.keys.length;
+    for (const k of keys) {
+      const bytes = Buffer.from(k.spelling, 'latin1');
+      // The first object that stands under a key nobody reads goes to the exact reader, which notes its layout.
+      this.keys.push({ word: this.words.length, length: bytes.length, opened: k.opened || !this.#learning });
+      for (let i = 0; i + 4 <= bytes.length; i += 4) this.words.push(bytes.readInt32LE(i));
+      this.words.push(bytes.readInt32LE(bytes.length - 4));
+    }
+    return `p = stepOver(d, v, p, e, ${from}, ${this.keys.length}); if (p < 0) return p === -1 ? -1 : -2 - p;`;
+  }
+
+  #value(k: LayoutKey, wanted: boolean): string {
     // The first object that stands under a key nobody reads goes to the exact reader, which notes its layout.
-    if (k.node === null) return k.object !== null ? this.#unwanted(k.object, fail) : k.opened || !this.#learning ? PASS : `if (d[p] === 123) break ok; ${PASS}`;
-    if (k.object !== null) return `if (${NULL}) p += 4; else { ${this.object(k.object)} }`;
-    const index = this.#exact.nodes.indexOf(k.node);
-    const exact = `p = X.value(N[${index}], row, p, e); if (p < 0) break ok;`;
+    if (k.node === null) {
+      if (k.object === null) return k.opened || !this.#learning ? PASS : `if (d[p] === 123) return -1; ${PASS}`;
+      // By its layout, else by the exact reader; within an unwanted object the outermost is what that reads.
+      const object = this.object(k.object, false);
+      return `if (d[p] === 123) { ${wanted ? `q = p; p = ${object}; if (p < 0 && (p = X.pass(q, e)) < 0) return -1;` : ORFAIL(object)} } else { ${PASS} }`;
+    }
+    if (k.object !== null) return `if (${NULL}) p += 4; else ${ORFAIL(this.object(k.object))}`;
+    const exact = ORFAIL(`X.value(N[${this.#exact.nodes.indexOf(k.node)}], row, p, e)`);
     // Below a node with more columns under it, or of one value for several columns, the exact reader does it all.
     const leaf = k.node.keys.size === 0 && k.node.indexes.size === 0 && k.node.fields.length === 1;
-    if (!leaf) return k.node.keys.size > 0 && k.node.fields.length === 0 ? `if (${NULL}) p += 4; else break ok;` : `{ ${exact} }`;
+    if (!leaf) return k.node.keys.size > 0 && k.node.fields.length === 0 ? `if (${NULL}) p += 4; else return -1;` : `{ ${exact} }`;
     return this.#leaf(k.node.fields[0], exact);
   }
 
@@ -179,10 +223,7 @@ class Compiler {
       case 'text': case 'varchar': {
         this.stored.add(c);
         const max = mod === undefined || mod < 4 ? '' : `&& q - p - 1 <= ${mod - 4}`;
-        return `if (d[p] === 34) { q = d.indexOf(34, p + 1); if (q < 0) break ok;
-            if (nb < q && nb < p) { nb = d.indexOf(92, p); if (nb < 0) nb = 2147483647; }
-            if (nb > q ${max}) { s${c}[row] = p + 1; z${c}[row] = q; ${found} p = q + 1; } else { ${exact} }
-          } else ${rest}`;
+        return `if (d[p] === 34) { q = textEnd(d, p); if (q > 0 ${max}) { s${c}[row] = p + 1; z${c}[row] = q; ${found} p = q + 1; } else { ${exact} } } else ${rest}`;
       }
       case 'timestamp': case 'timestamptz':
         this.stored.add(c);
@@ -218,12 +259,17 @@ class Compiler {
       } else ${rest}`;
   }
 
+  /** Names of the columns' arrays. */
+  names(): string {
+    return [...this.stored].map((c) => (this.#columns[c].form === 'bytes' ? `n${c}, s${c}, z${c}` : `n${c}, a${c}`)).join(', ');
+  }
+
   /** Fetches the columns' arrays, which are new for every batch. */
   arrays(): string {
     return [...this.stored].map((c) => {
       const bytes = this.#columns[c].form === 'bytes';
-      return `const n${c} = C[${c}].nulls; ${bytes ? `const s${c} = C[${c}].start, z${c} = C[${c}].end;` : `const a${c} = C[${c}].values;`}`;
-    }).join('\n');
+      return `n${c} = C[${c}].nulls; ${bytes ? `s${c} = C[${c}].start; z${c} = C[${c}].end;` : `a${c} = C[${c}].values;`}`;
+    }).join('\n  ');
   }
 
   /** A NOT NULL column or one with a DEFAULT that got no value: the exact reader decides. */
@@ -238,17 +284,59 @@ class Compiler {
   }
 }
 
+/** Named limit: keys read by one function. The time to compile a function grows faster than its length, and very long ones the engine does not compile at all. */
+const STEPS_MAX = 16;
+
 const word = (s: string): number => Buffer.from(s, 'latin1').readInt32LE(0);
 const NULL = `v.getInt32(p, true) === ${word('null')}`;
 
+/** Goes on at the position that `call` gives, unless that is −1. */
+const ORFAIL = (call: string): string => `if ((p = ${call}) < 0) return -1;`;
+
 /** Steps over an unwanted value. */
 const PASS = `c = d[p];
-  if (c === 34) { q = d.indexOf(34, p + 1); if (q < 0) break ok;
-    if (nb < q && nb < p) { nb = d.indexOf(92, p); if (nb < 0) nb = 2147483647; }
-    if (nb > q) p = q + 1; else { p = X.pass(p, e); if (p < 0) break ok; } }
-  else if (${NULL}) p += 4;
+  if (c === 34 && (q = textEnd(d, p)) > 0) p = q + 1;
   else { q = p; if (c > 48 && c <= 57) while ((c = d[++q]) >= 48 && c <= 57);
-    if (q > p && (c === 44 || c === 125)) p = q; else { p = X.pass(p, e); if (p < 0) break ok; } }`;
+    if (q > p && (c === 44 || c === 125)) p = q; else ${ORFAIL('pass(d, v, p, e)')} }`;
+
+/**
+ * What the functions of objects share. Few lines for a value, and what happens once a block or once a million records in functions that all places share:
+ * the engine compiles what it has seen run, and begins again when a line runs for the first time.
+ */
+const SHARED = `
+/** Position of the '"' that ends the text whose first '"' is at p, −1 when the block has none or there may be escapes. */
+function textEnd(d, p) {
+  const q = d.indexOf(34, p + 1);
+  if (nb < q) { if (nb < p) nb = backslash(d, p); if (nb < q) return -1; }
+  return q;
+}
+function backslash(d, p) { const at = d.indexOf(92, p); return at < 0 ? 2147483647 : at; }
+/** Steps over the value at p. */
+function pass(d, v, p, e) {
+  let c = d[p], q = p;
+  if (c === 34) { q = textEnd(d, p); return q > 0 ? q + 1 : X.pass(p, e); }
+  if (${NULL}) return p + 4;
+  if (c > 48 && c <= 57) while ((c = d[++q]) >= 48 && c <= 57);
+  return q > p && (c === 44 || c === 125) ? q : X.pass(p, e);
+}
+/** Steps over those of the keys from..to that stand at p, with their values. Gives the position after the last ',', -2 - p after the object's end, -1 when it is not so. */
+function stepOver(d, v, p, e, from, to) {
+  for (let k = from; k < to; k++) {
+    const length = KL[k], last = p + length - 4;
+    let w = KW[k], q = p;
+    if (v.getInt32(last, true) !== W[w + (length >>> 2)]) continue;
+    while (q < last && v.getInt32(q, true) === W[w]) { q += 4; w++; }
+    if (q < last) continue;
+    p += length;
+    if (d[p] === 123 && KO[k] === 0) return -1;
+    p = pass(d, v, p, e);
+    if (p < 0) return -1;
+    const c = d[p++];
+    if (c === 125) return -2 - p;
+    if (c !== 44) return -1;
+  }
+  return p;
+}`;
 
 /** Test that the bytes of `spelling` stand at p. */
 function match(spelling: string): string {
@@ -264,19 +352,23 @@ function match(spelling: string): string {
 /** `apart`: for records of state.starts and state.ends, not lines. `learning`: what the exact reader would note is left to it. */
 export function compileLayout(exact: JsonExact, fields: readonly SourceField[], state: LayoutState, apart: boolean, learning: boolean): LayoutDecoder {
   const compiler = new Compiler(exact, fields, state, learning);
-  const body = compiler.object(exact.layout);
+  const record = compiler.object(exact.layout);
   const required = compiler.required();
   const code = `'use strict';
+var nb = -1${compiler.names() === '' ? '' : `, ${compiler.names()}`};
+${SHARED}
+${compiler.functions.join('\n')}
 return function decodeJson(st, d, v, to) {
-  let p = st.p, row = st.row, line = st.line, nb = st.backslash;
+  let p = st.p, row = st.row, line = st.line;
   const max = st.rowsMax, rs = B.rowStart, ri = B.rowIndex;
+  nb = st.backslash;
   ${compiler.arrays()}
-  let e = 0, start = 0, q = 0, x = 0, c = 0, g = 0, k = 0, h = 0, f = 0;
+  let e = 0, start = 0;
   ${apart ? 'const S = st.starts, E = st.ends;' : ''}
   while (${apart ? 'line' : 'p'} < to && row < max) {
     ${apart ? 'start = p = S[line]; e = E[line];' : 'start = p; e = d.indexOf(10, p); if (e < 0 || e > to) e = to;'}
     ok: {
-      ${body}
+      p = ${record};
       if (p !== e && (p !== e - 1 || d[p] !== 13)) break ok;
       ${required}
       if (X.pendingCount > 0) X.commit();
@@ -289,6 +381,7 @@ return function decodeJson(st, d, v, to) {
   st.p = p; st.row = row; st.line = line; st.backslash = nb;
   return false;
 };`;
-  const make = new Function('X', 'N', 'B', 'C', 'T', 'TE', 'D', 'P', code) as (...a: readonly unknown[]) => LayoutDecoder;
-  return make(exact, exact.nodes, state.builder, state.builder.columns, parseTime, timeEnd, parseDate, POW10);
+  const make = new Function('X', 'N', 'B', 'C', 'T', 'TE', 'D', 'P', 'KW', 'KL', 'KO', 'W', code) as (...a: readonly unknown[]) => LayoutDecoder;
+  return make(exact, exact.nodes, state.builder, state.builder.columns, parseTime, timeEnd, parseDate, POW10,
+    Int32Array.from(compiler.keys, (k) => k.word), Int32Array.from(compiler.keys, (k) => k.length), Uint8Array.from(compiler.keys, (k) => Number(k.opened)), Int32Array.from(compiler.words));
 }
