@@ -75,31 +75,49 @@ function parseDays(d: Uint8Array, v: DataView, p: number): number {
   return days;
 }
 
-/** Microseconds of the quoted timestamp whose '"' is at p, NaN when it is not of the plain form; timeEnd.p is the position after it. */
+/** Words of the last 'YYYY-MM-DD hh:mm:ss' (the last one overlaps), and its microseconds. */
+const secondWords = new Int32Array(5).fill(-1);
+const secondUs = new Float64Array(1);
+/** Microseconds of one in the last of so many digits after the point. */
+const FRACTION_US = [0, 100_000, 10_000, 1000, 100, 10, 1];
+
+/** Microseconds of 'YYYY-MM-DD hh:mm:ss' at p, NaN when it is no such time. */
+function parseSecond(d: Uint8Array, v: DataView, p: number): number {
+  const days = parseDays(d, v, p);
+  const t = d[p + 10];
+  const h = two(d, p + 11);
+  const m = two(d, p + 14);
+  const s = two(d, p + 17);
+  if (days !== days || (t !== 32 && t !== 84) || h > 23 || m > 59 || s > 59 || d[p + 13] !== 58 || d[p + 16] !== 58) return NaN;
+  return days * DAY_US + ((h * 60 + m) * 60 + s) * 1_000_000;
+}
+
+/** Microseconds of the quoted timestamp whose '"' is at p, NaN when it is not of the plain form; timeEnd.p is the position after it. The last second is remembered. */
 function parseTime(d: Uint8Array, v: DataView, p: number, fractionMax: number): number {
-  const days = parseDays(d, v, p + 1);
-  const t = d[p + 11];
-  const h = two(d, p + 12);
-  const m = two(d, p + 15);
-  const s = two(d, p + 18);
-  if (days !== days || (t !== 32 && t !== 84) || h > 23 || m > 59 || s > 59 || d[p + 14] !== 58 || d[p + 17] !== 58) return NaN;
-  let us = ((h * 60 + m) * 60 + s) * 1_000_000;
+  const words = secondWords;
+  if (v.getInt32(p + 13, true) !== words[3] || v.getInt32(p + 16, true) !== words[4] || v.getInt32(p + 9, true) !== words[2] || v.getInt32(p + 5, true) !== words[1] || v.getInt32(p + 1, true) !== words[0]) {
+    const us = parseSecond(d, v, p + 1);
+    if (us !== us) return us;
+    for (let k = 0; k < 4; k++) words[k] = v.getInt32(p + 1 + 4 * k, true);
+    words[4] = v.getInt32(p + 16, true);
+    secondUs[0] = us;
+  }
   let q = p + 20;
+  let fraction = 0;
   if (d[q] === 46) {
-    let unit = 100_000;
     const from = ++q;
     let c = d[q] - 48;
     while (c >= 0 && c <= 9 && q - from < fractionMax) {
-      us += c * unit;
-      unit /= 10;
+      fraction = fraction * 10 + c;
       c = d[++q] - 48;
     }
     if (q === from) return NaN;
+    fraction *= FRACTION_US[q - from];
   }
   if (d[q] === 90) q++;
   if (d[q] !== 34) return NaN;
   timeEnd.p = q + 1;
-  return days * DAY_US + us;
+  return secondUs[0] + fraction;
 }
 
 /** Days of the quoted date whose '"' is at p, or NaN. */
@@ -183,20 +201,20 @@ class Compiler {
   #value(k: LayoutKey, wanted: boolean): string {
     // The first object that stands under a key nobody reads goes to the exact reader, which notes its layout.
     if (k.node === null) {
-      if (k.object === null) return k.opened || !this.#learning ? PASS : `if (d[p] === 123) return -1; ${PASS}`;
+      if (k.object === null) return k.opened || !this.#learning ? PASS(k.short) : `if (d[p] === 123) return -1; ${PASS(k.short)}`;
       // By its layout, else by the exact reader; within an unwanted object the outermost is what that reads.
       const object = this.object(k.object, false);
-      return `if (d[p] === 123) { ${wanted ? `q = p; p = ${object}; if (p < 0 && (p = X.pass(q, e)) < 0) return -1;` : ORFAIL(object)} } else { ${PASS} }`;
+      return `if (d[p] === 123) { ${wanted ? `q = p; p = ${object}; if (p < 0 && (p = X.pass(q, e)) < 0) return -1;` : ORFAIL(object)} } else { ${PASS(false)} }`;
     }
     if (k.object !== null) return `if (${NULL}) p += 4; else ${ORFAIL(this.object(k.object))}`;
     const exact = ORFAIL(`X.value(N[${this.#exact.nodes.indexOf(k.node)}], row, p, e)`);
     // Below a node with more columns under it, or of one value for several columns, the exact reader does it all.
     const leaf = k.node.keys.size === 0 && k.node.indexes.size === 0 && k.node.fields.length === 1;
     if (!leaf) return k.node.keys.size > 0 && k.node.fields.length === 0 ? `if (${NULL}) p += 4; else return -1;` : `{ ${exact} }`;
-    return this.#leaf(k.node.fields[0], exact);
+    return this.#leaf(k.node.fields[0], k.short, exact);
   }
 
-  #leaf(field: number, exact: string): string {
+  #leaf(field: number, short: boolean, exact: string): string {
     const f = this.#fields[field];
     const c = this.#columnOf[field];
     const kind = f.type.kind;
@@ -223,7 +241,7 @@ class Compiler {
       case 'text': case 'varchar': {
         this.stored.add(c);
         const max = mod === undefined || mod < 4 ? '' : `&& q - p - 1 <= ${mod - 4}`;
-        return `if (d[p] === 34) { q = textEnd(d, p); if (q > 0 ${max}) { s${c}[row] = p + 1; z${c}[row] = q; ${found} p = q + 1; } else { ${exact} } } else ${rest}`;
+        return `if (d[p] === 34) { q = ${END(short)}; if (q > 0 ${max}) { s${c}[row] = p + 1; z${c}[row] = q; ${found} p = q + 1; } else { ${exact} } } else ${rest}`;
       }
       case 'timestamp': case 'timestamptz':
         this.stored.add(c);
@@ -293,9 +311,12 @@ const NULL = `v.getInt32(p, true) === ${word('null')}`;
 /** Goes on at the position that `call` gives, unless that is −1. */
 const ORFAIL = (call: string): string => `if ((p = ${call}) < 0) return -1;`;
 
+/** The end of a text that mostly is short, or mostly is not. */
+const END = (short: boolean): string => (short ? 'shortEnd(d, v, p)' : 'textEnd(d, p)');
+
 /** Steps over an unwanted value. */
-const PASS = `c = d[p];
-  if (c === 34 && (q = textEnd(d, p)) > 0) p = q + 1;
+const PASS = (short: boolean): string => `c = d[p];
+  if (c === 34 && (q = ${END(short)}) > 0) p = q + 1;
   else { q = p; if (c > 48 && c <= 57) while ((c = d[++q]) >= 48 && c <= 57);
     if (q > p && (c === 44 || c === 125)) p = q; else ${ORFAIL('pass(d, v, p, e)')} }`;
 
@@ -309,6 +330,18 @@ function textEnd(d, p) {
   const q = d.indexOf(34, p + 1);
   if (nb < q) { if (nb < p) nb = backslash(d, p); if (nb < q) return -1; }
   return q;
+}
+/** The same, and faster for texts of up to 16 bytes: four at a time, by the lowest byte that is zero after subtracting '"'. */
+function shortEnd(d, v, p) {
+  for (let q = p + 1, end = p + 17; q < end; q += 4) {
+    const x = v.getInt32(q, true) ^ 0x22222222, zero = (x - 0x01010101) & ~x & 0x80808080;
+    if (zero !== 0) {
+      q += (31 - Math.clz32(zero & -zero)) >> 3;
+      if (nb < q) { if (nb < p) nb = backslash(d, p); if (nb < q) return -1; }
+      return q;
+    }
+  }
+  return textEnd(d, p);
 }
 function backslash(d, p) { const at = d.indexOf(92, p); return at < 0 ? 2147483647 : at; }
 /** Steps over the value at p. */

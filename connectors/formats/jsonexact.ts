@@ -30,6 +30,8 @@ export interface LayoutKey {
   object: Layout | null;
   /** An object was seen here. */
   opened: boolean;
+  /** The value seen first was a text of at most SHORT_BYTES. */
+  readonly short: boolean;
 }
 export interface Layout { readonly keys: LayoutKey[] }
 
@@ -37,6 +39,8 @@ export interface Layout { readonly keys: LayoutKey[] }
 const LAYOUT_KEYS_MAX = 256;
 const UNWANTED_DEPTH_MAX = 4;
 const SPELLING_BYTES_MAX = 128;
+/** Texts of which the end is looked for without memchr, which costs as much as so many bytes. */
+const SHORT_BYTES = 15;
 
 interface Member { key: string; spelling: string; plain: boolean; at: number; end: number }
 
@@ -211,7 +215,8 @@ export class JsonExact {
       // A column's key stands once in a layout: its second spelling is left to this reader.
       if (target !== null && layout.keys.some((k) => k.node === target.node)) return;
       if (layout.keys.length >= LAYOUT_KEYS_MAX) return;
-      layout.keys.splice(at, 0, { spelling: m.spelling, node: target?.node ?? null, object: target === null ? this.#unwanted(m, 1) : target.layout, opened: this.#d[m.at] === 123 && (target === null || target.layout !== null) });
+      const opened = this.#d[m.at] === 123 && (target === null || target.layout !== null);
+      layout.keys.splice(at, 0, { spelling: m.spelling, node: target?.node ?? null, object: target === null ? this.#unwanted(m, 1) : target.layout, opened, short: this.#isShort(m) });
       this.layoutVersion++;
       at++;
     }
@@ -223,8 +228,10 @@ export class JsonExact {
     const members: Member[] = [];
     this.#members(member.at, depth, members);
     if (members.length === 0 || members.length > LAYOUT_KEYS_MAX || members.some((m) => m.spelling.length > SPELLING_BYTES_MAX)) return null;
-    return { keys: members.map((m) => ({ spelling: m.spelling, node: null, object: this.#unwanted(m, depth + 1), opened: true })) };
+    return { keys: members.map((m) => ({ spelling: m.spelling, node: null, object: this.#unwanted(m, depth + 1), opened: true, short: this.#isShort(m) })) };
   }
+
+  #isShort(m: Member): boolean { return this.#d[m.at] === 34 && m.end - m.at <= SHORT_BYTES + 2; }
 
   #members(at: number, depth: number, out: Member[]): number {
     const d = this.#d;
