@@ -14,7 +14,7 @@ export function rowsEqual(types: readonly SqlType[], a: Batch, i: number, b: Bat
   return true;
 }
 
-function valuesEqual(type: SqlType, a: Vector, i: number, b: Vector, j: number): boolean {
+export function valuesEqual(type: SqlType, a: Vector, i: number, b: Vector, j: number): boolean {
   const none = isNullAt(a, i);
   if (none !== isNullAt(b, j)) return false;
   if (none) return true;

@@ -15,11 +15,11 @@ import { ByteReader } from '../../types/encoding/identity.js';
 import { RowCodec } from '../../types/encoding/row.js';
 import { BATCH_ROWS_MAX, type Batch, type Vector } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
+import { changePairs } from '../changepairs.js';
 import type { KeyBatch } from '../keys.js';
 import type { OperatorContext } from '../operator.js';
-import { rowsEqual } from '../rowsequal.js';
 import type { Slot, StateTable } from '../state/table.js';
-import { datumAt, gather, withWeights } from '../vectors.js';
+import { datumAt } from '../vectors.js';
 import type { FixedAccumulator } from './fixed.js';
 import { appendKey, emptyKey, KeyList, keysReadable } from './groupkeys.js';
 import { IdleSweep } from './idlesweep.js';
@@ -199,32 +199,20 @@ export class GroupState {
 
   emitTouched(nowUs: number): void {
     const old = this.#old.finish();
-    for (let from = 0; from < this.#touched.length; from += BATCH_ROWS_MAX) this.#emitPart(old, from, Math.min(from + BATCH_ROWS_MAX, this.#touched.length));
+    const step = old.length === 0 ? BATCH_ROWS_MAX : BATCH_ROWS_MAX >> 1;
+    for (let from = 0; from < this.#touched.length; from += step) this.#emitPart(old, from, Math.min(from + step, this.#touched.length));
     if (this.idle !== null) this.#written(nowUs);
     this.#touched.clear();
     this.#looseBelow = 0;
   }
 
-  /** −old of the groups from `from` to `to` as one batch, then +new as another. */
+  /** −old and +new of the groups from `from` to `to` as one batch. */
   #emitPart(old: Batch, from: number, to: number): void {
     const fresh = new BatchBuilder(this.#outTypes);
     const newRow = new Int32Array(to - from);
     for (let k = from; k < to; k++) newRow[k - from] = this.#appendNew(fresh, k);
-    const now = fresh.finish();
-    const width = this.#keyTypes.length;
-    const oldRows = new Int32Array(to - from);
-    const newRows = new Int32Array(to - from);
-    let olds = 0;
-    let news = 0;
-    for (let k = from; k < to; k++) {
-      const a = this.#oldRow[k];
-      const b = newRow[k - from];
-      if (a >= 0 && b >= 0 && rowsEqual(this.#outTypes, old, a, now, b, width)) continue;
-      if (a >= 0) oldRows[olds++] = a;
-      if (b >= 0) newRows[news++] = b;
-    }
-    if (olds > 0) this.#context.emit(withWeights(gather(old, oldRows, olds), new Int32Array(olds).fill(-1)));
-    if (news > 0) this.#context.emit(news === now.length ? now : gather(now, newRows, news));
+    const changes = changePairs(this.#outTypes, old, this.#oldRow.subarray(from, to), fresh.finish(), newRow, to - from, this.#keyTypes.length);
+    if (changes !== null) this.#context.emit(changes);
   }
 
   /** The row of touched group k's result in `fresh`, or −1; a group without rows is removed. */

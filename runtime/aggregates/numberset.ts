@@ -12,7 +12,7 @@
  * A bucket is an open-addressing table; mask 0 = free. Cost: 30–100 ns a value; 7 to 14 bytes a value.
  */
 import type { KeyBatch } from '../keys.js';
-import { copyBytes } from '../state/statetable.js';
+import { copyBytes } from '../../types/encoding/bytes.js';
 import type { GroupTable, Slot, StateTable } from '../state/table.js';
 
 const ROOT_BYTES = 16;

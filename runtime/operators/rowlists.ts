@@ -5,7 +5,7 @@
  *   row k     [order key | stored row]: order key from start[k] to row[k], stored row from row[k] to end[k]
  */
 import type { BatchBuilder } from '../batchbuilder.js';
-import { copyBytes } from '../state/statetable.js';
+import { copyBytes } from '../../types/encoding/bytes.js';
 
 /** Up to these sizes buffers are kept in any case. */
 const KEPT_BYTES = 1 << 20;

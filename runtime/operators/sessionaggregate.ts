@@ -24,9 +24,9 @@ import type { FixedAccumulator, Selection } from '../aggregates/fixed.js';
 import { makeAccumulator } from '../aggregates/make.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
+import { changePairs } from '../changepairs.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder } from '../keys.js';
 import type { Barrier, Operator, OperatorContext } from '../operator.js';
-import { rowsEqual } from '../rowsequal.js';
 import type { Slot, StateTable } from '../state/table.js';
 import { isNullAt } from '../vectors.js';
 import { EventTimes } from './eventtimes.js';
@@ -357,7 +357,6 @@ export class SessionAggregateOperator implements Operator {
     const table = this.#table;
     const fresh = new BatchBuilder(this.#built);
     const olds: number[] = [];
-    let anyOld = false;
     for (let k = from; k < to; k++) {
       const slot = table.find(this.#touched, k);
       assert(slot >= 0, 'a touched session is gone');
@@ -368,22 +367,13 @@ export class SessionAggregateOperator implements Operator {
       const count = page[at + SESSIONS];
       for (let s = 0, p = at + KEY_HEAD; s < count; s++, p += this.#width) {
         if (page[p + OLD] === 0) continue;
-        if (page[p + OLD] >= FIRST_OLD) anyOld = true;
         olds.push(page[p + OLD] - FIRST_OLD);
         page[p + OLD] = 0;
         this.#appendResult(fresh, slot, p);
       }
     }
-    const now = this.#finish(fresh);
-    if (!anyOld) { if (now.length > 0) this.#context.emit(now); return; }
-    const out = new BatchBuilder(this.#outTypes);
-    for (let b = 0; b < olds.length; b++) {
-      const a = olds[b];
-      if (a >= 0 && rowsEqual(this.#outTypes, old, a, now, b, 0)) continue;
-      if (a >= 0) out.appendRow(old, a, -1);
-      out.appendRow(now, b, 1);
-    }
-    if (out.length > 0) this.#context.emit(out.finish());
+    const changes = changePairs(this.#outTypes, old, Int32Array.from(olds), this.#finish(fresh), Int32Array.from(olds, (_, b) => b), olds.length, 0);
+    if (changes !== null) this.#context.emit(changes);
   }
 
   // ---- closing ----

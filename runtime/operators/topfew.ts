@@ -20,7 +20,7 @@ import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
 import type { Barrier, Operator, OperatorContext } from '../operator.js';
-import { copyBytes } from '../state/statetable.js';
+import { copyBytes } from '../../types/encoding/bytes.js';
 import type { Page, Slot, StateTable } from '../state/table.js';
 import { gather } from '../vectors.js';
 import { appendDifference, RowLists } from './rowlists.js';

@@ -15,7 +15,8 @@
  */
 import { assert } from '../../types/error.js';
 import type { KeyBatch } from '../keys.js';
-import { copyBytes, HashStateTable, type StateTableOptions } from './statetable.js';
+import { copyBytes } from '../../types/encoding/bytes.js';
+import { HashStateTable, type StateTableOptions } from './statetable.js';
 import type { GroupTable, GroupVisitor } from './table.js';
 
 /** Named limit: bytes of a node before it splits (a single larger entry is kept whole). */

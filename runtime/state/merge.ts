@@ -5,7 +5,8 @@
 import { BlockCursor, EntryWriter, type EntryBlock } from '../../storage/checkpoint/format.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import { PageAllocator } from './pages.js';
-import { copyBytes, HashStateTable } from './statetable.js';
+import { copyBytes } from '../../types/encoding/bytes.js';
+import { HashStateTable } from './statetable.js';
 
 /** Before the value: u8 1 = deleted, u16 key group. */
 const HEAD = 3;

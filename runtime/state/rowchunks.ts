@@ -2,7 +2,7 @@
  * Chunks of a RowLog, their records, and the pieces that stand for them in the cold store. What every record holds: see rowlog.ts.
  */
 import { SqlError } from '../../types/error.js';
-import { copyBytes } from './statetable.js';
+import { copyBytes } from '../../types/encoding/bytes.js';
 
 export const CHUNK_BITS = 16;
 /** Bytes of positions in a chunk; a larger row has a chunk over several numbers. */

@@ -26,7 +26,7 @@ import {
   attach, beforePiece, CHUNK_BYTES, CHUNK_HEAD, COUNTED, cut, HEAD, isOut, makeChunk, NO_BYTES, offsetIn, PIECE_CHUNK_MASK, PIECE_HEAD, pieceKey, REF_CHUNK_MASK, REF_CHUNK_SHIFT, REF_OFFSET_MASK, SIZE, TIMED,
 } from './rowchunks.js';
 import type { Chunk, Piece, RowLogStore } from './rowchunks.js';
-import { copyBytes } from './statetable.js';
+import { copyBytes } from '../../types/encoding/bytes.js';
 
 /** The first chunk of a log begins this small. */
 const FIRST_CHUNK_BYTES = 4096;

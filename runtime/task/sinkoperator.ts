@@ -8,29 +8,35 @@ import { SqlError } from '../../types/error.js';
 import type { PlanNode, SinkNode } from '../../types/plan.js';
 import type { SqlType } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
+import { withoutEqualPairs } from '../changepairs.js';
 import type { SinkConnector, SinkWriter, SourceContext } from '../connector.js';
 import type { SinkInfo } from '../engine.js';
 import type { Barrier, Operator, Owed } from '../operator.js';
 import { consolidate } from '../zset.js';
 
 /**
- * True when an epoch's changes come from one Top-N by row number, through nothing but a choice of all its columns: it gives at most one −old and one
- * +new for each of its keys, next to each other, and only where they differ. Gathering and consolidating them would hold the epoch's rows for nothing.
+ * Whether an epoch's changes come from an operator that gives at most one −old and one +new for each key of the sink, next to each other and only where they differ:
+ * one GROUP BY, or one Top-N by row number, and behind it nothing but choices of rows and columns. Gathering and consolidating them would hold the epoch's rows
+ * for nothing. 'pairs': rows that differed may be equal by now, since a column was left out or computed from.
  */
-export function comesNet(sink: SinkNode, nodes: readonly PlanNode[]): boolean {
+export function comesNet(sink: SinkNode, nodes: readonly PlanNode[]): 'net' | 'pairs' | null {
   let key = sink.key;
+  let pairs = false;
   let from = nodes.find(n => n.id === sink.inputs[0]);
-  while (from !== undefined && from.op === 'calc' && from.filter === null && key !== null) {
+  while (from !== undefined && from.op === 'calc' && key !== null) {
     const [input] = from.inputs;
     const before = nodes.find(n => n.id === input);
     const columns = from.project.map(e => (e.node === 'column' ? e.index : -1));
-    if (before === undefined || columns.includes(-1) || new Set(columns).size !== before.columns.length) return false;
+    if (before === undefined) return null;
+    if (new Set(columns).size !== before.columns.length || columns.includes(-1)) pairs = true;
     key = key.map(k => columns[k]);
     from = before;
   }
-  if (from === undefined || from.op !== 'topn' || from.fn !== 'row_number' || !(from.rank || from.from === from.to)) return false;
+  if (from === undefined || key === null) return null;
+  const one = from.op === 'aggregate' ? from.closes?.emitOnClose !== true : from.op === 'topn' && from.fn === 'row_number' && (from.rank || from.from === from.to);
   const own = from.key;
-  return own !== null && key !== null && own.length === key.length && own.every(k => key.includes(k));
+  if (!one || own === null || own.length !== key.length || !own.every(k => key.includes(k))) return null;
+  return pairs ? 'pairs' : 'net';
 }
 
 export class SinkOperator implements Operator {
@@ -38,8 +44,9 @@ export class SinkOperator implements Operator {
   readonly #types: readonly SqlType[];
   readonly #writer: SinkWriter;
   readonly #subtask: number;
-  /** Batches are written as they come. */
+  /** Batches are written as they come; 'pairs': without pairs of equal rows. */
   readonly #direct: boolean;
+  readonly #pairs: boolean;
   #changes: Batch[] = [];
   #writing: Promise<void> | null = null;
   #failure: { readonly error: unknown } | null = null;
@@ -47,9 +54,10 @@ export class SinkOperator implements Operator {
   #committed: number | null = null;
   #committing: Promise<void> = Promise.resolve();
 
-  constructor(node: SinkNode, connector: SinkConnector, job: { jobId: number; subtask: number; parallelism: number }, context: Pick<SourceContext, 'log' | 'now'>, net = false) {
+  constructor(node: SinkNode, connector: SinkConnector, job: { jobId: number; subtask: number; parallelism: number }, context: Pick<SourceContext, 'log' | 'now'>, net: ReturnType<typeof comesNet> = null) {
     this.node = node;
-    this.#direct = node.appendOnly || net;
+    this.#direct = node.appendOnly || net !== null;
+    this.#pairs = !node.appendOnly && net === 'pairs';
     this.#types = node.columns.map(c => c.type);
     this.#subtask = job.subtask;
     this.#writer = connector.create({ ...job, nodeId: node.id, relationName: node.relationName, options: node.options, columns: node.columns, key: node.key, appendOnly: node.appendOnly }, context);
@@ -69,8 +77,9 @@ export class SinkOperator implements Operator {
 
   process(batch: Batch): void {
     this.#rows += batch.length;
-    if (this.#direct) this.#write(batch);
-    else this.#changes.push(batch);
+    if (!this.#direct) { this.#changes.push(batch); return; }
+    const changes = this.#pairs ? withoutEqualPairs(this.#types, batch) : batch;
+    if (changes.length > 0) this.#write(changes);
   }
 
   prefetchBarrier(): Promise<void> | null { return this.#writing; }
