@@ -12,6 +12,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { JsonDecoder } from '../../connectors/formats/json.js';
 import { decodeAll, nexmarkRecords } from '../kernels/decoding.js';
 import { kernels, rowsOut } from '../kernels/cases.js';
 import type { Kernel } from '../kernels/cases.js';
@@ -73,7 +74,10 @@ async function queryRatio(query: string, file: string): Promise<number> {
 }
 
 async function measures(): Promise<readonly Measure[]> {
-  const decoders = (await nexmarkRecords(DECODED_EVENTS)).map((records): Kernel => ({ name: `decode ${records.name}`, rows: decodeAll(records), run: () => { decodeAll(records); } }));
+  const decoders = (await nexmarkRecords(DECODED_EVENTS)).map((records): Kernel => {
+    const decoder = new JsonDecoder(records.fields);
+    return { name: `decode ${records.name}`, rows: decodeAll(records, decoder), run: () => { decodeAll(records, decoder); } };
+  });
   const list: Measure[] = [...decoders, ...kernels].map(kernel => ({ name: kernel.name, ratio: () => kernelRatio(kernel) }));
   if (!values.short) {
     const file = await eventsFile(QUERY_EVENTS);

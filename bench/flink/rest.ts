@@ -1,6 +1,7 @@
 /**
  * Clients of Flink's REST interfaces: the SQL gateway (sessions and statements) and the job manager (state of jobs and checkpoints).
  */
+import { JOB_POLL_MS } from '../nexmark/runquery.js';
 
 const POLL_MS = 20;
 const ERROR_CHARS_MAX = 600;
@@ -71,7 +72,7 @@ export class FlinkJobs {
         await call(`${this.#url}/jobs/${id}?mode=cancel`, 'PATCH');
         throw new Error(`Flink: not finished after ${timeoutMs / 1000} s`);
       }
-      await pause(POLL_MS);
+      await pause(JOB_POLL_MS);
     }
   }
 
