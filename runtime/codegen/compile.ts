@@ -101,6 +101,9 @@ class DatumOut {
 
 type Out = FixedOut | TextOut | DatumOut;
 
+/** Named limit: expressions in one kernel. The time to compile a function grows faster than its length, and very long ones the engine does not compile at all. */
+const FUSED_MAX = 16;
+
 /** A filter (or none) and expressions in one kernel; null where the batch does not fit one. */
 class Fused {
   readonly #filter: Expr | null;
@@ -261,16 +264,17 @@ export type ProjectFunction = (batch: Batch, selection: Selection | null, ctx: E
 
 export function compileProject(exprs: readonly Expr[], types: readonly SqlType[], subplans: SubplanRunner | null = null): ProjectFunction {
   const computed = exprs.filter(e => e.node !== 'column');
-  const fused = new Fused(null, computed, types, subplans);
-  const singles = computed.length === 1 ? [fused] : computed.map(e => new Fused(null, [e], types, subplans));
+  const fused = Array.from({ length: Math.ceil(computed.length / FUSED_MAX) }, (_, g) => new Fused(null, computed.slice(g * FUSED_MAX, (g + 1) * FUSED_MAX), types, subplans));
+  const singles = computed.length === 1 ? fused : computed.map(e => new Fused(null, [e], types, subplans));
   const exact = computed.map(e => new Exact(e, types, subplans));
   return (batch, selection, ctx) => {
-    const all = computed.length === 0 ? [] : fused.run(batch, selection, ctx);
+    const groups = fused.map(f => f.run(batch, selection, ctx));
     let next = 0;
     return exprs.map(e => {
       if (e.node === 'column') return plainColumn(batch, e.index, selection);
       const k = next++;
-      if (all !== null) return all[k];
+      const group = groups[Math.floor(k / FUSED_MAX)];
+      if (group !== null) return group[k % FUSED_MAX];
       const one = singles.length === 1 ? null : singles[k].run(batch, selection, ctx);
       return one === null ? exactColumn(exact[k], batch, selection, ctx) : one[0];
     });
@@ -288,7 +292,7 @@ export function compileCalc(condition: Expr, exprs: readonly Expr[], types: read
   const filter = compileFilter(condition, types, subplans);
   const project = compileProject(exprs, types, subplans);
   return (batch, ctx) => {
-    const made = fused.run(batch, null, ctx);
+    const made = computed.length > FUSED_MAX ? null : fused.run(batch, null, ctx);
     if (made === null) {
       const selection = filter(batch, ctx);
       if (selection.count === 0) return null;

@@ -102,8 +102,8 @@ export function utf8Text(data: Uint8Array, start: number, end: number): string {
   return view.toString('utf8', start, end);
 }
 
-/** Short copies as a loop: `set(subarray())` costs two objects and a call, 60 ns against 1 ns a byte. */
+/** Short copies as a loop: `set(subarray())` costs two objects and a call, as much as 40 turns. */
 export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
-  if (end - start > 96) to.set(from.subarray(start, end), at);
+  if (end - start > 40) to.set(from.subarray(start, end), at);
   else for (let p = start; p < end; p++) to[at++] = from[p];
 }
