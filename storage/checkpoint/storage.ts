@@ -147,22 +147,25 @@ export class CheckpointStorage {
 
   // ---- checkpoints: completed, listed and discarded by the coordinator ----
 
-  /**
-   * Before a job begins: 55006 when its folder holds the checkpoints of another server's job, which it would read, overwrite and delete as its own, and what the
-   * store says when nothing can be written to it.
-   */
+  /** Throws what the store says when nothing can be written to it: before a job begins. */
+  async probe(): Promise<void> {
+    const name = `${this.jobId}/.probe`;
+    await this.store.write(name, new Uint8Array([10]));
+    await this.store.remove([name]);
+  }
+
+  /** Before a job begins: 55006 when its folder holds the checkpoints of another server's job, which it would read, overwrite and delete as its own. */
   async begin(serverId: string): Promise<void> {
-    try {
-      const owner = await this.store.read(this.#owner);
-      if (owner !== null && Buffer.from(owner).toString('utf8') !== serverId) throw this.#ofOtherServer();
-      this.checkOwner(await this.list(), serverId);
-      await this.store.write(this.#owner, Buffer.from(serverId, 'utf8'));
-    } catch (e) {
+    await this.probe().catch((e: unknown) => {
       // A store's own errors name it already.
       if (e instanceof SqlError) throw e;
       const { code, message } = toErrorData(e);
       throw new SqlError(code, `nothing can be written to checkpoint storage "${this.store.root}": ${message}`, { cause: e, hint: "SET checkpoint_storage = '…'; with a folder that the server may write to, or RESET checkpoint_storage;" });
-    }
+    });
+    const owner = await this.store.read(this.#owner);
+    if (owner !== null && Buffer.from(owner).toString('utf8') !== serverId) throw this.#ofOtherServer();
+    this.checkOwner(await this.list(), serverId);
+    await this.store.write(this.#owner, Buffer.from(serverId, 'utf8'));
   }
 
   /** The same of what stands there already. */
@@ -268,7 +271,7 @@ export class CheckpointStorage {
     const orphan = (name: string): boolean => {
       const chk = /^chk-(\d+)\//.exec(name);
       if (chk !== null) return !ids.has(Number(chk[1]));
-      return name.startsWith('shared/') && certain && !referenced.has(name.slice('shared/'.length));
+      return name.startsWith('shared/') ? certain && !referenced.has(name.slice('shared/'.length)) : name === '.probe';
     };
     const orphans = (await this.store.list(folder)).map(f => f.name).filter(orphan);
     await this.store.remove(orphans.map(name => `${folder}/${name}`));
