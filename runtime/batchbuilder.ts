@@ -6,7 +6,7 @@
 import type { SqlType } from '../types/sqltype.js';
 import type { Datum } from '../types/value.js';
 import { ByteReader, isBigAhead, isInt32, readBigInt, readIdentity, readInt32, readNumeric } from '../types/encoding/identity.js';
-import { utf8Length, utf8Text } from '../types/encoding/bytes.js';
+import { copyBytes, utf8Length, utf8Text } from '../types/encoding/bytes.js';
 import { type Layout, layoutOf } from '../types/encoding/kinds.js';
 import { Json } from '../types/json.js';
 import { Numeric } from '../types/numeric.js';
@@ -172,10 +172,8 @@ class ColumnBuilder {
     if (row >= this.#capacity) this.#grow(row);
     const n = end - start;
     this.#room(n);
-    const to = this.#data;
     const p = this.#used;
-    if (n < 48) for (let i = 0; i < n; i++) to[p + i] = data[start + i];
-    else to.set(data.subarray(start, end), p);
+    copyBytes(data, start, end, this.#data, p);
     this.#start[row] = p;
     this.#end[row] = this.#used = p + n;
   }

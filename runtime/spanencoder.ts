@@ -9,7 +9,7 @@
  * Two layouts: equality keys (NULLs have bytes of their own, no head) and stored rows (NULLs are bits of the head).
  */
 import type { SqlType } from '../types/sqltype.js';
-import { ByteWriter } from '../types/encoding/bytes.js';
+import { ByteWriter, viewOf } from '../types/encoding/bytes.js';
 import { equalityIsIdentity, NULL_LENGTH, writeEquality } from '../types/encoding/equality.js';
 import { isInt32, writeIdentity } from '../types/encoding/identity.js';
 import { layoutOf } from '../types/encoding/kinds.js';
@@ -240,8 +240,6 @@ function writeFloats(view: DataView, cursor: Int32Array, n: number, values: Floa
     cursor[i] += 4;
   }
 }
-
-const viewOf = (data: Uint8Array): DataView => new DataView(data.buffer, data.byteOffset, data.byteLength);
 
 /** A loop over the bytes takes four times as long. What stands there as a double is moved with all its bits, a NaN's too. */
 function copySpan(from: Uint8Array, fromView: DataView, start: number, end: number, to: Uint8Array, toView: DataView, at: number): number {

@@ -5,7 +5,7 @@
 import type { SqlType } from '../types/sqltype.js';
 import type { Datum } from '../types/value.js';
 import { ByteReader, readIdentity, writeIdentity } from '../types/encoding/identity.js';
-import { ByteWriter, utf8Text } from '../types/encoding/bytes.js';
+import { ByteWriter, copyBytes, utf8Text } from '../types/encoding/bytes.js';
 import { Json } from '../types/json.js';
 import { Numeric } from '../types/numeric.js';
 import { unreachable } from '../types/error.js';
@@ -251,9 +251,6 @@ export function toTransferable(types: readonly SqlType[], batch: Batch): { reado
   return { wire: { length: n, columns, weights }, transfer: [...transfer, ...to.buffers], bytes };
 }
 
-/** Calls into the engine's copy cost about as much as 32 stores. */
-const COPY_LOOP_MAX = 32;
-
 function compactBytes(v: BytesVector, n: number, to: Chunks, nulls: NullMap): BytesVector {
   const { data, start, end } = v;
   const total = textBytes(v, n);
@@ -264,11 +261,8 @@ function compactBytes(v: BytesVector, n: number, to: Chunks, nulls: NullMap): By
   for (let i = 0; i < n; i++) {
     s[i] = p;
     if (nulls === null || nulls[i] === 0) {
-      const from = start[i];
-      const length = end[i] - from;
-      if (length < COPY_LOOP_MAX) for (let k = 0; k < length; k++) out[p + k] = data[from + k];
-      else out.set(data.subarray(from, from + length), p);
-      p += length;
+      copyBytes(data, start[i], end[i], out, p);
+      p += end[i] - start[i];
     }
     e[i] = p;
   }

@@ -13,6 +13,7 @@
 import { isUtf8 } from 'node:buffer';
 import { BATCH_ROWS_MAX } from '../../runtime/batch.js';
 import type { Batch, Vector } from '../../runtime/batch.js';
+import { viewOf } from '../../types/encoding/bytes.js';
 import { assert } from '../../types/error.js';
 import type { SourceField } from '../../types/plan.js';
 import { BlockBatchBuilder } from './builder.js';
@@ -68,7 +69,7 @@ export class JsonDecoder implements RecordDecoder {
 
   begin(block: Buffer): void {
     this.#block = block;
-    this.#view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+    this.#view = viewOf(block);
     this.#state.line = 0;
     this.#state.backslash = -1;
     this.#exact.begin(block);
@@ -190,7 +191,7 @@ export class JsonDecoder implements RecordDecoder {
     const { p, end, row, rowsMax, line, backslash } = s;
     const given = { starts: s.starts, ends: s.ends };
     const scales = b.columns.map((c) => c.scale);
-    const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+    const view = viewOf(block);
     this.#exact.begin(block);
     // Each time as a block of its own: what happens once a block is seen as often.
     for (let k = 0; k < TRAINING_ROUNDS; k++) {

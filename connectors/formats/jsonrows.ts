@@ -4,6 +4,7 @@
  */
 import type { Batch, Vector } from '../../runtime/batch.js';
 import { datumAt } from '../../runtime/vectors.js';
+import { copyBytes } from '../../types/encoding/bytes.js';
 import { quoteJson } from '../../types/json.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import { formatDatum } from '../../types/textio.js';
@@ -96,13 +97,8 @@ export class JsonRowWriter {
 
   #put(from: Uint8Array, start: number, end: number): void {
     this.#room(end - start);
-    const b = this.bytes;
-    let at = this.#at;
-    if (end - start > 48) {
-      b.set(from.subarray(start, end), at);
-      at += end - start;
-    } else for (let i = start; i < end; i++) b[at++] = from[i];
-    this.#at = at;
+    copyBytes(from, start, end, this.bytes, this.#at);
+    this.#at += end - start;
   }
 
   #text(s: string): void {

@@ -288,12 +288,12 @@ export type CalcFunction = (batch: Batch, ctx: EvalContext) => Calculated | null
 /** A filter and a projection in one pass. The selection's rows are valid until the next call. */
 export function compileCalc(condition: Expr, exprs: readonly Expr[], types: readonly SqlType[], subplans: SubplanRunner | null = null): CalcFunction {
   const computed = exprs.filter(e => e.node !== 'column');
-  const fused = new Fused(condition, computed, types, subplans);
+  const fused = computed.length > FUSED_MAX ? null : new Fused(condition, computed, types, subplans);
   const filter = compileFilter(condition, types, subplans);
   const project = compileProject(exprs, types, subplans);
   return (batch, ctx) => {
-    const made = computed.length > FUSED_MAX ? null : fused.run(batch, null, ctx);
-    if (made === null) {
+    const made = fused?.run(batch, null, ctx) ?? null;
+    if (fused === null || made === null) {
       const selection = filter(batch, ctx);
       if (selection.count === 0) return null;
       const some = selection.count === batch.length ? null : selection;

@@ -3,7 +3,7 @@
  * the catalogue's functions over strings give; where bytes alone cannot say (letter case outside of ASCII), the string function is called.
  * A function whose result is a span leaves it in the kernel's TextScratch (d, s, e): numbers in fields cost nothing, a result object does.
  */
-import { utf8Length, utf8Text } from '../../types/encoding/bytes.js';
+import { copyBytes, utf8Length, utf8Text } from '../../types/encoding/bytes.js';
 import { SqlError } from '../../types/error.js';
 import { timestampToChar } from '../../types/functions/formatdatetime.js';
 import type { BytesVector } from '../batch.js';
@@ -34,7 +34,7 @@ export class TextScratch {
   add(d: Uint8Array, s: number, e: number): void {
     const n = e - s;
     this.room(n);
-    copy(this.bytes, this.used, d, s, e);
+    copyBytes(d, s, e, this.bytes, this.used);
     this.used += n;
   }
 
@@ -54,14 +54,6 @@ export class TextScratch {
     this.s = p;
     this.e = this.used;
   }
-}
-
-/** Calls into the engine's copy cost about as much as 48 stores. */
-const COPY_LOOP_MAX = 48;
-
-export function copy(to: Uint8Array, at: number, d: Uint8Array, s: number, e: number): void {
-  if (e - s < COPY_LOOP_MAX) for (let i = s, p = at; i < e; i++, p++) to[p] = d[i];
-  else to.set(d.subarray(s, e), at);
 }
 
 export function same(d: Uint8Array, s: number, e: number, k: Uint8Array, from: number, to: number): boolean {

@@ -19,6 +19,7 @@
 import type { Barrier, Operator, OperatorContext } from '../operator.js';
 import type { MaterializeNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
+import { viewOf } from '../../types/encoding/bytes.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import type { Datum } from '../../types/value.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
@@ -296,7 +297,7 @@ function appendKeyless(builder: BatchBuilder, row: Uint8Array, rowStart: number,
 
 /** Rows of one key's entries that count. */
 function appendEntries(builder: BatchBuilder, value: Uint8Array, start: number, end: number, negative = false): void {
-  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  const view = viewOf(value);
   for (let at = start; at < end;) {
     const count = view.getInt32(at, true);
     if (count > 0 || negative) builder.appendStored(value, at + ENTRY_HEAD, count);

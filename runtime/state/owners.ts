@@ -8,7 +8,7 @@
  *
  * Cost: a hash an entry, and a walk over the key's columns where only some of them count.
  */
-import { ByteWriter } from '../../types/encoding/bytes.js';
+import { ByteWriter, viewOf } from '../../types/encoding/bytes.js';
 import { writeEquality } from '../../types/encoding/equality.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import { layoutOf } from '../../types/encoding/kinds.js';
@@ -120,7 +120,7 @@ function partHash(types: readonly SqlType[], places: readonly number[]): KeyHash
   const starts: number[] = [];
   const writer = new ByteWriter(256);
   return (data, start, end) => {
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    const view = viewOf(data);
     let at = start;
     for (let k = 0; k < layouts.length; k++) {
       starts[k] = at;

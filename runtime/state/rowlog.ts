@@ -26,7 +26,7 @@ import {
   attach, beforePiece, CHUNK_BYTES, CHUNK_HEAD, COUNTED, cut, HEAD, isOut, makeChunk, NO_BYTES, offsetIn, PIECE_CHUNK_MASK, PIECE_HEAD, pieceKey, REF_CHUNK_MASK, REF_CHUNK_SHIFT, REF_OFFSET_MASK, SIZE, TIMED,
 } from './rowchunks.js';
 import type { Chunk, Piece, RowLogStore } from './rowchunks.js';
-import { copyBytes } from '../../types/encoding/bytes.js';
+import { copyBytes, viewOf } from '../../types/encoding/bytes.js';
 
 /** The first chunk of a log begins this small. */
 const FIRST_CHUNK_BYTES = 4096;
@@ -634,7 +634,7 @@ export class RowLog {
     const out = new Uint8Array(range.length);
     let filled = 0;
     for (const stored of store === null ? [] : await store.readChunk(this.tableId, number)) {
-      const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
+      const view = viewOf(stored);
       for (let p = 0; p < stored.length;) {
         const offset = view.getInt32(p, true);
         const size = view.getInt32(p + PIECE_HEAD + 8, true) & SIZE;

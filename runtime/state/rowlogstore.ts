@@ -3,6 +3,7 @@
  * checkpoint's files). Keys are `chunk number u48, hash u32` under one key group, so that they are written in ascending order: LevelDB then
  * moves its files down without merging them.
  */
+import { viewOf } from '../../types/encoding/bytes.js';
 import { clearRange, type Kv } from '../../storage/kv.js';
 import { entryKey, SCRATCH } from './keyspace.js';
 import type { RowLogStore, RowLogWriter } from './rowchunks.js';
@@ -26,7 +27,7 @@ export class LevelRowLogStore implements RowLogStore {
 
   #key(tableId: number, chunk: number, hash: number): Uint8Array {
     const key = entryKey(tableId + SCRATCH, this.#keyGroup, EMPTY);
-    setKey(new DataView(key.buffer, key.byteOffset, key.byteLength), chunk, hash);
+    setKey(viewOf(key), chunk, hash);
     return key;
   }
 
@@ -34,7 +35,7 @@ export class LevelRowLogStore implements RowLogStore {
     const kv = this.#kv;
     let batch = kv.batch();
     const key = this.#key(tableId, 0, 0);
-    const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
+    const view = viewOf(key);
     return {
       put(chunk, hash, bytes) {
         setKey(view, chunk, hash);

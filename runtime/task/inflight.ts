@@ -14,6 +14,7 @@
  */
 import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import type { FileRef } from '../../storage/checkpoint/metadata.js';
+import { viewOf } from '../../types/encoding/bytes.js';
 import { SqlError } from '../../types/error.js';
 import type { SqlType } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
@@ -61,12 +62,12 @@ export function encodeBatch(origin: Origin, types: readonly SqlType[], batch: Ba
 }
 
 export function originOf(block: Uint8Array): Origin {
-  const length = new DataView(block.buffer, block.byteOffset, block.byteLength).getUint32(0, true);
+  const length = viewOf(block).getUint32(0, true);
   return JSON.parse(new TextDecoder().decode(block.subarray(4, 4 + length))) as Origin;
 }
 
 export function decodeBatch(block: Uint8Array, types: readonly SqlType[]): Batch {
-  const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+  const view = viewOf(block);
   let at = 4 + view.getUint32(0, true);
   const rows = view.getUint32(at, true);
   at += 4;

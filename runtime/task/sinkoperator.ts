@@ -44,9 +44,8 @@ export class SinkOperator implements Operator {
   readonly #types: readonly SqlType[];
   readonly #writer: SinkWriter;
   readonly #subtask: number;
-  /** Batches are written as they come; 'pairs': without pairs of equal rows. */
-  readonly #direct: boolean;
-  readonly #pairs: boolean;
+  /** What is written as it comes: 'pairs' without pairs of equal rows; null = an epoch's changes are gathered and consolidated. */
+  readonly #direct: ReturnType<typeof comesNet>;
   #changes: Batch[] = [];
   #writing: Promise<void> | null = null;
   #failure: { readonly error: unknown } | null = null;
@@ -56,8 +55,7 @@ export class SinkOperator implements Operator {
 
   constructor(node: SinkNode, connector: SinkConnector, job: { jobId: number; subtask: number; parallelism: number }, context: Pick<SourceContext, 'log' | 'now'>, net: ReturnType<typeof comesNet> = null) {
     this.node = node;
-    this.#direct = node.appendOnly || net !== null;
-    this.#pairs = !node.appendOnly && net === 'pairs';
+    this.#direct = node.appendOnly ? 'net' : net;
     this.#types = node.columns.map(c => c.type);
     this.#subtask = job.subtask;
     this.#writer = connector.create({ ...job, nodeId: node.id, relationName: node.relationName, options: node.options, columns: node.columns, key: node.key, appendOnly: node.appendOnly }, context);
@@ -77,8 +75,8 @@ export class SinkOperator implements Operator {
 
   process(batch: Batch): void {
     this.#rows += batch.length;
-    if (!this.#direct) { this.#changes.push(batch); return; }
-    const changes = this.#pairs ? withoutEqualPairs(this.#types, batch) : batch;
+    if (this.#direct === null) { this.#changes.push(batch); return; }
+    const changes = this.#direct === 'pairs' ? withoutEqualPairs(this.#types, batch) : batch;
     if (changes.length > 0) this.#write(changes);
   }
 

@@ -11,6 +11,7 @@
  * blocks' CRCs), so that every byte is covered once. EntryWriter builds entry blocks in memory, in the form the file has them.
  */
 import { crc32c } from '../../types/crc32c.js';
+import { copyBytes, viewOf } from '../../types/encoding/bytes.js';
 
 export const STATE_FORMAT = 1;
 export const MAGIC = new TextEncoder().encode('MRSTATE1');
@@ -93,11 +94,9 @@ export class EntryWriter {
     view.setUint32(at + 2, keyBytes, true);
     view.setInt32(at + 6, valueStart < 0 ? -1 : valueBytes, true);
     at += ENTRY_HEAD;
-    if (keyBytes > 64) block.set(key.subarray(keyStart, keyEnd), at);
-    else for (let p = keyStart, q = at; p < keyEnd; p++, q++) block[q] = key[p];
+    copyBytes(key, keyStart, keyEnd, block, at);
     at += keyBytes;
-    if (valueBytes > 64) block.set(value.subarray(valueStart, valueEnd), at);
-    else for (let p = valueStart, q = at, end = valueStart + valueBytes; p < end; p++, q++) block[q] = value[p];
+    copyBytes(value, valueStart, valueStart + valueBytes, block, at);
     this.#at = at + valueBytes;
     this.#count++;
     this.entries++;
@@ -148,7 +147,7 @@ export class BlockCursor {
 
   constructor(block: EntryBlock) {
     this.block = block;
-    this.#view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+    this.#view = viewOf(block);
     this.tableId = this.#view.getUint32(0, true);
     this.#left = this.count = this.#view.getUint32(4, true);
   }

@@ -4,6 +4,7 @@
  */
 import { environmentCode, SqlError } from '../../types/error.js';
 import { crc32c } from '../../types/crc32c.js';
+import { viewOf } from '../../types/encoding/bytes.js';
 import { fileUrl, type FileReader, type FileStore, type FileWriter } from '../filestore.js';
 import { blockHead, BLOCK_BYTES_MAX, HEAD_BYTES, jsonBlock, KIND_END, KIND_ENTRIES, KIND_HEADER, MAGIC, STATE_FORMAT, type EntryBlock, type SplitBlock, type StateFileEnd, type StateFileHeader } from './format.js';
 import { damaged, hex32, type FileRef } from './metadata.js';
@@ -79,7 +80,7 @@ async function *checkedBlocks(file: FileReader, path: string, expected: string, 
   for (let first = true; at < size; first = false) {
     const head = await file.read(at, HEAD_BYTES);
     if (head.length < HEAD_BYTES) throw damaged(path, `it ends inside a block at byte ${at}`);
-    const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+    const view = viewOf(head);
     const length = view.getUint32(0, true);
     kind = head[8];
     if (length > BLOCK_BYTES_MAX || at + HEAD_BYTES + length > size) throw damaged(path, `the block at byte ${at} has an impossible length`);

@@ -8,6 +8,7 @@
  */
 import { SqlError } from '../../types/error.js';
 import { crc32c } from '../../types/crc32c.js';
+import { viewOf } from '../../types/encoding/bytes.js';
 import type { KvRange } from '../kv.js';
 import type { LogRecord, RowChange } from '../tablestore.js';
 
@@ -72,7 +73,7 @@ export function encodeRecord(timeMs: number, changes: readonly RowChange[]): Uin
 
 /** Decodes a record, with the changes of `tableIds` only (null = all). Spans share the value's bytes. */
 export function decodeRecord(seq: number, value: Uint8Array, tableIds: ReadonlySet<number> | null): LogRecord {
-  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  const view = viewOf(value);
   if (value.length < HEAD || view.getUint32(0, true) !== crc32c(value, 4)) throw new SqlError('XX001', `table log record ${seq} is damaged: its checksum does not match`);
   const changes: RowChange[] = [];
   let at = HEAD;

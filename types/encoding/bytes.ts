@@ -44,8 +44,7 @@ export class ByteWriter {
   span(data: Uint8Array, start: number, end: number): void {
     const n = end - start;
     this.ensure(n);
-    if (n < 48) { const to = this.bytes; let p = this.pos; for (let i = start; i < end; i++) to[p++] = data[i]; }
-    else this.bytes.set(data.subarray(start, end), this.pos);
+    copyBytes(data, start, end, this.bytes, this.pos);
     this.pos += n;
   }
   /** Text as UTF-8 after its varint length. */
@@ -101,6 +100,8 @@ export function utf8Text(data: Uint8Array, start: number, end: number): string {
   }
   return view.toString('utf8', start, end);
 }
+
+export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** Short copies as a loop: `set(subarray())` costs two objects and a call, as much as 40 turns. */
 export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {

@@ -17,7 +17,7 @@ import { Json } from '../json.js';
 import { Numeric } from '../numeric.js';
 import type { SqlType } from '../sqltype.js';
 import type { Datum } from '../value.js';
-import { type ByteWriter, utf8Text } from './bytes.js';
+import { type ByteWriter, utf8Text, viewOf } from './bytes.js';
 import { layoutOf } from './kinds.js';
 
 const MARK_HIGH = 0x7ff80000;
@@ -87,13 +87,13 @@ export class ByteReader {
   pos: number;
   constructor(data: Uint8Array, pos = 0) {
     this.data = data;
-    this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    this.view = viewOf(data);
     this.pos = pos;
   }
   reset(data: Uint8Array, pos: number): void {
     if (data !== this.data) {
       this.data = data;
-      this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      this.view = viewOf(data);
     }
     this.pos = pos;
   }
