@@ -6,6 +6,7 @@ import type { S3Settings } from '../storage/location.js';
 import type { Plan } from '../types/plan.js';
 import type { JobSettings } from '../types/settings.js';
 import type { SqlError } from '../types/error.js';
+import type { RestorePhase } from './state/restoreprogress.js';
 import type { CheckpointContent } from './jobs/checkpointcontent.js';
 import type { CatalogSnapshot } from './query.js';
 import type { Batch } from './batch.js';
@@ -116,6 +117,11 @@ export interface SourceInfo { jobId: number; relationName: string; operatorId: n
 export interface SinkInfo { jobId: number; relationName: string; operatorId: number; subtask: number; connector: string; rows: number; committedCheckpoint: number | null }
 export interface WatermarkInfo { jobId: number; operatorId: number; operator: string; subtask: number; watermarkUs: number | null; lateRows: number; nullEventTimes: number }
 export interface StateTableInfo { jobId: number; operatorId: number; operator: string; tableId: number; subtask: number; entries: number; residentEntries: number; bytes: number; dirtyBytes: number }
+/** A task that gets its state back. */
+export interface RestoreInfo {
+  jobId: number; task: string; subtask: number; worker: number; checkpointId: number; phase: RestorePhase; startedMs: number;
+  bytesDone: number; bytesTotal: number; entriesDone: number; entriesTotal: number | null;
+}
 export interface FailureInfo { jobId: number; jobName: string; timeMs: number; task: string | null; code: string; message: string; detail: string | null; restarts: number; action: 'restarted' | 'failed' | 'older_checkpoint' }
 export interface DeadLetterInfo { jobId: number; relationName: string; split: string; position: string; reason: string; raw: Uint8Array; timeMs: number }
 
@@ -170,6 +176,7 @@ export interface Engine {
   sinks(): Promise<SinkInfo[]>;
   watermarks(): Promise<WatermarkInfo[]>;
   stateTables(): Promise<StateTableInfo[]>;
+  restores(): Promise<RestoreInfo[]>;
   checkpoints(): CheckpointRow[];
   checkpointTasks(): Promise<CheckpointTaskRow[]>;
   /** What a completed checkpoint wrote, by operator; 42704 when it is not retained. */

@@ -14,7 +14,7 @@ import type { TaskMetadata } from '../storage/checkpoint/metadata.js';
 import type { PastSpec } from './task/past.js';
 import type { WireBatch } from './vectors.js';
 import type { CatalogSnapshot } from './query.js';
-import type { DeadLetterInfo, OperatorInfo, SinkInfo, SourceInfo, StateTableInfo, TaskInfo, WatermarkInfo, ChannelInfo } from './engine.js';
+import type { DeadLetterInfo, OperatorInfo, SinkInfo, SourceInfo, RestoreInfo, StateTableInfo, TaskInfo, WatermarkInfo, ChannelInfo } from './engine.js';
 
 export interface WorkerData {
   readonly index: number;
@@ -157,6 +157,7 @@ export interface TaskInfos {
   readonly sinks: SinkInfo[];
   readonly watermarks: WatermarkInfo[];
   readonly stateTables: StateTableInfo[];
+  readonly restores: RestoreInfo[];
 }
 
 /** Answered by a worker. A type, not an interface, so that it is assignable to a table of methods. */

@@ -109,7 +109,7 @@ export function serveWorker({ place, connectors, tables, env, files, kvs, link }
       taps.delete(subscriptionId);
     },
     infos() {
-      const all: TaskInfos = { operators: [], tasks: [], channels: [], sources: [], sinks: [], watermarks: [], stateTables: [] };
+      const all: TaskInfos = { operators: [], tasks: [], channels: [], sources: [], sinks: [], watermarks: [], stateTables: [], restores: [] };
       for (const job of jobs.values()) {
         for (const i of job.infos()) {
           all.operators.push(...i.operators);
@@ -120,6 +120,10 @@ export function serveWorker({ place, connectors, tables, env, files, kvs, link }
           all.watermarks.push(...i.watermarks);
           all.stateTables.push(...i.stateTables);
         }
+      }
+      for (const { jobId, task, subtask, checkpointId, startedMs, progress } of host.restoring) {
+        const { phase, bytesDone, bytesTotal, entriesDone, entriesTotal } = progress;
+        all.restores.push({ jobId, task, subtask, worker: place.index, checkpointId, phase, startedMs, bytesDone, bytesTotal, entriesDone, entriesTotal });
       }
       return all;
     },
@@ -143,7 +147,7 @@ export function serveWorker({ place, connectors, tables, env, files, kvs, link }
   };
 
   const host: DeployHost = {
-    worker: place.index, running: place.running ?? new Int32Array(1), workers: place.workers, dataDir: place.dataDir, connectors, tables, env, files, kvs, streams: new SharedStreams(), events,
+    worker: place.index, running: place.running ?? new Int32Array(1), workers: place.workers, dataDir: place.dataDir, connectors, tables, env, files, kvs, streams: new SharedStreams(), events, restoring: new Set(),
     wantCheckpoint: arg => { rpc.notify('wantCheckpoint', arg); },
     deadLetter: row => { rpc.notify('deadLetter', row); },
     log: (level, message, fields) => { rpc.notify('log', { level, message, fields: fields ?? {} }); },

@@ -1,10 +1,12 @@
 /** A server after kill −9 whose jobs take their time to come back: it answers meanwhile, and what needs a job waits for it. */
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { FaultRule } from '../storage/faults.js';
 import type { FaultServerOptions } from './faults/server.js';
-import { removeFolder, ServerProcess, temporaryFolder, until } from './serverprocess.js';
+import { removeFolder, ServerProcess, temporaryFolder, until, type TextRow } from './serverprocess.js';
 
 const SERVER = fileURLToPath(new URL('./faults/server.js', import.meta.url));
 const RESTORE_MS = 4000;
@@ -52,6 +54,49 @@ test('clients are let in while jobs come back: INSERT goes on, what reads a job 
     await server.kill();
     server = await start(data, false);
     assert.deepEqual(await server.query('SELECT k, s FROM slow ORDER BY k'), read);
+  } finally {
+    await server.kill();
+    removeFolder(dir);
+  }
+});
+
+test('how far a job is that comes back, as rows: from its files alone, then from local state', { timeout: 120_000 }, async () => {
+  const dir = temporaryFolder('progress');
+  const data = path.join(dir, 'data');
+  const KEYS = 60_000;
+  const stalled = (rule: FaultRule): Promise<ServerProcess> => {
+    const options: FaultServerOptions = { data, workers: 1, plantedBug: false, rules: [{ ...rule, times: 1, fault: 'stall', stallMs: RESTORE_MS }] };
+    return ServerProcess.run([SERVER, JSON.stringify(options)], { until: 'listening' });
+  };
+  const PROGRESS = 'SELECT job_name, worker, checkpoint_id > 0, phase, bytes_done, bytes_total, entries_done, entries_total, started_at <= now() FROM restore_progress WHERE phase = ';
+  let server = await start(data, false);
+  try {
+    await server.query(`CREATE TABLE t (k int, v int); CREATE MATERIALIZED VIEW m AS SELECT k, sum(v) AS s FROM t GROUP BY k; INSERT INTO t SELECT i, i FROM generate_series(1, ${KEYS}) AS g(i); FLUSH`);
+    await server.query('CHECKPOINT');
+    assert.deepEqual(await server.query('SELECT * FROM restore_progress'), [], 'a job that runs has none');
+    const seen = async (phase: string): Promise<TextRow> => {
+      const [row] = await until(() => server.query(`${PROGRESS}'${phase}'`), rows => rows.length === 1 && (Number(rows[0][4]) > 0 || Number(rows[0][6]) > 0), RESTORE_MS, `phase ${phase}`);
+      assert.deepEqual([row[0], row[1], row[2], row[3], row[8]], ['m', '0', 't', phase, 't']);
+      return row;
+    };
+    const whole = async (): Promise<void> => {
+      assert.deepEqual(await server.query('SELECT count(*), sum(s) FROM m'), [[String(KEYS), String(KEYS * (KEYS + 1) / 2)]]);
+      assert.deepEqual(await server.query('SELECT * FROM restore_progress'), []);
+    };
+    await server.kill();
+    rmSync(path.join(data, 'jobs'), { recursive: true });
+
+    server = await stalled({ operation: 'file.read', path: '/shared/', after: 8, fault: 'stall' });
+    const files = await seen('files');
+    assert.ok(Number(files[4]) < Number(files[5]) && Number(files[5]) > KEYS * 16, files.join());
+    await whole();
+    await server.query('CHECKPOINT');
+    assert.equal(await server.stop(), 0);
+
+    server = await stalled({ operation: 'kv.iterate', path: '/jobs/', after: 24, fault: 'stall' });
+    const memory = await seen('memory');
+    assert.ok(Number(memory[6]) < Number(memory[7]) && Number(memory[7]) === 2 * KEYS, memory.join());
+    await whole();
   } finally {
     await server.kill();
     removeFolder(dir);

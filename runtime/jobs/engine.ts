@@ -433,6 +433,7 @@ class LocalEngine implements Engine {
   sinks(): Promise<TaskInfos['sinks']> { return this.#infos('sinks'); }
   watermarks(): Promise<TaskInfos['watermarks']> { return this.#infos('watermarks'); }
   stateTables(): Promise<TaskInfos['stateTables']> { return this.#infos('stateTables'); }
+  restores(): Promise<TaskInfos['restores']> { return this.#infos('restores'); }
   checkpoints(): ReturnType<Engine['checkpoints']> { return this.#history.checkpoints().filter(c => c.jobId < EPHEMERAL_FIRST); }
   async checkpointTasks(): ReturnType<Engine['checkpointTasks']> { return (await this.#history.checkpointTasks()).filter(t => t.jobId < EPHEMERAL_FIRST); }
   async checkpointContent(jobId: number, checkpointId: number): Promise<CheckpointContent> {

@@ -15,6 +15,7 @@ import { scratchContent, scratchInterval } from './coldstore.js';
 import { NODES_TABLE } from './grouptable.js';
 import { deleteStamp, entryKey, putStamp, readStamp, tableRange, tablesPresent, TABLES_PER_NODE, wipe } from './keyspace.js';
 import { EntryMerger } from './merge.js';
+import type { RestoreProgress } from './restoreprogress.js';
 
 /** Named limit: operations of one LevelDB batch of an apply; building one blocks the task's thread for about two milliseconds. */
 export const APPLY_OPERATIONS = 500;
@@ -46,12 +47,14 @@ export function isOwnEntry(o: StoredStateOptions, tableId: number, keyGroup: num
 export class StoredState {
   readonly #o: StoredStateOptions;
   readonly #kv: Kv;
+  readonly #progress: RestoreProgress;
   /** What the entries are at; shared with the TaskState. */
   readonly applied: Applied;
 
-  constructor(options: StoredStateOptions, kv: Kv, applied: Applied) {
+  constructor(options: StoredStateOptions, kv: Kv, applied: Applied, progress: RestoreProgress) {
     this.#o = options;
     this.#kv = kv;
+    this.#progress = progress;
     this.applied = applied;
   }
 
@@ -133,6 +136,7 @@ export class StoredState {
     if (first < 0) return false;
     this.applied.state = stamp.status === 'applying' ? stamp.from : stamp.state;
     this.applied.sizes = stamp.tableSizes;
+    this.#progress.begin('files', files.slice(first));
     await this.#applyFiles(files.slice(first), null);
     if (first === files.length) this.applied.state = files[first - 1].state;
     return true;
@@ -151,12 +155,13 @@ export class StoredState {
 
   async #applyRun(run: readonly FileRef[], keep: ((c: BlockCursor) => boolean) | null): Promise<void> {
     const { storage } = this.#o;
+    const progress = this.#progress;
     const last = run[run.length - 1];
     let sizes = this.applied.sizes;
     async function* blocks(): AsyncGenerator<EntryBlock> {
       const merger = run.length > 1 ? new EntryMerger() : null;
       for (const ref of run) {
-        for await (const block of storage.readStateFile(ref, (end) => { sizes = end.tableSizes; })) {
+        for await (const block of progress.reading(ref, storage.readStateFile(ref, (end) => { sizes = end.tableSizes; }))) {
           if (merger === null) yield block;
           else merger.add(block);
         }
@@ -171,6 +176,7 @@ export class StoredState {
   async rebuild(files: readonly FileRef[]): Promise<void> {
     await this.wipe();
     this.applied.state = '';
+    this.#progress.begin('files', files);
     await this.#applyFiles(files, (c) => isOwnEntry(this.#o, c.tableId, c.keyGroup));
   }
 

@@ -30,6 +30,7 @@ import { entryKey, forEachOf, SCRATCH, tableRange, tablesPresent, wipe } from '.
 import { EntryMerger } from './merge.js';
 import { loadMoved, logSource, storeMoved, type Moved } from './moved.js';
 import { PageAllocator } from './pages.js';
+import { RestoreProgress } from './restoreprogress.js';
 import { CHUNK_BYTES } from './rowchunks.js';
 import { RowLog } from './rowlog.js';
 import { LevelRowLogStore } from './rowlogstore.js';
@@ -66,6 +67,8 @@ export interface TaskStateOptions extends StoredStateOptions {
   readonly turn?: () => Promise<void>;
   /** Only views are read (a finished job): row logs stay in their files. */
   readonly readOnly?: boolean;
+  /** Told of a restore's steps. */
+  readonly progress?: RestoreProgress;
 }
 
 /** What a barrier froze. */
@@ -122,6 +125,7 @@ export class TaskState {
   readonly #logFiles: LogFiles;
   readonly #logStore: LevelRowLogStore | null;
   readonly #cold: LevelColdStore | null;
+  readonly #progress: RestoreProgress;
   readonly #now: () => number;
   readonly #turn: () => Promise<void>;
 
@@ -149,7 +153,8 @@ export class TaskState {
   private constructor(options: TaskStateOptions) {
     this.#o = options;
     this.#cold = options.kv === null ? null : new LevelColdStore(options.kv, options.keyGroupFirst, options.keyGroupLast);
-    this.#stored = options.kv === null ? null : new StoredState(options, options.kv, this.#applied);
+    this.#progress = options.progress ?? new RestoreProgress();
+    this.#stored = options.kv === null ? null : new StoredState(options, options.kv, this.#applied, this.#progress);
     this.#compaction = new Compaction(options, this.#stored, this.#chains, this.#applied, () => { this.#fullNext = true; });
     this.#logStore = options.kv === null ? null : new LevelRowLogStore(options.kv, options.keyGroupFirst);
     this.#logFiles = new LogFiles(options, this.#logs, options.onBackgroundError);
@@ -582,6 +587,7 @@ export class TaskState {
     const state = new TaskState(options);
     const { kv } = options;
     const stored = state.#stored;
+    const progress = state.#progress;
     // What a finished job left there is not looked at.
     if (kv !== null && options.readOnly !== true) await wipe(kv, options.nodeIds, options.keyGroupFirst, options.keyGroupLast, true);
     if (restored === null) {
@@ -599,25 +605,32 @@ export class TaskState {
     state.#chains.set(restored.checkpointId, own === null ? [] : files);
     const chains = (): (readonly FileRef[])[] => sources.map((t) => t.files.filter((ref) => ref.kind === 'base' || ref.kind === 'delta'));
     if (kv === null || stored === null) {
+      progress.begin('files', files);
       if (moved === undefined) await state.#loadFiles(files);
-      else await loadMoved(options, chains(), moved, (tableId, key, value) => { state.#table(tableId).restoreEntry(key, 0, key.length, value, 0, value.length); });
+      else await loadMoved(options, chains(), progress.watching(moved), (tableId, key, value) => { state.#table(tableId).restoreEntry(key, 0, key.length, value, 0, value.length); });
     } else {
       if (moved !== undefined) {
         await stored.wipe();
-        await storeMoved(kv, options, chains(), moved);
+        progress.begin('files', files);
+        await storeMoved(kv, options, chains(), progress.watching(moved));
       } else if (own === null || !(await stored.catchUp(files))) await stored.rebuild(files);
       if (own !== null) await options.storage.dropCopies(files);
+      progress.begin('memory');
       await state.#loadTables(kv, own !== null);
     }
-    if (options.readOnly !== true) await state.#logFiles.restore(restored.checkpointId, logs, own !== null, logSource(options, moved), (id) => state.rowLog(id), () => state.maintain() ?? Promise.resolve());
+    progress.begin('row logs', logs);
+    if (options.readOnly !== true) await state.#logFiles.restore(restored.checkpointId, logs, own !== null, progress.watching(logSource(options, moved)), (id) => state.rowLog(id), () => state.maintain() ?? Promise.resolve());
     // Files of other tasks (rescaled): from now on this task has a base of its own.
-    if (own === null && files.length > 0) await state.#ownBase(restored.checkpointId);
+    if (own === null && files.length > 0) {
+      progress.begin('base file');
+      await state.#ownBase(restored.checkpointId);
+    }
     return state;
   }
 
   async #loadFiles(files: readonly FileRef[]): Promise<void> {
     for (const ref of files) {
-      for await (const block of this.#o.storage.readStateFile(ref)) {
+      for await (const block of this.#progress.reading(ref, this.#o.storage.readStateFile(ref))) {
         const cursor = new BlockCursor(block);
         while (cursor.next()) {
           if (!isOwnEntry(this.#o, cursor.tableId, cursor.keyGroup)) continue;
@@ -631,6 +644,7 @@ export class TaskState {
   /** Loads entries until the memory share is nearly full; the rest stays in LevelDB. */
   async #loadTables(kv: Kv, sizesKnown: boolean): Promise<void> {
     const budget = this.#o.memoryBytes * 0.75;
+    if (sizesKnown) this.#progress.entriesTotal = Object.values(this.#applied.sizes).reduce((n, size) => n + size, 0);
     for (const tableId of await tablesPresent(kv, this.#o.nodeIds, false)) {
       const table = this.#table(tableId);
       const iterator = kv.iterate(tableRange(tableId, this.#o.keyGroupFirst, this.#o.keyGroupLast));
@@ -645,6 +659,7 @@ export class TaskState {
           // Read meanwhile, in LevelDB's thread. Awaited in the next round, or not wanted any more.
           next = iterator.next(LOAD_ENTRIES);
           next.catch(() => undefined);
+          this.#progress.entriesDone += part.length;
           if (this.memoryUsed < budget) for (const [key, value] of part) table.restoreEntry(key, 6, key.length, value, 0, value.length);
           else if (sizesKnown) break;
           else left += part.length;

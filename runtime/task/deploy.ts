@@ -15,11 +15,12 @@ import type { FileSystem } from '../../storage/filesystem.js';
 import type { Kv, KvOpener } from '../../storage/kv.js';
 import type { TableReader } from '../../storage/tablestore.js';
 import type { Connectors } from '../connector.js';
-import type { DeadLetterInfo } from '../engine.js';
+import type { DeadLetterInfo, RestoreInfo } from '../engine.js';
 import type { DeploySpec, Injected, PinSpec, TaskInfos } from '../protocol.js';
 import type { SharedStreams } from '../sharing/streams.js';
 import type { Moved } from '../state/moved.js';
 import { ownersOf } from '../state/owners.js';
+import { RestoreProgress } from '../state/restoreprogress.js';
 import { TaskState } from '../state/taskstate.js';
 import { buildTask, type TaskHost } from './builder.js';
 import { localChannel, portIn, portOut, type ChannelIn, type ChannelOut } from './channel.js';
@@ -27,6 +28,9 @@ import { channelKey, channelPairs, cutPlan, edgeColumns, firstKeyGroup, normalis
 import { readInFlight, type Reader } from './inflight.js';
 import { operatorStates } from './redistribute.js';
 import { Task, type TaskEvents } from './task.js';
+
+/** A task whose state is being restored. */
+export interface RestoringTask extends Pick<RestoreInfo, 'jobId' | 'task' | 'subtask' | 'checkpointId' | 'startedMs'> { readonly progress: RestoreProgress }
 
 export interface DeployHost {
   readonly worker: number;
@@ -40,6 +44,8 @@ export interface DeployHost {
   readonly kvs: KvOpener;
   readonly streams: SharedStreams;
   readonly events: TaskEvents;
+  /** Of all jobs that are being deployed here. */
+  readonly restoring: Set<RestoringTask>;
   wantCheckpoint(arg: { jobId: number; attempt: number }): void;
   deadLetter(row: DeadLetterInfo): void;
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, Json>>): void;
@@ -64,14 +70,21 @@ export class JobPart {
     const kv = spec.settings.state_backend === 'memory' ? null : await host.kvs.open(jobStatePath(host.dataDir, spec.jobId));
     const storage = openCheckpointStorage({ jobId: spec.jobId, location: spec.checkpoints, dataDir: host.dataDir, localRecovery: spec.settings.local_recovery }, host.files);
     const part = new JobPart(spec, kv, storage);
+    const fragments = cutPlan(spec.plan, spec.settings.parallelism);
+    const { jobId, restore } = spec;
+    const tasks = spec.tasks.map(t => ({ fragment: fragments[t.fragment], subtask: t.subtask, progress: new RestoreProgress() }));
+    const restoring = restore === null ? [] : tasks.map(({ fragment, subtask, progress }): RestoringTask =>
+      ({ jobId, task: taskName(fragment.id, subtask), subtask, checkpointId: restore.checkpointId, startedMs: host.env.now(), progress }));
+    for (const r of restoring) host.restoring.add(r);
     try {
-      const fragments = cutPlan(spec.plan, spec.settings.parallelism);
       if (!spec.readOnly) part.#connect(fragments, host);
-      for (const t of spec.tasks) await part.#create(fragments[t.fragment], t.subtask, host);
+      for (const t of tasks) await part.#create(t.fragment, t.subtask, host, t.progress);
       return part;
     } catch (e) {
       await part.close();
       throw e;
+    } finally {
+      for (const r of restoring) host.restoring.delete(r);
     }
   }
 
@@ -134,7 +147,7 @@ export class JobPart {
     }
   }
 
-  async #create(fragment: Fragment, subtask: number, host: DeployHost): Promise<void> {
+  async #create(fragment: Fragment, subtask: number, host: DeployHost, progress: RestoreProgress): Promise<void> {
     const { spec } = this;
     const maxParallelism = spec.settings.max_parallelism;
     const name = taskName(fragment.id, subtask);
@@ -147,8 +160,9 @@ export class JobPart {
       kv: this.#kv, storage: this.#storage, memoryBytes: Math.floor(spec.stateMemory / spec.tasks.length),
       onDirtyLimit: () => { host.wantCheckpoint({ jobId: spec.jobId, attempt: spec.attempt }); },
       onBackgroundError: e => { host.log('error', 'state could not be applied', { job: spec.name, task: name, error: String(e) }); },
-      now: () => host.env.now(), turn: () => host.env.turn(), readOnly: spec.readOnly,
+      now: () => host.env.now(), turn: () => host.env.turn(), readOnly: spec.readOnly, progress,
     }, restored);
+    progress.begin('opening');
     let task: Task | null = null;
     const taskHost: TaskHost = {
       jobId: spec.jobId, subtask, settings: spec.settings, connectors: host.connectors, tables: host.tables, env: host.env,

@@ -4,7 +4,7 @@ import type { Task } from './task.js';
 
 export function taskInfos(task: Task): TaskInfos {
   const { jobId, subtask, fragment, built, state, worker } = task.parts;
-  const infos: { -readonly [K in keyof TaskInfos]: TaskInfos[K] } = { operators: [], tasks: [], channels: [], sources: [], sinks: [], watermarks: [], stateTables: [] };
+  const infos: { -readonly [K in keyof TaskInfos]: TaskInfos[K] } = { operators: [], tasks: [], channels: [], sources: [], sinks: [], watermarks: [], stateTables: [], restores: [] };
   let rowsOut = 0;
   for (const node of fragment.nodes) {
     const counts = built.driver.counts(node.id);

@@ -74,6 +74,12 @@ export const millraceTables: readonly SystemTable[] = [
     async context => (await context.engine.watermarks()).map(w => ({
       job_id: w.jobId, job_name: jobName(context, w.jobId), operator_id: w.operatorId, operator: w.operator, subtask: w.subtask, watermark: w.watermarkUs, late_rows: w.lateRows, null_event_times: w.nullEventTimes,
     }))),
+  define('restore_progress', 'one row a task that gets its state back: what a job that is starting, restarting or being rescaled still has to do',
+    'job_id int8, job_name text, task text, subtask int4, worker int4, checkpoint_id int8, phase text, started_at timestamptz, bytes_done int8, bytes_total int8, entries_done int8, entries_total int8',
+    async context => (await context.engine.restores()).map(r => ({
+      job_id: r.jobId, job_name: jobName(context, r.jobId), task: r.task, subtask: r.subtask, worker: r.worker, checkpoint_id: r.checkpointId, phase: r.phase, started_at: timestampOf(r.startedMs),
+      bytes_done: r.bytesDone, bytes_total: r.bytesTotal, entries_done: r.entriesDone, entries_total: r.entriesTotal,
+    }))),
   define('state_tables', 'one row a state table and subtask',
     'job_id int8, job_name text, operator_id int8, operator text, table_id int8, subtask int4, entries int8, resident_entries int8, bytes int8, dirty_bytes int8',
     async context => (await context.engine.stateTables()).map(t => ({
