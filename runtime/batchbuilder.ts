@@ -5,7 +5,7 @@
  */
 import type { SqlType } from '../types/sqltype.js';
 import type { Datum } from '../types/value.js';
-import { ByteReader, isBigAhead, isInt32, readBigInt, readIdentity, readInt32, readNumeric } from '../types/encoding/identity.js';
+import { ByteReader, fromShortCode, isBigAhead, isInt32, isShort, readBigInt, readIdentity, readInt32, readNumeric } from '../types/encoding/identity.js';
 import { copyBytes, utf8Length, utf8Text } from '../types/encoding/bytes.js';
 import { type Layout, layoutOf } from '../types/encoding/kinds.js';
 import { Json } from '../types/json.js';
@@ -21,6 +21,7 @@ const START_BYTES_MAX = 1 << 20;
 class ColumnBuilder {
   readonly type: SqlType;
   readonly #layout: Layout;
+  readonly #short: boolean;
   #form: Vector['form'];
   #f64: Float64Array = new Float64Array(0);
   #i64: BigInt64Array = new BigInt64Array(0);
@@ -39,6 +40,7 @@ class ColumnBuilder {
   constructor(type: SqlType) {
     this.type = type;
     this.#layout = layoutOf(type);
+    this.#short = isShort(type);
     this.#form = firstForm(this.#layout);
   }
 
@@ -235,7 +237,14 @@ class ColumnBuilder {
         if (this.type.kind === 'oid' || this.type.kind.startsWith('reg')) this.appendNumber(row, r.i32() >>> 0);
         else this.appendNumber(row, isInt32(this.type) ? readInt32(r, this.type.kind === 'date') : r.f64());
         return;
-      case 'big': if (isBigAhead(r)) this.appendBigInt(row, readBigInt(r)); else this.appendNumber(row, r.f64()); return;
+      case 'big':
+        if (this.#short) {
+          const code = r.varint();
+          if (code !== 0) { this.appendNumber(row, fromShortCode(code)); return; }
+        }
+        if (isBigAhead(r)) this.appendBigInt(row, readBigInt(r));
+        else this.appendNumber(row, r.f64());
+        return;
       case 'bool': this.appendBool(row, r.u8() === 1); return;
       case 'bytes': {
         const n = r.varint();

@@ -11,7 +11,7 @@
 import type { SqlType } from '../types/sqltype.js';
 import { ByteWriter, viewOf } from '../types/encoding/bytes.js';
 import { equalityIsIdentity, NULL_LENGTH, writeEquality } from '../types/encoding/equality.js';
-import { isInt32, writeIdentity } from '../types/encoding/identity.js';
+import { isInt32, isShort, shortCode, varintBytes, writeIdentity } from '../types/encoding/identity.js';
 import { layoutOf } from '../types/encoding/kinds.js';
 import type { NullMap, Vector } from './batch.js';
 import { datumAt, isNullAt } from './vectors.js';
@@ -20,8 +20,8 @@ import { datumAt, isNullAt } from './vectors.js';
 export interface SpanColumn {
   readonly type: SqlType;
   readonly equality: boolean;
-  /** Form of double values: 8 bytes, 4 as int32, 4 as float; null = no quick form. */
-  readonly double: 'f64' | 'i32' | 'f32' | null;
+  /** Form of double values: 8 bytes, 4 as int32, 4 as float, short int8; null = no quick form. */
+  readonly double: 'f64' | 'i32' | 'f32' | 'short' | null;
   /** Byte vectors are copied as they are, after their length. */
   readonly copy: boolean;
 }
@@ -34,7 +34,7 @@ export function equalityColumn(type: SqlType): SpanColumn {
 
 export function storedColumn(type: SqlType): SpanColumn {
   const layout = layoutOf(type);
-  const double = layout === 'big' ? 'f64' : layout === 'float' ? (type.kind === 'float4' ? 'f32' : 'f64') : layout === 'number' ? (isInt32(type) ? 'i32' : 'f64') : null;
+  const double = layout === 'big' ? (isShort(type) ? 'short' : 'f64') : layout === 'float' ? (type.kind === 'float4' ? 'f32' : 'f64') : layout === 'number' ? (isInt32(type) ? 'i32' : 'f64') : null;
   return { type, equality: false, double, copy: layout === 'bytes' };
 }
 
@@ -104,7 +104,9 @@ export class SpanEncoder {
     if (!this.#quick(column, v)) { this.#aside(k, v, n); return 0; }
     const size = this.#size;
     switch (v.form) {
-      case 'f64': return fixedSize(size, n, column.equality ? null : v.nulls, column.double === 'f64' ? 8 : 4);
+      case 'f64':
+        if (column.double === 'short') { shortSizes(size, n, v.values, v.nulls); return 0; }
+        return fixedSize(size, n, column.equality ? null : v.nulls, column.double === 'f64' ? 8 : 4);
       case 'bool': return fixedSize(size, n, column.equality ? null : v.nulls, 1);
       case 'dec': return fixedSize(size, n, v.nulls, 9);
       case 'bytes': {
@@ -156,7 +158,8 @@ export class SpanEncoder {
     }
     switch (v.form) {
       case 'f64':
-        if (column.double === 'i32') writeInts(view, cursor, n, v.values, v.nulls);
+        if (column.double === 'short') writeShort(bytes, view, cursor, n, v.values, v.nulls);
+        else if (column.double === 'i32') writeInts(view, cursor, n, v.values, v.nulls);
         else if (column.double === 'f32') writeFloats(view, cursor, n, v.values, v.nulls);
         else writeDoubles(view, cursor, n, v.values, v.nulls, column.equality || layoutOf(column.type) !== 'float', column.equality);
         return;
@@ -192,6 +195,14 @@ function fixedSize(size: Int32Array, n: number, nulls: NullMap, bytes: number): 
   return 0;
 }
 
+function shortSizes(size: Int32Array, n: number, values: Float64Array, nulls: NullMap): void {
+  for (let i = 0; i < n; i++) {
+    if (nulls !== null && nulls[i] === 1) continue;
+    const code = shortCode(values[i]);
+    size[i] += code === 0 ? 9 : varintBytes(code);
+  }
+}
+
 function spanSizes(size: Int32Array, n: number, start: Int32Array, end: Int32Array, nulls: NullMap): void {
   if (nulls === null) for (let i = 0; i < n; i++) size[i] += end[i] - start[i];
   else for (let i = 0; i < n; i++) if (nulls[i] === 0) size[i] += end[i] - start[i];
@@ -219,6 +230,24 @@ function writeDoubles(view: DataView, cursor: Int32Array, n: number, values: Flo
       if (x !== x) { view.setUint32(p, 0, true); view.setUint32(p + 4, 0x7ff80000, true); } else view.setFloat64(p, oneZero ? x + 0 : x, true);
     }
     cursor[i] = p + 8;
+  }
+}
+
+function writeShort(bytes: Uint8Array, view: DataView, cursor: Int32Array, n: number, values: Float64Array, nulls: NullMap): void {
+  for (let i = 0; i < n; i++) {
+    if (nulls !== null && nulls[i] === 1) continue;
+    let p = cursor[i];
+    const code = shortCode(values[i]);
+    if (code === 0) {
+      bytes[p] = 0;
+      view.setFloat64(p + 1, values[i], true);
+      p += 9;
+    } else {
+      let rest = code;
+      while (rest > 127) { bytes[p++] = (rest & 127) | 128; rest >>>= 7; }
+      bytes[p++] = rest;
+    }
+    cursor[i] = p;
   }
 }
 

@@ -14,7 +14,7 @@ import { CatalogStore } from './catalogstore.js';
 import { replaceFile, type FileSystem } from './filesystem.js';
 import type { KvOpener } from './kv.js';
 
-const FORMAT = '1';
+const FORMAT = '2';
 
 export interface DataDirectory {
   readonly path: string;

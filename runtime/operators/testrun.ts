@@ -115,7 +115,7 @@ export class TestRun {
   #log(id: number): RowLog {
     let log = this.#logs.get(id);
     if (log === undefined) {
-      log = new RowLog({ tableId: id, pages: this.#pages, store: this.#cold === null ? null : new MapLogStore(), onSyncRead: () => { this.syncReads++; } });
+      log = new RowLog({ tableId: id, pages: this.#pages, hash: hashBytes, store: this.#cold === null ? null : new MapLogStore(), onSyncRead: () => { this.syncReads++; } });
       this.#logs.set(id, log);
     }
     return log;

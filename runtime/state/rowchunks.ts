@@ -12,15 +12,21 @@ export const CHUNK_HEAD = 8;
 export const REF_CHUNK_SHIFT = CHUNK_BITS - 3;
 export const REF_CHUNK_MASK = 0x7ffff;
 export const REF_OFFSET_MASK = (1 << REF_CHUNK_SHIFT) - 1;
-export const HEAD = 16;
+export const HEAD = 8;
+/** Keys of so many bytes (one number: nearly all) stand without their length. */
+export const SHORT_KEY_BYTES = 8;
 // Flags in a record's size, a multiple of 8.
 export const COUNTED = 1;
 export const TIMED = 2;
+/** The key's length stands before it. */
+export const LONG_KEY = 4;
 export const SIZE = ~7;
 /** A piece's rows each follow their offset in the chunk. */
 export const PIECE_HEAD = 8;
 export const PIECE_CHUNK_MASK = 0xfffff;
 export const NO_BYTES = new Uint8Array(0);
+
+export type KeyHash = (data: Uint8Array, start: number, end: number) => number;
 
 /** A piece: the rows of one chunk that have one hash, newest first. */
 export interface Piece { readonly bytes: Uint8Array; readonly i32: Int32Array; readonly f64: Float64Array }
@@ -64,6 +70,17 @@ export interface RowLogWriter {
   flush(all: boolean): Promise<void>;
 }
 
+// The record at `at`.
+export const beforeAt = (i32: Int32Array, at: number): number => i32[at >>> 2];
+export const sizeAt = (i32: Int32Array, at: number): number => i32[(at >>> 2) + 1] & SIZE;
+export const flagsAt = (i32: Int32Array, at: number): number => i32[(at >>> 2) + 1] & ~SIZE;
+/** Bytes before its key. */
+export const headBytes = (flags: number): number => HEAD + ((flags & TIMED) << 2) + ((flags & COUNTED) << 3) + (flags & LONG_KEY);
+/** Bytes of its key, which begins at `key`. */
+export const keyBytesAt = (i32: Int32Array, key: number, flags: number): number => ((flags & LONG_KEY) === 0 ? SHORT_KEY_BYTES : i32[(key >>> 2) - 1]);
+export const usAt = (f64: Float64Array, at: number): number => f64[(at + HEAD) >>> 3];
+export const countAt = (f64: Float64Array, at: number, flags: number): number => ((flags & COUNTED) === 0 ? 1 : f64[(at + HEAD + ((flags & TIMED) << 2)) >>> 3]);
+
 /** Not in memory, for good or until a piece is asked for. */
 export function isOut(chunk: Chunk): boolean { return chunk.filler || (chunk.cold && chunk.bytes.length === 0); }
 
@@ -86,7 +103,7 @@ export function pieceKey(chunk: number, hash: number): number { return (chunk & 
 export function offsetIn(piece: Piece, at: number): number {
   for (let p = 0; p < piece.bytes.length;) {
     if (piece.i32[p >>> 2] === at) return p + PIECE_HEAD;
-    p += PIECE_HEAD + (piece.i32[((p + PIECE_HEAD) >>> 2) + 2] & SIZE);
+    p += PIECE_HEAD + sizeAt(piece.i32, p + PIECE_HEAD);
   }
   throw new SqlError('XX000', 'a row of a join side is missing in its piece');
 }
@@ -94,33 +111,37 @@ export function offsetIn(piece: Piece, at: number): number {
 /** The row before a piece's oldest one. */
 export function beforePiece(piece: Piece): number {
   let ref = 0;
-  for (let p = 0; p < piece.bytes.length; p += PIECE_HEAD + (piece.i32[((p + PIECE_HEAD) >>> 2) + 2] & SIZE)) ref = piece.i32[((p + PIECE_HEAD) >>> 2) + 1];
+  for (let p = 0; p < piece.bytes.length; p += PIECE_HEAD + sizeAt(piece.i32, p + PIECE_HEAD)) ref = beforeAt(piece.i32, p + PIECE_HEAD);
   return ref;
 }
 
 /** Gives a chunk's rows to the writer: those of one hash in one piece, newest first. */
-export function cut(chunk: Chunk, writer: RowLogWriter): void {
-  const { i32, rows } = chunk;
+export function cut(chunk: Chunk, hash: KeyHash, writer: RowLogWriter): void {
+  const { bytes, i32, rows } = chunk;
   // Sorted as numbers: hash, then offset from the end.
   const order = new Float64Array(rows);
   let n = 0;
-  for (let at = chunk.from; at < chunk.to; at += i32[(at >>> 2) + 2] & SIZE) order[n++] = (i32[at >>> 2] >>> 0) * CHUNK_BYTES + (CHUNK_BYTES - 1 - at);
+  for (let at = chunk.from; at < chunk.to; at += sizeAt(i32, at)) {
+    const flags = flagsAt(i32, at);
+    const key = at + headBytes(flags);
+    order[n++] = (hash(bytes, key, key + keyBytesAt(i32, key, flags)) >>> 0) * CHUNK_BYTES + (CHUNK_BYTES - 1 - at);
+  }
   order.sort();
-  const bytes = chunk.to - chunk.from + rows * PIECE_HEAD;
-  if (pieceBytes.length < bytes) pieceBytes = new Uint8Array(bytes);
+  const most = chunk.to - chunk.from + rows * PIECE_HEAD;
+  if (pieceBytes.length < most) pieceBytes = new Uint8Array(most);
   const words = new Int32Array(pieceBytes.buffer);
   for (let from = 0; from < rows;) {
-    const hash = Math.floor(order[from] / CHUNK_BYTES);
+    const one = Math.floor(order[from] / CHUNK_BYTES);
     let p = 0;
-    for (; from < rows && Math.floor(order[from] / CHUNK_BYTES) === hash; from++) {
+    for (; from < rows && Math.floor(order[from] / CHUNK_BYTES) === one; from++) {
       const at = offsetOf(order[from]);
-      const size = i32[(at >>> 2) + 2] & SIZE;
+      const size = sizeAt(i32, at);
       words[p >>> 2] = at;
       words[(p >>> 2) + 1] = 0;
-      copyBytes(chunk.bytes, at, at + size, pieceBytes, p + PIECE_HEAD);
+      copyBytes(bytes, at, at + size, pieceBytes, p + PIECE_HEAD);
       p += PIECE_HEAD + size;
     }
-    writer.put(chunk.number, hash | 0, pieceBytes.subarray(0, p));
+    writer.put(chunk.number, one | 0, pieceBytes.subarray(0, p));
   }
 }
 

@@ -2,8 +2,8 @@
  * RowLog: an append-only multimap key → rows: the state of a join side that never takes rows back. Rows go behind each other into
  * chunks, in order of arrival; a hash index holds, for each hash of a key, where its newest row is, and each row says where the one before it is.
  *
- *   record   [i32 key hash][u32 ref of the row before it, 0 = none][i32 bytes of the record | COUNTED | TIMED][i32 key bytes]
- *            [f64 time, when TIMED][f64 count, when COUNTED] key, row, padding to 8 bytes
+ *   record   [u32 ref of the row before it, 0 = none][i32 bytes of the record | COUNTED | TIMED | LONG_KEY]
+ *            [f64 time, when TIMED][f64 count, when COUNTED][i32 key bytes, when LONG_KEY; else 8] key, row, padding to 8 bytes
  *   ref      position / 8, modulo 2^32; position = chunk number × 64 KB + offset; 0 is never a row's
  *   index    open addressing, linear probing: pairs (hash, ref). Rows of two keys with one hash share a chain: the key bytes decide
  *
@@ -23,9 +23,10 @@ import { assert, SqlError } from '../../types/error.js';
 import type { KeyBatch, RowBytes } from '../keys.js';
 import type { PageAllocator } from './pages.js';
 import {
-  attach, beforePiece, CHUNK_BYTES, CHUNK_HEAD, COUNTED, cut, HEAD, isOut, makeChunk, NO_BYTES, offsetIn, PIECE_CHUNK_MASK, PIECE_HEAD, pieceKey, REF_CHUNK_MASK, REF_CHUNK_SHIFT, REF_OFFSET_MASK, SIZE, TIMED,
+  attach, beforeAt, beforePiece, CHUNK_BYTES, CHUNK_HEAD, countAt, COUNTED, cut, flagsAt, headBytes, isOut, keyBytesAt, LONG_KEY, makeChunk, NO_BYTES, offsetIn, PIECE_CHUNK_MASK, PIECE_HEAD, pieceKey,
+  REF_CHUNK_MASK, REF_CHUNK_SHIFT, REF_OFFSET_MASK, SHORT_KEY_BYTES, SIZE, sizeAt, TIMED, usAt,
 } from './rowchunks.js';
-import type { Chunk, Piece, RowLogStore } from './rowchunks.js';
+import type { Chunk, KeyHash, Piece, RowLogStore } from './rowchunks.js';
 import { copyBytes, viewOf } from '../../types/encoding/bytes.js';
 
 /** The first chunk of a log begins this small. */
@@ -45,6 +46,8 @@ export interface RowLogOptions {
   readonly tableId: number;
   /** Accounts the memory. */
   readonly pages: PageAllocator;
+  /** Of keys: as in the KeyBatches. */
+  readonly hash: KeyHash;
   readonly store: RowLogStore | null;
   readonly onSyncRead?: () => void;
 }
@@ -138,9 +141,8 @@ export class RowLog {
 
   #append(hash: number, key: Uint8Array, keyStart: number, keyEnd: number, row: Uint8Array, rowStart: number, rowEnd: number, count: number, us: number): void {
     const keyBytes = keyEnd - keyStart;
-    let head = HEAD;
-    if (this.timed) head += 8;
-    if (count !== 1) head += 8;
+    const flags = (count === 1 ? 0 : COUNTED) | (this.timed ? TIMED : 0) | (keyBytes === SHORT_KEY_BYTES ? 0 : LONG_KEY);
+    const head = headBytes(flags);
     const size = (head + keyBytes + rowEnd - rowStart + 7) & SIZE;
     if (this.#at + size > this.#limit) this.#room(size);
     const chunk = this.#chunk;
@@ -148,20 +150,15 @@ export class RowLog {
     const at = this.#at;
     const { i32, bytes } = chunk;
     const w = at >>> 2;
-    i32[w] = hash;
-    i32[w + 1] = this.#point(hash, (((chunk.number & REF_CHUNK_MASK) << REF_CHUNK_SHIFT) | (at >>> 3)) >>> 0);
-    i32[w + 2] = (count === 1 ? size : size | COUNTED) | (this.timed ? TIMED : 0);
-    i32[w + 3] = keyBytes;
-    let p = at + HEAD;
+    i32[w] = this.#point(hash, (((chunk.number & REF_CHUNK_MASK) << REF_CHUNK_SHIFT) | (at >>> 3)) >>> 0);
+    i32[w + 1] = size | flags;
     if (this.timed) {
-      chunk.f64[p >>> 3] = us;
+      chunk.f64[(w >>> 1) + 1] = us;
       if (us > chunk.maxUs) chunk.maxUs = us;
-      p += 8;
     }
-    if (count !== 1) {
-      chunk.f64[p >>> 3] = count;
-      p += 8;
-    }
+    if (count !== 1) chunk.f64[(w >>> 1) + (this.timed ? 2 : 1)] = count;
+    let p = at + head;
+    if (keyBytes !== SHORT_KEY_BYTES) i32[(p >>> 2) - 1] = keyBytes;
     for (let k = keyStart; k < keyEnd; k++) bytes[p++] = key[k];
     copyBytes(row, rowStart, rowEnd, bytes, p);
     this.#at = chunk.to = at + size;
@@ -311,22 +308,18 @@ export class RowLog {
         at = offsetIn(piece, at);
         ({ bytes, i32, f64 } = piece);
       } else chunk.used = true;
-      const w = at >>> 2;
-      ref = i32[w + 1];
-      if (i32[w + 3] !== keyBytes) continue;
-      let p = at + HEAD;
-      const flags = i32[w + 2];
-      if ((flags & TIMED) !== 0) p += 8;
-      const counted = (flags & COUNTED) !== 0;
-      if (counted) p += 8;
+      ref = beforeAt(i32, at);
+      const flags = flagsAt(i32, at);
+      const p = at + headBytes(flags);
+      if (keyBytesAt(i32, p, flags) !== keyBytes) continue;
       let k = 0;
       while (k < keyBytes && bytes[p + k] === key[start + k]) k++;
       if (k < keyBytes) continue;
       this.#next = ref;
       this.data = bytes;
       this.rowAt = p + keyBytes;
-      this.rowEnd = at + (flags & SIZE);
-      this.count = counted ? f64[(p >>> 3) - 1] : 1;
+      this.rowEnd = at + sizeAt(i32, at);
+      this.count = countAt(f64, at, flags);
       return true;
     }
     return false;
@@ -336,11 +329,10 @@ export class RowLog {
   forEach(visit: (data: Uint8Array, rowAt: number, rowEnd: number, count: number) => void): void {
     for (const { bytes, i32, f64, from, to } of this.#chunks) {
       if (bytes.length === 0) continue;
-      for (let at = from; at < to; at += i32[(at >>> 2) + 2] & SIZE) {
-        const flags = i32[(at >>> 2) + 2];
-        const counted = (flags & COUNTED) !== 0;
-        const key = at + HEAD + ((flags & TIMED) === 0 ? 0 : 8) + (counted ? 8 : 0);
-        visit(bytes, key + i32[(at >>> 2) + 3], at + (flags & SIZE), counted ? f64[(key >>> 3) - 1] : 1);
+      for (let at = from; at < to; at += sizeAt(i32, at)) {
+        const flags = flagsAt(i32, at);
+        const key = at + headBytes(flags);
+        visit(bytes, key + keyBytesAt(i32, key, flags), at + sizeAt(i32, at), countAt(f64, at, flags));
       }
     }
   }
@@ -395,7 +387,7 @@ export class RowLog {
       if (at < chunk.from) return;
       if (chunk.bytes.length > 0) {
         chunk.used = true;
-        ref = chunk.i32[(at >>> 2) + 1];
+        ref = beforeAt(chunk.i32, at);
         continue;
       }
       const key = pieceKey(chunk.number, hash);
@@ -479,7 +471,7 @@ export class RowLog {
     if (taken.length === 0) return 0;
     const writer = store.writer(this.tableId);
     for (const chunk of taken) {
-      cut(chunk, writer);
+      cut(chunk, this.#o.hash, writer);
       await writer.flush(false);
     }
     await writer.flush(true);
@@ -494,9 +486,6 @@ export class RowLog {
   }
 
   // ---- time ----
-
-  /** The time of the row at `at`. */
-  static #us(chunk: Chunk, at: number): number { return chunk.f64[(at + HEAD) >>> 3]; }
 
   /** Nobody asks any more for rows with a time of at most `us`. */
   trim(us: number): void {
@@ -519,20 +508,22 @@ export class RowLog {
   }
 
   #moveAlive(chunk: Chunk, us: number): boolean {
-    let alive = 0;
-    for (let at = chunk.from; at < chunk.to; at += chunk.i32[(at >>> 2) + 2] & SIZE) if (RowLog.#us(chunk, at) > us) alive += chunk.i32[(at >>> 2) + 2] & SIZE;
-    if (alive > (chunk.to - chunk.from) * MOVE_SHARE) return false;
     const { bytes, i32, f64 } = chunk;
-    for (let at = chunk.from; at < chunk.to; at += i32[(at >>> 2) + 2] & SIZE) {
-      const time = f64[(at + HEAD) >>> 3];
-      if (time <= us) continue;
-      const w = at >>> 2;
-      const counted = (i32[w + 2] & COUNTED) !== 0;
-      const key = at + HEAD + (counted ? 16 : 8);
-      const row = key + i32[w + 3];
-      this.#append(i32[w], bytes, key, row, bytes, row, at + (i32[w + 2] & SIZE), counted ? f64[(key >>> 3) - 1] : 1, time);
-    }
+    let alive = 0;
+    for (let at = chunk.from; at < chunk.to; at += sizeAt(i32, at)) if (usAt(f64, at) > us) alive += sizeAt(i32, at);
+    if (alive > (chunk.to - chunk.from) * MOVE_SHARE) return false;
+    for (let at = chunk.from; at < chunk.to; at += sizeAt(i32, at)) if (usAt(f64, at) > us) this.#appendRecord(bytes, i32, f64, at, null);
     return true;
+  }
+
+  /** Adds a record of a chunk once more, unless `keep` says no of its key. */
+  #appendRecord(bytes: Uint8Array, i32: Int32Array, f64: Float64Array, at: number, keep: ((data: Uint8Array, start: number, end: number) => boolean) | null): void {
+    const flags = flagsAt(i32, at);
+    const key = at + headBytes(flags);
+    const row = key + keyBytesAt(i32, key, flags);
+    if (keep !== null && !keep(bytes, key, row)) return;
+    this.timed = (flags & TIMED) !== 0;
+    this.#append(this.#o.hash(bytes, key, row), bytes, key, row, bytes, row, at + sizeAt(i32, at), countAt(f64, at, flags), this.timed ? usAt(f64, at) : 0);
   }
 
   /** Reads a front chunk back that keeps others which could go. */
@@ -637,7 +628,7 @@ export class RowLog {
       const view = viewOf(stored);
       for (let p = 0; p < stored.length;) {
         const offset = view.getInt32(p, true);
-        const size = view.getInt32(p + PIECE_HEAD + 8, true) & SIZE;
+        const size = view.getInt32(p + PIECE_HEAD + 4, true) & SIZE;
         if (offset >= start && offset < start + range.length) {
           out.set(stored.subarray(p + PIECE_HEAD, p + PIECE_HEAD + size), offset - start);
           filled += size;
@@ -666,10 +657,12 @@ export class RowLog {
     assert(chunk !== null && (chunk.to === at || chunk.from === at), 'a join side has a gap');
     chunk.bytes.set(bytes, at);
     chunk.to = this.#at = at + bytes.length;
-    const { i32 } = chunk;
-    for (let p = at; p < chunk.to; p += i32[(p >>> 2) + 2] & SIZE) {
-      this.#point(i32[p >>> 2], (((number & REF_CHUNK_MASK) << REF_CHUNK_SHIFT) | (p >>> 3)) >>> 0);
-      if ((i32[(p >>> 2) + 2] & TIMED) !== 0 && RowLog.#us(chunk, p) > chunk.maxUs) chunk.maxUs = RowLog.#us(chunk, p);
+    const { i32, f64 } = chunk;
+    for (let p = at; p < chunk.to; p += sizeAt(i32, p)) {
+      const flags = flagsAt(i32, p);
+      const key = p + headBytes(flags);
+      this.#point(this.#o.hash(chunk.bytes, key, key + keyBytesAt(i32, key, flags)), (((number & REF_CHUNK_MASK) << REF_CHUNK_SHIFT) | (p >>> 3)) >>> 0);
+      if ((flags & TIMED) !== 0 && usAt(f64, p) > chunk.maxUs) chunk.maxUs = usAt(f64, p);
       chunk.rows++;
       this.#rows++;
       this.added++;
@@ -682,16 +675,7 @@ export class RowLog {
     copy.set(bytes);
     const i32 = new Int32Array(copy.buffer);
     const f64 = new Float64Array(copy.buffer);
-    for (let at = 0; at < bytes.length; at += i32[(at >>> 2) + 2] & SIZE) {
-      const w = at >>> 2;
-      const counted = (i32[w + 2] & COUNTED) !== 0;
-      const timed = (i32[w + 2] & TIMED) !== 0;
-      const key = at + HEAD + (timed ? 8 : 0) + (counted ? 8 : 0);
-      const row = key + i32[w + 3];
-      if (!keep(copy, key, row)) continue;
-      this.timed = timed;
-      this.#append(i32[w], copy, key, row, copy, row, at + (i32[w + 2] & SIZE), counted ? f64[(key >>> 3) - 1] : 1, this.timed ? f64[(at + HEAD) >>> 3] : 0);
-    }
+    for (let at = 0; at < bytes.length; at += sizeAt(i32, at)) this.#appendRecord(copy, i32, f64, at, keep);
   }
 }
 

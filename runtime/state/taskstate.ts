@@ -178,7 +178,7 @@ export class TaskState {
   rowLog(tableId: number): RowLog {
     let log = this.#logs.get(tableId);
     if (log === undefined) {
-      log = new RowLog({ tableId, pages: this.#pages, store: this.#logStore, ...(this.#o.onSyncRead === undefined ? {} : { onSyncRead: this.#o.onSyncRead }) });
+      log = new RowLog({ tableId, pages: this.#pages, hash: hashBytes, store: this.#logStore, ...(this.#o.onSyncRead === undefined ? {} : { onSyncRead: this.#o.onSyncRead }) });
       this.#logs.set(tableId, log);
     }
     return log;

@@ -173,7 +173,7 @@ export class Query {
         const nodes = nodesOptions(options(k));
         return new PackedGroupTable(options(k), order, { roots: new HashStateTable(options(k)), nodes: new HashStateTable({ ...nodes, tableId: first + k + NODES_TABLE }) });
       },
-      rowLog: k => new RowLog({ tableId: first + k, pages: this.#pages, store: null }),
+      rowLog: k => new RowLog({ tableId: first + k, pages: this.#pages, hash: hashBytes, store: null }),
       count: () => undefined,
     };
   }

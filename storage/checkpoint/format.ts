@@ -13,7 +13,7 @@
 import { crc32c } from '../../types/crc32c.js';
 import { copyBytes, viewOf } from '../../types/encoding/bytes.js';
 
-export const STATE_FORMAT = 1;
+export const STATE_FORMAT = 2;
 export const MAGIC = new TextEncoder().encode('MRSTATE1');
 export const HEAD_BYTES = 9;
 export const KIND_HEADER = 1;

@@ -7,7 +7,7 @@ import type { Plan } from '../../types/plan.js';
 import { SqlError } from '../../types/error.js';
 import { crc32c } from '../../types/crc32c.js';
 
-export const METADATA_FORMAT = 1;
+export const METADATA_FORMAT = 2;
 
 export interface FileRef {
   /** Relative to the checkpoint's folder, e.g. `../shared/delta-7-3.0-1f2e3d4c`. */

@@ -28,6 +28,15 @@ function bytesOf(write: (w: ByteWriter) => void): Buffer {
 
 const show = (t: SqlType, v: Datum): string => `${formatType(t)} ${v === null ? 'NULL' : formatDatum(t, v)}`;
 
+test('int8 is as short as it is small, and comes back', () => {
+  const codec = new RowCodec([{ kind: 'int8' }]);
+  for (const [v, bytes] of [[0, 1], [63, 1], [-63, 1], [64, 2], [-64, 2], [8191, 2], [8192, 3], [1048576, 4], [134217728, 5], [1073741823, 5], [-1073741823, 5], [1073741824, 9], [-1073741824, 9], [2 ** 53, 9], [2n ** 53n + 1n, 17]] as const) {
+    const row = codec.encode([v]);
+    assert.equal(row.length, 1 + bytes, String(v));
+    assert.deepEqual(codec.decode(row, 0, row.length), [v]);
+  }
+});
+
 test('equality encoding gives equal bytes exactly to values that compare equal', () => {
   const r = seeded(11);
   for (const t of ORDERED) {

@@ -3,6 +3,7 @@
  * rows can be told apart and found again by their bytes. Also what rows are stored as (row.ts). NULL is not encoded here.
  *
  *   number    int2 int4 date oid reg*: 4 bytes (±Infinity of dates: the extremes of int32); time: as big
+ *   int8      varint of 2v + 1 (v ≥ 0) or −2v while |v| < 2^30: 1 to 5 bytes, 3 of most identifiers; else the byte 0, then as big
  *   big       8 bytes of double; beyond 2^53: the double MARK (a NaN no number is), then 8 bytes of int64
  *   float     8 bytes of double, −0 kept, one NaN;  float4: 4 bytes
  *   bool      1 byte;  bytes: varint length + bytes
@@ -29,13 +30,35 @@ const INT4_MIN = -2147483648;
 /** Number kinds of 4 bytes; `time` needs 8. */
 export const isInt32 = (type: SqlType): boolean => type.kind !== 'time';
 
-export function writeBig(w: ByteWriter, v: number | bigint): void {
+/** Of the `big` kinds: integers are mostly short, timestamps never. */
+export const isShort = (type: SqlType): boolean => type.kind === 'int8';
+
+function writeBig(w: ByteWriter, v: number | bigint): void {
   if (typeof v === 'number') { w.f64(v === 0 ? 0 : v); return; }
   w.ensure(16);
   w.view.setUint32(w.pos, MARK_LOW, true);
   w.view.setUint32(w.pos + 4, MARK_HIGH, true);
   w.pos += 8;
   w.i64(v);
+}
+
+/** Named limit: integers from here on are not of the short form. */
+const SHORT_MAX = 1 << 30;
+
+/** An int8 in its short form as the number that a varint holds; 0 = it has none. */
+export function shortCode(v: number): number {
+  const i = v | 0;
+  return i !== v || i >= SHORT_MAX || i <= -SHORT_MAX ? 0 : i >= 0 ? (i << 1) | 1 : -i << 1;
+}
+/** The int8 of a short form that is not 0. */
+export const fromShortCode = (code: number): number => ((code & 1) === 1 ? code >>> 1 : -(code >>> 1));
+/** Bytes of a varint: one for each 7 bits begun. */
+export const varintBytes = (v: number): number => ((38 - Math.clz32(v | 1)) * 37) >> 8;
+
+function writeInt8(w: ByteWriter, v: number | bigint): void {
+  const code = typeof v === 'number' ? shortCode(v) : 0;
+  w.varint(code);
+  if (code === 0) writeBig(w, v);
 }
 
 export function writeInt32(w: ByteWriter, v: number): void { w.i32(v === Infinity ? INT4_MAX : v === -Infinity ? INT4_MIN : v); }
@@ -55,7 +78,7 @@ export function writeIdentity(w: ByteWriter, type: SqlType, v: Exclude<Datum, nu
   const layout = layoutOf(type);
   switch (layout) {
     case 'number': if (isInt32(type)) writeInt32(w, v as number); else w.f64(v as number); return;
-    case 'big': writeBig(w, v as number | bigint); return;
+    case 'big': if (isShort(type)) writeInt8(w, v as number | bigint); else writeBig(w, v as number | bigint); return;
     case 'float': if (type.kind === 'float4') w.f32(v as number); else w.f64(v as number); return;
     case 'bool': w.u8(v === true ? 1 : 0); return;
     case 'bytes':
@@ -101,12 +124,16 @@ export class ByteReader {
   i32(): number { const v = this.view.getInt32(this.pos, true); this.pos += 4; return v; }
   f64(): number { const v = this.view.getFloat64(this.pos, true); this.pos += 8; return v; }
   varint(): number {
-    let v = 0;
-    for (let shift = 0; ; shift += 7) {
-      const b = this.data[this.pos++];
+    const { data } = this;
+    let { pos } = this;
+    let b = data[pos++];
+    let v = b & 127;
+    for (let shift = 7; b > 127; shift += 7) {
+      b = data[pos++];
       v |= (b & 127) << shift;
-      if (b < 128) return v;
     }
+    this.pos = pos;
+    return v;
   }
   text(): string {
     const n = this.varint();
@@ -134,7 +161,10 @@ export function readIdentity(r: ByteReader, type: SqlType): Exclude<Datum, null>
   const layout = layoutOf(type);
   switch (layout) {
     case 'number': return type.kind === 'oid' || type.kind.startsWith('reg') ? r.i32() >>> 0 : isInt32(type) ? readInt32(r, type.kind === 'date') : r.f64();
-    case 'big': return isBigAhead(r) ? readBigInt(r) : r.f64();
+    case 'big': {
+      const code = isShort(type) ? r.varint() : 0;
+      return code !== 0 ? fromShortCode(code) : isBigAhead(r) ? readBigInt(r) : r.f64();
+    }
     case 'float': if (type.kind === 'float4') { const v = r.view.getFloat32(r.pos, true); r.pos += 4; return v; } return r.f64();
     case 'bool': return r.u8() === 1;
     case 'bytes': {

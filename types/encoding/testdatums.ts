@@ -20,7 +20,7 @@ export function seeded(seed: number): Random {
 }
 
 const SAFE = 9007199254740992;
-const INT8: readonly (number | bigint)[] = [0, 1, -1, 2, 7, -7, 255, 256, -256, 2147483647, -2147483648, 4294967296, -4294967297, SAFE, -SAFE, 9007199254740993n, -9007199254740993n, 9223372036854775807n, -9223372036854775808n];
+const INT8: readonly (number | bigint)[] = [0, 1, -1, 2, 7, -7, 255, 256, -256, 63, 64, -64, -65, 8191, 8192, -8192, 1048575, 1048576, 134217727, 134217728, 1073741823, -1073741823, 1073741824, -1073741824, 2147483647, -2147483648, 4294967296, -4294967297, SAFE, -SAFE, 9007199254740993n, -9007199254740993n, 9223372036854775807n, -9223372036854775808n];
 const TIMES: readonly (number | bigint)[] = [0, 1, -1, 1.6e15, 1600000000000001, -86400000000, SAFE, 9007199254740993n, -9007199254740994n, Infinity, -Infinity];
 const FLOATS: readonly number[] = [0, -0, 1, -1, 0.5, -0.5, 1e300, -1e300, 5e-324, -5e-324, NaN, Infinity, -Infinity, 3.25, 1.5];
 const STRINGS: readonly string[] = ['', 'a', 'b', 'ab', 'a ', 'a\u0001', 'A', 'é', '日本', '\u{1F600}', '\uffee', 'a longer text that is past the length of the short paths of the encoders', '0', 'null', 'zz'];
