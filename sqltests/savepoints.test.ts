@@ -108,3 +108,22 @@ test('savepoints of stopped jobs, moved elsewhere, go on in another server at an
     await second.kill();
   }
 });
+
+test('where a savepoint goes: the folder of its statement, else of its session, of its job, of the data directory', async () => {
+  const data = path.join(dir, 'places');
+  const server = await ServerProcess.start(data);
+  try {
+    const of = (name: string): string => path.join(dir, `places-${name}`);
+    await server.query(`CREATE TABLE t (k int); INSERT INTO t VALUES (1); CREATE MATERIALIZED VIEW plain AS SELECT k FROM t; SET savepoint_directory = '${of('job')}'; CREATE MATERIALIZED VIEW own AS SELECT k FROM t`);
+    const taken = async (statements: string): Promise<string> => String((await server.query(statements))[0]?.[1]);
+    const under = async (folder: string, statements: string): Promise<void> => { const at = await taken(statements); assert.ok(at.includes(`${folder}/`), `${statements} went to ${at}`); };
+    await under(path.join(data, 'savepoints'), 'CREATE SAVEPOINT FOR JOB plain');
+    await under(of('job'), 'CREATE SAVEPOINT FOR JOB own');
+    await under(of('session'), `SET savepoint_directory = '${of('session')}'; CREATE SAVEPOINT FOR JOB own`);
+    await under(of('flink'), `SET "execution.checkpointing.savepoint-dir" = '${of('flink')}'; STOP JOB plain WITH SAVEPOINT`);
+    await under(of('statement'), `SET savepoint_directory = '${of('session')}'; CREATE SAVEPOINT FOR JOB own TO '${of('statement')}'`);
+    await under(path.join(data, 'savepoints'), `SET savepoint_directory = ''; STOP JOB own WITH SAVEPOINT`);
+  } finally {
+    await server.kill();
+  }
+});

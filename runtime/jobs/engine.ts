@@ -247,7 +247,8 @@ class LocalEngine implements Engine {
   // ---- savepoints, stopping, pausing ----
 
   #takeSavepoint(job: Job, target: string | null, take: (place: SavepointPlace) => Promise<CheckpointMetadata>): Promise<SavepointRow> {
-    const where = target ?? (job.settings.savepoint_directory === '' ? `${this.#options.dataDir}/savepoints` : job.settings.savepoint_directory);
+    const named = target ?? job.settings.savepoint_directory;
+    const where = named === '' ? `${this.#options.dataDir}/savepoints` : named;
     const { s3_endpoint, s3_region, s3_path_style, s3_secret } = job.settings;
     return this.#savepoints.take({ jobId: job.jobId, jobName: job.name, readsLog: job.readsLog, neededSeq: job.neededSeq, access: { s3_endpoint, s3_region, s3_path_style, s3_secret } }, job.storage.folder(wholePath(where)), take);
   }

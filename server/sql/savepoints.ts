@@ -32,17 +32,23 @@ export function s3Access(settings: Settings): S3Settings {
   return { s3_endpoint: String(settings.get('s3_endpoint')), s3_region: String(settings.get('s3_region')), s3_path_style: settings.get('s3_path_style') === true, s3_secret: String(settings.get('s3_secret')) };
 }
 
-export async function createSavepoint(database: Database, s: Of<'create savepoint'>, context: ExecuteContext): Promise<TextTable> {
-  return savepointTable(await database.engine.savepoint(jobNamed(database, s.job, s.position).jobId, s.target, context.signal));
+/** The folder that the statement names, else what the session has set; null: the job's own setting. */
+function folderOf(target: string | null, settings: Settings): string | null {
+  const ofSession = ['session', 'client'].includes(settings.sourceOf('savepoint_directory'));
+  return target ?? (ofSession ? String(settings.get('savepoint_directory')) : null);
+}
+
+export async function createSavepoint(database: Database, s: Of<'create savepoint'>, settings: Settings, context: ExecuteContext): Promise<TextTable> {
+  return savepointTable(await database.engine.savepoint(jobNamed(database, s.job, s.position).jobId, folderOf(s.target, settings), context.signal));
 }
 
 export async function dropSavepoint(database: Database, s: Of<'drop savepoint'>, settings: Settings): Promise<void> {
   await database.engine.dropSavepoint(s.path, s3Access(settings));
 }
 
-export async function stopJob(database: Database, s: Of<'stop job'>, context: ExecuteContext): Promise<TextTable | null> {
+export async function stopJob(database: Database, s: Of<'stop job'>, settings: Settings, context: ExecuteContext): Promise<TextTable | null> {
   const job = jobNamed(database, s.job, s.position);
-  const row = await database.engine.stopJob(job.jobId, { savepoint: s.savepoint === null ? false : s.savepoint.target }, context.signal);
+  const row = await database.engine.stopJob(job.jobId, { savepoint: s.savepoint === null ? false : folderOf(s.savepoint.target, settings) }, context.signal);
   return row === null ? null : savepointTable(row);
 }
 

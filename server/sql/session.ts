@@ -124,10 +124,10 @@ export class SqlSession implements BackendSession {
         return text(() => explainStatement(this.#database, statement.statement, statement.position, this.#settings, this.#bindSession()), 'EXPLAIN');
       case 'explain restore': return later(RESTORE_COLUMNS, () => explainRestore(this.#database, statement, this.#settings, this.#bindSession()), 'EXPLAIN');
       case 'explain checkpoint': return later(PLAN_COLUMNS, () => explainCheckpoint(this.#database, statement.job, statement.checkpoint, statement.position), 'EXPLAIN');
-      case 'create savepoint': return later(SAVEPOINT_COLUMNS, context => createSavepoint(this.#database, statement, context), 'CREATE SAVEPOINT');
+      case 'create savepoint': return later(SAVEPOINT_COLUMNS, context => createSavepoint(this.#database, statement, this.#settings, context), 'CREATE SAVEPOINT');
       case 'stop job':
         return statement.savepoint === null ? { kind: 'other', paramTypes: [], columns: null }
-          : later(SAVEPOINT_COLUMNS, async context => await stopJob(this.#database, statement, context) ?? { columns: SAVEPOINT_COLUMNS, rows: [] }, 'STOP JOB');
+          : later(SAVEPOINT_COLUMNS, async context => await stopJob(this.#database, statement, this.#settings, context) ?? { columns: SAVEPOINT_COLUMNS, rows: [] }, 'STOP JOB');
       default: return { kind: 'other', paramTypes: [], columns: null };
     }
   }
@@ -291,7 +291,7 @@ export class SqlSession implements BackendSession {
       case 'create secret': await ddl(() => createSecret(database, statement, context)); return command('CREATE SECRET');
       case 'create derived stream': throw unsupported('CREATE STREAM … AS (a derived stream)', undefined, 'CREATE MATERIALIZED VIEW keeps and passes on the same changes.');
       case 'drop savepoint': await ddl(() => dropSavepoint(database, statement, this.#settings)); return command('DROP SAVEPOINT');
-      case 'stop job': this.#refuseBlock(statement.kind); await stopJob(database, statement, context); return command('STOP JOB');
+      case 'stop job': this.#refuseBlock(statement.kind); await stopJob(database, statement, this.#settings, context); return command('STOP JOB');
       case 'pause job': this.#refuseBlock(statement.kind); await pauseJob(database, statement, context); return command('PAUSE JOB');
       case 'resume job': await ddl(() => resumeJob(database, statement)); return command('RESUME JOB');
       case 'create connection': throw unsupported(statement.kind.toUpperCase(), 'position' in statement ? statement.position : undefined);
