@@ -1,6 +1,6 @@
 /** Checkpoints that fail, and jobs that fail with them, in real workers with faults in their storage. */
 import assert from 'node:assert/strict';
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
@@ -25,8 +25,9 @@ async function away(folder: string): Promise<() => Promise<void>> {
   await rename(folder, `${folder}.away`);
   await writeFile(folder, '');
   return async () => {
-    await rm(folder);
-    await rename(`${folder}.away`, folder);
+    // In one step: an attempt that found nothing there would fail the job for good.
+    await symlink(`${folder}.away`, `${folder}.link`);
+    await rename(`${folder}.link`, folder);
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * TaskState: all state tables of one task, their checkpoints, and their place in LevelDB.
+ * TaskState: the state of one task: its tables and logs (tasktables.ts), their checkpoints, and their place in LevelDB.
  *
  *   freeze(N, C)   at barrier N: copies everything changed since the last completed checkpoint C into entry blocks; what takes more than a
  *                  moment goes on while the task does (frozencopy.ts)
@@ -18,25 +18,19 @@
 import { BlockCursor, EntryWriter, type EntryBlock } from '../../storage/checkpoint/format.js';
 import type { FileRef, TaskMetadata } from '../../storage/checkpoint/metadata.js';
 import { clearRange, type Kv, type KvSnapshot } from '../../storage/kv.js';
-import { hashBytes } from '../../types/encoding/hash.js';
 import { systemEnv } from '../../types/env.js';
 import { assert, SqlError } from '../../types/error.js';
 import { Compaction } from './compaction.js';
-import { LevelColdStore, scratchContent, scratchInterval, scratchValue } from './coldstore.js';
 import { FrozenCopy } from './frozencopy.js';
 import { LogFiles, type FrozenLogs } from './logfiles.js';
-import { NODES_TABLE, nodesOptions, PackedGroupTable } from './grouptable.js';
-import { entryKey, forEachOf, SCRATCH, tableRange, tablesPresent, wipe } from './keyspace.js';
+import { SCRATCH, tableRange, tablesPresent, wipe } from './keyspace.js';
 import { EntryMerger } from './merge.js';
 import { loadMoved, logSource, storeMoved, type Moved } from './moved.js';
-import { PageAllocator } from './pages.js';
 import { RestoreProgress } from './restoreprogress.js';
-import { CHUNK_BYTES } from './rowchunks.js';
-import { RowLog } from './rowlog.js';
-import { LevelRowLogStore } from './rowlogstore.js';
-import { HashStateTable, type StateTableOptions } from './statetable.js';
-import { APPLY_OPERATIONS, isOwnEntry, StoredState, stateFileHeader, type Applied, type StoredStateOptions } from './storedstate.js';
+import type { RowLog } from './rowlog.js';
+import { isOwnEntry, StoredState, stateFileHeader, type Applied, type StoredStateOptions } from './storedstate.js';
 import type { GroupTable, StateTable } from './table.js';
+import { TaskTables, type TableStats, type TaskTablesOptions } from './tasktables.js';
 
 /** Completed deltas wait for LevelDB (a hot key is then written once for all of them) until they have this many bytes, or a quarter of the memory share … */
 const APPLY_BYTES_MAX = 64 * 1024 * 1024;
@@ -48,17 +42,14 @@ const APPLY_DELAY_MS = 30000;
 const KEEP_BLOCKS_BYTES = 16 * 1024 * 1024;
 /** Entries read from LevelDB at a time when a task's tables are loaded. */
 const LOAD_ENTRIES = 2000;
-/** Bytes spilled at once. */
-const SPILL_BYTES = 1024 * 1024;
 
-export interface TaskStateOptions extends StoredStateOptions {
+export interface TaskStateOptions extends StoredStateOptions, TaskTablesOptions {
   /** null: state_backend memory. */
   readonly kv: Kv | null;
   /** Share of state_memory in bytes. */
   readonly memoryBytes: number;
   /** Too much is dirty: a checkpoint would help. Called once until the next freeze. */
   readonly onDirtyLimit?: () => void;
-  readonly onSyncRead?: () => void;
   /** An apply or a compaction failed; it is tried again after the next completed checkpoint. */
   readonly onBackgroundError?: (error: unknown) => void;
   /** Wall clock, ms. */
@@ -114,22 +105,14 @@ function copied(frozen: Frozen, copy: FrozenCopy): void {
 
 function givenUp(checkpointId: number): SqlError { return new SqlError('57014', `checkpoint ${checkpointId} was given up`); }
 
-export interface TableStats { readonly tableId: number; readonly entries: number; readonly residentEntries: number; readonly memoryBytes: number; readonly dirtyBytes: number }
-
 export class TaskState {
   readonly #o: TaskStateOptions;
-  readonly #pages = new PageAllocator();
-  readonly #tables = new Map<number, HashStateTable>();
-  readonly #groups = new Map<number, PackedGroupTable>();
-  readonly #logs = new Map<number, RowLog>();
+  readonly #tables: TaskTables;
   readonly #logFiles: LogFiles;
-  readonly #logStore: LevelRowLogStore | null;
-  readonly #cold: LevelColdStore | null;
   readonly #progress: RestoreProgress;
   readonly #now: () => number;
   readonly #turn: () => Promise<void>;
 
-  #interval = 1;
   #completed = 0;
   /** Interval that a checkpoint's barrier ended. */
   readonly #intervals = new Map<number, number>([[0, 0]]);
@@ -152,54 +135,20 @@ export class TaskState {
 
   private constructor(options: TaskStateOptions) {
     this.#o = options;
-    this.#cold = options.kv === null ? null : new LevelColdStore(options.kv, options.keyGroupFirst, options.keyGroupLast);
+    this.#tables = new TaskTables(options);
     this.#progress = options.progress ?? new RestoreProgress();
     this.#stored = options.kv === null ? null : new StoredState(options, options.kv, this.#applied, this.#progress);
     this.#compaction = new Compaction(options, this.#stored, this.#chains, this.#applied, () => { this.#fullNext = true; });
-    this.#logStore = options.kv === null ? null : new LevelRowLogStore(options.kv, options.keyGroupFirst);
-    this.#logFiles = new LogFiles(options, this.#logs, options.onBackgroundError);
+    this.#logFiles = new LogFiles(options, this.#tables.logs, options.onBackgroundError);
     this.#now = options.now ?? Date.now;
     this.#turn = options.turn ?? (() => systemEnv.turn());
   }
 
   // ---- tables ----
 
-  stateTable(tableId: number): StateTable { return this.#table(tableId); }
-
-  groupTable(tableId: number, order: 'bag' | 'ordered'): GroupTable {
-    let group = this.#groups.get(tableId);
-    if (group === undefined) {
-      group = new PackedGroupTable(this.#tableOptions(tableId), order, { roots: this.#table(tableId), nodes: this.#table(tableId + NODES_TABLE) });
-      this.#groups.set(tableId, group);
-    }
-    return group;
-  }
-
-  rowLog(tableId: number): RowLog {
-    let log = this.#logs.get(tableId);
-    if (log === undefined) {
-      log = new RowLog({ tableId, pages: this.#pages, hash: hashBytes, store: this.#logStore, ...(this.#o.onSyncRead === undefined ? {} : { onSyncRead: this.#o.onSyncRead }) });
-      this.#logs.set(tableId, log);
-    }
-    return log;
-  }
-
-  #tableOptions(tableId: number): StateTableOptions {
-    return {
-      tableId, maxParallelism: this.#o.maxParallelism, keyGroupFirst: this.#o.keyGroupFirst, keyGroupLast: this.#o.keyGroupLast, pages: this.#pages, hash: hashBytes, tracking: true, cold: this.#cold,
-      ...(this.#o.onSyncRead === undefined ? {} : { onSyncRead: this.#o.onSyncRead }),
-    };
-  }
-
-  #table(tableId: number): HashStateTable {
-    let table = this.#tables.get(tableId);
-    if (table === undefined) {
-      const options = tableId >= NODES_TABLE ? nodesOptions(this.#tableOptions(tableId - NODES_TABLE)) : this.#tableOptions(tableId);
-      table = new HashStateTable(options, this.#interval);
-      this.#tables.set(tableId, table);
-    }
-    return table;
-  }
+  stateTable(tableId: number): StateTable { return this.#tables.table(tableId); }
+  groupTable(tableId: number, order: 'bag' | 'ordered'): GroupTable { return this.#tables.group(tableId, order); }
+  rowLog(tableId: number): RowLog { return this.#tables.log(tableId); }
 
   // ---- checkpoint ----
 
@@ -219,21 +168,18 @@ export class TaskState {
     assert(sinceInterval !== undefined, `state of checkpoint ${sinceId} is not known to task ${this.#o.task}`);
     const inMemory = this.#o.kv === null && (whole || this.#fullNext);
     const full = inMemory || whole || sinceId === 0;
-    const sizes: Record<string, number> = {};
-    for (const [tableId, table] of this.#tables) {
-      table.cut();
-      sizes[tableId] = table.size;
-    }
-    const copy = new FrozenCopy(this.#tables.values(), inMemory ? null : sinceInterval);
+    const tables = this.#tables;
+    const sizes = tables.cut();
+    const copy = new FrozenCopy(tables.tables.values(), inMemory ? null : sinceInterval);
     const logs = this.#logFiles.freeze(checkpointId, sinceId, whole);
-    this.#intervals.set(checkpointId, this.#interval);
-    const spilled = [...(this.#cold?.scratchEntries ?? [])].filter(([, count]) => count > 0).map(([id]) => id);
+    this.#intervals.set(checkpointId, tables.interval);
+    const spilled = tables.spilledTables();
     const frozen: Frozen = {
       checkpointId, since: sinceId, entries: 0, bytes: 0, freezeMs: 0, copy,
-      interval: this.#interval, full, onto: whole && sinceId > 0 && this.#o.kv !== null, blocks: null, keyed: { entries: 0, bytes: 0 }, sizes, logs, ref: null, writing: false, completedMs: 0,
+      interval: tables.interval, full, onto: whole && sinceId > 0 && this.#o.kv !== null, blocks: null, keyed: { entries: 0, bytes: 0 }, sizes, logs, ref: null, writing: false, completedMs: 0,
       scratch: spilled.length === 0 || this.#o.kv === null ? null : { snapshot: this.#o.kv.snapshot(), tables: spilled, sinceInterval },
     };
-    this.#interval++;
+    tables.interval++;
     this.#fullNext = false;
     this.#limitAsked = false;
     this.#frozen.set(checkpointId, frozen);
@@ -348,7 +294,7 @@ export class TaskState {
     for (const id of this.#intervals.keys()) if (id < checkpointId) this.#intervals.delete(id);
     for (const id of this.#chains.keys()) if (id < needed) this.#chains.delete(id);
     if (this.#o.kv === null) {
-      for (const table of this.#tables.values()) table.clean(frozen.interval);
+      this.#tables.clean(frozen.interval);
       frozen.blocks = null;
       this.#applied.state = frozen.ref?.state ?? this.#applied.state;
       this.#applied.checkpoint = checkpointId;
@@ -424,8 +370,8 @@ export class TaskState {
     }
     this.#applied.checkpoint = last.checkpointId;
     this.#applied.sizes = last.sizes;
-    await this.#clearScratch(kv, last.interval);
-    for (const table of this.#tables.values()) table.clean(last.interval);
+    await this.#tables.clearScratch(kv, last.interval);
+    this.#tables.clean(last.interval);
     this.#allDirty = false;
     this.#pending = this.#pending.slice(run.length);
     await this.#o.storage.dropCopies(withFiles.flatMap((f) => f.ref ?? []));
@@ -443,57 +389,16 @@ export class TaskState {
     if (merger !== null) yield* merger.finish({ entries: 0 });
   }
 
-  /** Spilled entries up to the applied interval are in the tables now. */
-  async #clearScratch(kv: Kv, interval: number): Promise<void> {
-    const cold = this.#cold;
-    if (cold === null) return;
-    for (const [tableId, count] of cold.scratchEntries) {
-      if (count === 0) continue;
-      const table = this.#table(tableId);
-      let left = 0;
-      let batch = kv.batch();
-      const gone: { key: Uint8Array; deleted: boolean }[] = [];
-      await forEachOf(kv, tableId + SCRATCH, this.#o.keyGroupFirst, this.#o.keyGroupLast, async (keyGroup, key, value) => {
-        if (scratchInterval(value) > interval) {
-          left++;
-          return;
-        }
-        batch.del(entryKey(tableId + SCRATCH, keyGroup, key));
-        gone.push({ key, deleted: scratchContent(value) === null });
-        if (batch.length >= APPLY_OPERATIONS) {
-          await batch.write(false);
-          batch = kv.batch();
-        }
-      });
-      await batch.write(false);
-      table.forgetColdTombstones(gone.filter((g) => g.deleted && !table.isResident(g.key)).length);
-      cold.scratchEntries.set(tableId, left);
-    }
-  }
-
   // ---- memory ----
 
-  get memoryUsed(): number {
-    let bytes = this.#pages.usedBytes;
-    for (const table of this.#tables.values()) bytes += table.slotsInUse * 56;
-    return bytes;
-  }
-
-  get dirtyBytes(): number {
-    let bytes = 0;
-    for (const table of this.#tables.values()) bytes += table.dirtyBytes;
-    return bytes;
-  }
-
-  stats(): TableStats[] {
-    const tables = [...this.#tables.values()].map((t) => ({ tableId: t.tableId, entries: t.size, residentEntries: t.residentEntries, memoryBytes: t.memoryBytes, dirtyBytes: t.dirtyBytes }));
-    return [...tables, ...[...this.#logs.values()].map((l) => ({ tableId: l.tableId, entries: l.rows, residentEntries: l.rows, memoryBytes: l.memoryBytes, dirtyBytes: 0 }))];
-  }
+  get memoryUsed(): number { return this.#tables.memoryUsed; }
+  get dirtyBytes(): number { return this.#tables.dirtyBytes; }
+  stats(): TableStats[] { return this.#tables.stats(); }
 
   /** Between batches (no operator is running): keeps memory at its share. A promise must be awaited before the next batch. */
   maintain(): Promise<void> | null {
     const limit = this.#o.memoryBytes;
-    if (this.#cold === null || this.memoryUsed <= limit) return null;
+    if (this.#o.kv === null || this.memoryUsed <= limit) return null;
     this.#evict(this.memoryUsed - limit * 0.9);
     let used = this.memoryUsed;
     if (used <= limit) return null;
@@ -509,20 +414,12 @@ export class TaskState {
     return used > limit * 1.25 ? this.#relieve() : null;
   }
 
-  /** The largest give first. */
-  #evict(bytes: number): void {
-    const evictable = [...(this.#allDirty ? [] : this.#tables.values()), ...this.#logs.values()].map((t) => ({ t, size: t.memoryBytes })).sort((a, b) => b.size - a.size);
-    let left = bytes;
-    for (const { t } of evictable) {
-      if (left <= 0) return;
-      left -= t.evict(left);
-    }
-  }
+  #evict(bytes: number): void { this.#tables.evict(bytes, this.#allDirty); }
 
   /** Writes rows of logs to LevelDB in the background, so that they can be evicted. False when there are none. */
   #spillLogs(bytes: number): boolean {
     if (this.#spilling) return true;
-    const largest = [...this.#logs.values()].filter((l) => l.unspilledBytes > CHUNK_BYTES).sort((a, b) => b.unspilledBytes - a.unspilledBytes);
+    const largest = this.#tables.spillableLogs();
     if (largest.length === 0) return false;
     this.#spilling = true;
     this.#enqueue(async () => {
@@ -544,40 +441,18 @@ export class TaskState {
     await this.applyNow();
     this.#evict(this.memoryUsed - limit * 0.9);
     if (this.memoryUsed <= limit * 1.1) return;
-    for (const table of this.#tables.values()) if (table.readersOpen > 0) table.failReaders();
+    this.#tables.failReaders();
     this.#evict(this.memoryUsed - limit * 0.9);
     if (this.memoryUsed <= limit * 1.1) return;
     // In the queue: the clean-up of scratch entries after an apply must not meet a spill.
     let failure: unknown = null;
     this.#enqueue(async () => {
       try {
-        await this.#spill(kv, limit);
+        await this.#tables.spill(kv, limit);
       } catch (e) { failure = e; }
     });
     await this.#queue;
     if (failure !== null) throw failure;
-  }
-
-  async #spill(kv: Kv, limit: number): Promise<void> {
-    const cold = this.#cold;
-    if (cold === null) return;
-    for (const table of [...this.#tables.values()].sort((a, b) => b.slotsInUse - a.slotsInUse)) {
-      while (this.memoryUsed > limit) {
-        let batch = kv.batch();
-        const batches = [batch];
-        const slots: number[] = [];
-        table.collectDirty(SPILL_BYTES, {
-          entry: (keyGroup, data, keyStart, keyEnd, valueStart, valueEnd) => {
-            if (batch.length >= APPLY_OPERATIONS) batches.push(batch = kv.batch());
-            batch.put(entryKey(table.tableId + SCRATCH, keyGroup, data, keyStart, keyEnd), scratchValue(table.interval, data, valueStart, valueEnd));
-          },
-        }, slots);
-        if (slots.length === 0) break;
-        for (const b of batches) await b.write(false);
-        cold.scratchEntries.set(table.tableId, (cold.scratchEntries.get(table.tableId) ?? 0) + slots.length);
-        table.spilled(slots);
-      }
-    }
   }
 
   // ---- restore ----
@@ -607,7 +482,7 @@ export class TaskState {
     if (kv === null || stored === null) {
       progress.begin('files', files);
       if (moved === undefined) await state.#loadFiles(files);
-      else await loadMoved(options, chains(), progress.watching(moved), (tableId, key, value) => { state.#table(tableId).restoreEntry(key, 0, key.length, value, 0, value.length); });
+      else await loadMoved(options, chains(), progress.watching(moved), (tableId, key, value) => { state.#tables.table(tableId).restoreEntry(key, 0, key.length, value, 0, value.length); });
     } else {
       if (moved !== undefined) {
         await stored.wipe();
@@ -634,7 +509,7 @@ export class TaskState {
         const cursor = new BlockCursor(block);
         while (cursor.next()) {
           if (!isOwnEntry(this.#o, cursor.tableId, cursor.keyGroup)) continue;
-          this.#table(cursor.tableId).restoreEntry(block, cursor.keyStart, cursor.keyEnd, cursor.valueStart < 0 ? null : block, cursor.valueStart, cursor.valueEnd);
+          this.#tables.table(cursor.tableId).restoreEntry(block, cursor.keyStart, cursor.keyEnd, cursor.valueStart < 0 ? null : block, cursor.valueStart, cursor.valueEnd);
         }
       }
       this.#applied.state = ref.state;
@@ -646,7 +521,7 @@ export class TaskState {
     const budget = this.#o.memoryBytes * 0.75;
     if (sizesKnown) this.#progress.entriesTotal = Object.values(this.#applied.sizes).reduce((n, size) => n + size, 0);
     for (const tableId of await tablesPresent(kv, this.#o.nodeIds, false)) {
-      const table = this.#table(tableId);
+      const table = this.#tables.table(tableId);
       const iterator = kv.iterate(tableRange(tableId, this.#o.keyGroupFirst, this.#o.keyGroupLast));
       let left = 0;
       let ended = false;
@@ -673,8 +548,7 @@ export class TaskState {
 
   async #ownBase(checkpointId: number): Promise<void> {
     const { storage, task } = this.#o;
-    const sizes: Record<string, number> = {};
-    for (const table of this.#tables.values()) sizes[table.tableId] = table.size;
+    const sizes = this.#tables.sizes();
     this.#applied.sizes = sizes;
     const state = `restored-${checkpointId}-${task}-${this.#now()}`;
     if (this.#stored !== null) {
@@ -682,11 +556,7 @@ export class TaskState {
       return;
     }
     const writer = new EntryWriter();
-    for (const [tableId, table] of this.#tables) {
-      writer.table(tableId);
-      table.freezeAll(writer);
-    }
-    writer.finish();
+    this.#tables.freezeAll(writer);
     this.#applied.state = state;
     this.#chains.set(checkpointId, [await storage.writeStateFile({ header: stateFileHeader(this.#o, 'base', checkpointId, 0), state, blocks: writer.blocks, end: () => ({ entries: writer.entries, tableSizes: sizes }) })]);
   }
