@@ -250,7 +250,7 @@ test('compiled = exact over generated records, whole and mutilated', () => {
   const pick = (...v: readonly string[]): string => v[rnd(v.length)];
   const digits = (n: number): string => Array.from({ length: n }, () => rnd(10)).join('').replace(/^0+(?=\d)/, '');
   const number = (): string => `${pick('', '', '-')}${digits(1 + rnd(20))}${pick('', '', `.${digits(1 + rnd(8))}`, `.${digits(1)}0`)}${pick('', '', '', `e${rnd(5)}`)}`;
-  const string = (): string => JSON.stringify(pick('', 'abc', 'a"b', 'back\\slash', 'é', '😀 x', 'tab\there', digits(3), 'x'.repeat(rnd(30))));
+  const string = (): string => JSON.stringify(pick('', 'abc', 'a"b', 'back\\slash', '\\"', '\\n\\', 'é', '😀 x', 'tab\there', digits(3), 'x'.repeat(rnd(30))));
   const time = (): string => `"20${digits(2).padStart(2, '0')}-${pick('01', '02', '12', '13')}-${pick('01', '29', '31')}${pick(' ', 'T')}${pick('00', '23', '24')}:${pick('00', '59')}:${pick('00', '59', '60')}${pick('', '.5', '.123456', '.1234567')}${pick('', 'Z', '+02')}"`;
   const value = (): string => pick(number(), number(), string(), time(), time(), 'null', 'true', 'false', '[1,2]', '{"k":[1,"}"]}', `"20${digits(2).padStart(2, '0')}-02-28"`, '[]', '{}');
   const unwanted = (): string => pick(`{"a":${value()},"b":{"c":${string()},"d":${value()}},"e":${number()}}`, `{"a":1,"b":{"c":"","d":2},"e":${digits(3)}}`, `{"b":{"d":1},"a":${value()}}`, `{"a":1,"b":null,"e":[{}]}`);
@@ -279,6 +279,11 @@ test('compiled = exact over generated records, whole and mutilated', () => {
   assert.ok(exact.rows.length > 2000, `too few good records with seed ${seed}`);
   assert.deepEqual(compiled.rows, exact.rows, `seed ${seed}`);
   assert.deepEqual(compiled.bad, exact.bad, `seed ${seed}`);
+  // Each decoder learns, and is trained, in its first records.
+  for (let from = 0; from < 1500;) {
+    const part = lines.slice(from, from += 5 + rnd(60)).join('\n');
+    assert.deepEqual(decodeAll(f, part), exactAll(f, part), `seed ${seed}, up to line ${from}`);
+  }
 });
 
 test('code trained on the records of its layout leaves nothing of them in the batch', () => {
@@ -289,5 +294,10 @@ test('code trained on the records of its layout leaves nothing of them in the ba
     const lines = Array.from({ length: BATCH_ROWS_MAX + 200 }, (_, i) => kinds[i < first ? 0 : (i - first) % Math.min(kinds.length, 1 + ((i - first) >> 1))].replace('@', String(i)));
     const text = lines.join('\n');
     assert.deepEqual(decodeAll(fields, text), exactAll(fields, text), `from ${first}`);
+  }
+  // Texts that are something else when they have been unescaped once: a round of the training must not see what the one before has left.
+  for (const escaped of ['\\\\\\"', '\\\\', '\\\\n', '\\"', '\\u005cu0041']) {
+    const text = [`{"s":"${escaped}","a":1}`, '{"s":"z","a":2,"b":5}', '{"s":"q","a":3}', '{"a":4}', '{"a":5}', '{"n":1.5}', '{"b":7}'].join('\n');
+    assert.deepEqual(decodeAll(fields, text), exactAll(fields, text), escaped);
   }
 });

@@ -29,6 +29,7 @@ const LAYOUT_COMPILES_MAX = 24;
 /** Named limit: of a record kept to train the compiled code, and how often it takes each. */
 const SAMPLE_BYTES_MAX = 4096;
 const TRAINING_ROUNDS = 16;
+const LINE_END = Buffer.from('\n');
 const NO_RECORDS = new Int32Array(0);
 
 export class JsonDecoder implements RecordDecoder {
@@ -45,6 +46,7 @@ export class JsonDecoder implements RecordDecoder {
   #compiles = 0;
   /** Records that the layout was learnt from. */
   readonly #samples: Buffer[] = [];
+  readonly #sample = Buffer.allocUnsafeSlow(SAMPLE_BYTES_MAX);
   /** Whether the records up to #utf8To are all valid UTF-8. */
   #utf8 = true;
   #utf8To = -1;
@@ -137,6 +139,8 @@ export class JsonDecoder implements RecordDecoder {
     const start = s.p;
     const end = s.end;
     const index = s.line;
+    // As it came: reading a record unescapes its texts in the block.
+    const sample = this.#compiles < LAYOUT_COMPILES_MAX && end - start <= SAMPLE_BYTES_MAX ? this.#copied(start, end) : null;
     s.p = end + 1;
     s.line++;
     b.clearRow(s.row);
@@ -163,10 +167,15 @@ export class JsonDecoder implements RecordDecoder {
       this.#compiledVersion = this.#exact.layoutVersion;
       this.#compiles++;
       this.#compiled = compileLayout(this.#exact, this.#fields, this.#state, this.#apart, this.#compiles < LAYOUT_COMPILES_MAX);
-      if (end - start <= SAMPLE_BYTES_MAX) this.#samples.push(Buffer.from(this.#block.subarray(start, end)));
+      if (sample !== null) this.#samples.push(Buffer.from(sample));
       b.rows = s.row;
       this.#train(this.#compiled);
     }
+  }
+
+  #copied(start: number, end: number): Buffer {
+    this.#block.copy(this.#sample, 0, start, end);
+    return this.#sample.subarray(0, end - start);
   }
 
   /**
@@ -181,25 +190,28 @@ export class JsonDecoder implements RecordDecoder {
     const block = newBlock(records.reduce((n, r) => n + r.length + 1, 0));
     const starts = new Int32Array(records.length);
     const ends = new Int32Array(records.length);
+    const whole = Buffer.concat(records.flatMap((r) => [r, LINE_END]));
     let to = 0;
     records.forEach((r, i) => {
       starts[i] = to;
-      ends[i] = to + r.copy(block, to);
-      block[ends[i]] = 10;
+      ends[i] = to + r.length;
       to = ends[i] + 1;
     });
     const { p, end, row, rowsMax, line, backslash } = s;
     const given = { starts: s.starts, ends: s.ends };
     const scales = b.columns.map((c) => c.scale);
     const view = viewOf(block);
-    this.#exact.begin(block);
-    // Each time as a block of its own: what happens once a block is seen as often.
+    let most = row;
+    // Each time as a block of its own: what happens once a block is seen as often, and a round leaves its texts unescaped.
     for (let k = 0; k < TRAINING_ROUNDS; k++) {
+      whole.copy(block);
+      this.#exact.begin(block);
       Object.assign(s, { p: 0, row, line: 0, rowsMax: BATCH_ROWS_MAX, backslash: -1, starts, ends });
       compiled(s, block, view, this.#apart ? records.length : to);
+      most = Math.max(most, s.row);
     }
-    this.#exact.abandon();
-    for (let r = row; r <= Math.min(s.row, BATCH_ROWS_MAX - 1); r++) b.clearRow(r);
+    // The one at `most` may have been begun.
+    for (let r = row; r <= Math.min(most, BATCH_ROWS_MAX - 1); r++) b.clearRow(r);
     b.columns.forEach((c, i) => { c.scale = scales[i]; });
     Object.assign(s, { p, end, row, rowsMax, line, backslash, ...given });
     this.#exact.begin(this.#block);
