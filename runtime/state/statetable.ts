@@ -154,6 +154,7 @@ export class HashStateTable implements StateTable {
   get overheadBytes(): number { return this.#words.byteLength + this.#index.byteLength + this.#filter.bytes; }
   /** Memory of this table: records, slots and index. */
   get memoryBytes(): number { return this.#recordBytes + this.overheadBytes; }
+  get recordBytes(): number { return this.#recordBytes; }
   get slotsInUse(): number { return this.#entries; }
   /** Bytes changed since the last applied checkpoint (upper estimate). */
   get dirtyBytes(): number {
@@ -342,7 +343,7 @@ export class HashStateTable implements StateTable {
 
   /** Ends open readers with 53400, so that their table can be evicted. */
   failReaders(): void {
-    for (const reader of this.#readers ?? []) reader.fail(new SqlError('53400', 'a reader of the view was too slow: state memory is needed', { hint: 'Read the result faster, or raise state_memory.' }));
+    for (const reader of this.#readers ?? []) reader.fail(new SqlError('53400', 'a reader of the view was too slow: state memory is needed', { hint: 'Read the result faster, or give its job more: PAUSE JOB …; ALTER JOB … SET (state_memory = …); RESUME JOB …;' }));
   }
 
   #saveForReaders(slot: Slot): void {

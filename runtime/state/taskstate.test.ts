@@ -449,6 +449,34 @@ test('a reader sees one moment while entries are evicted, spilled, loaded, chang
   await h.kv?.close();
 });
 
+test('a reader ends for want of memory only where that frees some', async () => {
+  // The index of a log cannot leave memory: it alone is over the limit.
+  for (const [logKeys, entries, ends] of [[20_000, 40, false], [0, 8000, true]] as const) {
+    const h = await Harness.start({ memoryBytes: 100_000 }, levelDb);
+    const t = h.state.stateTable(TABLE);
+    const log = h.state.rowLog(LOG);
+    for (let k = 0; k < logKeys; k++) addRow(log, `log ${k}`, `${k}.`, 1);
+    for (let k = 0; k < entries; k++) { await put(t, `key ${k}`, `value ${k}`); h.table.set(`key ${k}`, `value ${k}`); }
+    await h.checkpoint('complete');
+    await h.state.applyNow();
+    const reader = t.openReader();
+    let seen = 0;
+    const read = async (): Promise<number> => {
+      for (let more = true; more;) {
+        for (let k = 0; k < 3; k++) await h.state.maintain();
+        assert.ok(h.state.memoryUsed > 110_000 || ends, 'over its limit all the time');
+        more = await reader.next(10, () => { seen++; });
+      }
+      return seen;
+    };
+    if (ends) await assert.rejects(read(), { code: '53400' });
+    else assert.equal(await read(), entries);
+    reader.close();
+    await h.state.close();
+    await h.kv?.close();
+  }
+});
+
 test('a full disk fails the write of a checkpoint with its code, and the next delta holds everything', async () => {
   const h = await Harness.start({}, levelDb);
   const t = h.state.stateTable(TABLE);

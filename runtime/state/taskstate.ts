@@ -441,7 +441,7 @@ export class TaskState {
     await this.applyNow();
     this.#evict(this.memoryUsed - limit * 0.9);
     if (this.memoryUsed <= limit * 1.1) return;
-    this.#tables.failReaders();
+    this.#tables.failReaders(this.memoryUsed - limit);
     this.#evict(this.memoryUsed - limit * 0.9);
     if (this.memoryUsed <= limit * 1.1) return;
     // In the queue: the clean-up of scratch entries after an apply must not meet a spill.

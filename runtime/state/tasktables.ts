@@ -131,7 +131,12 @@ export class TaskTables {
   /** Logs with rows that `spill` could write, the largest first. */
   spillableLogs(): RowLog[] { return [...this.logs.values()].filter((l) => l.unspilledBytes > CHUNK_BYTES).sort((a, b) => b.unspilledBytes - a.unspilledBytes); }
 
-  failReaders(): void { for (const table of this.tables.values()) if (table.readersOpen > 0) table.failReaders(); }
+  /** Ends open readers, whose tables give nothing up while they are read, if that frees a good part of the `excess` bytes: else they would end for nothing. */
+  failReaders(excess: number): void {
+    const read = [...this.tables.values()].filter((t) => t.readersOpen > 0);
+    const held = read.reduce((bytes, t) => bytes + t.recordBytes + t.slotsInUse * SLOT_BYTES, 0);
+    if (held >= excess / 2) for (const table of read) table.failReaders();
+  }
 
   /** Writes dirty entries to the scratch keyspace until `limit` bytes are left in memory. */
   async spill(kv: Kv, limit: number): Promise<void> {
