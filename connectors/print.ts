@@ -15,7 +15,7 @@ class PrintWriter implements SinkWriter {
   constructor(spec: SinkSpec, log: SourceContext['log']) {
     this.#spec = spec;
     this.#log = log;
-    this.#encoder = jsonEncoder(spec.columns);
+    this.#encoder = jsonEncoder(spec.visible);
   }
 
   open(): Promise<void> { return Promise.resolve(); }

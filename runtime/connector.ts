@@ -127,7 +127,10 @@ export interface SinkSpec {
   readonly nodeId: number;
   readonly relationName: string;
   readonly options: Readonly<Record<string, string>>;
+  /** Of batches. */
   readonly columns: readonly Column[];
+  /** What the query asked for: the first of them. The others are columns of the key that it leaves out: they tell rows apart, and are not written. */
+  readonly visible: readonly Column[];
   readonly key: readonly number[] | null;
   readonly appendOnly: boolean;
   readonly subtask: number;

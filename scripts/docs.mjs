@@ -59,8 +59,8 @@ page('docs/connectors.md', `${generated}# Connectors
 Sources, in \`CREATE STREAM … WITH (connector = …)\`. A stream without \`connector\` takes INSERTs.
 
 ${connectors.sources.map(c => `## ${c.name} (source)\n\n${c.description}\n${options(c)}`).join('\n')}
-Sinks, in \`CREATE SINK … WITH (connector = …)\`.
+Sinks, in \`CREATE SINK … WITH (connector = …)\`. They get the columns of their query; key columns that it leaves out tell rows apart, and are seen in the keys of Kafka messages alone.
 
-${connectors.sinks.map(c => `## ${c.name} (sink)\n\n${c.description} Delivery: ${c.guarantee.replaceAll('_', ' ')}.\n${options(c)}`).join('\n')}`);
+${connectors.sinks.map(c => `## ${c.name} (sink)\n\n${c.description}. Delivery: ${c.guarantee.replaceAll('_', ' ')}.\n${options(c)}`).join('\n')}`);
 
 if (stale > 0) process.exit(1);

@@ -335,6 +335,8 @@ export interface MaterializeNode extends NodeBase {
 
 export interface SinkNode extends NodeBase {
   readonly op: 'sink';
+  /** The query's columns: the first so many. Behind them stand those of the key that it leaves out. */
+  readonly visible: number;
   readonly relationId: number;
   readonly relationName: string;
   readonly connector: string;

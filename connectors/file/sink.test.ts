@@ -21,7 +21,7 @@ const COLUMNS: readonly Column[] = [{ name: 'id', type: { kind: 'int8' } }, { na
 const rows = (from: number, to: number): Batch => batchFromDatums(COLUMNS.map((c) => c.type), Array.from({ length: to - from }, (_, i) => [from + i, `v${from + i}`]));
 
 function writer(options: Record<string, string>, columns: readonly Column[] = COLUMNS, key: readonly number[] | null = null): SinkWriter {
-  return fileSink.create({ jobId: 3, nodeId: 9, relationName: 'out', options, columns, key, appendOnly: key === null, subtask: 0, parallelism: 1 }, new TestContext());
+  return fileSink.create({ jobId: 3, nodeId: 9, relationName: 'out', options, columns, visible: columns, key, appendOnly: key === null, subtask: 0, parallelism: 1 }, new TestContext());
 }
 
 const visible = (d: string): string => readdirSync(d).filter((n) => !n.startsWith('.')).sort().map((n) => readFileSync(path.join(d, n), 'utf8')).join('');

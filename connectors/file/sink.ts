@@ -68,7 +68,7 @@ class FileWriter implements SinkWriter {
     this.#prefix = `${this.#jobPrefix}${spec.subtask}-`;
     this.#extension = textOption(spec.options, FORMAT) === 'csv' ? '.csv' : '.ndjson';
     this.#changelog = booleanOption(spec.options, CHANGELOG);
-    this.#encoder = rowEncoder(spec.options, spec.columns, this.#changelog);
+    this.#encoder = rowEncoder(spec.options, spec.visible, this.#changelog);
   }
 
   #visible(n: number, prefix = this.#prefix): string {

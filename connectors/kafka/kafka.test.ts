@@ -198,9 +198,9 @@ test('an offset that retention took away is an error', { skip, timeout: 60_000 }
 test('sink: rows, keys, tombstones and op fields arrive in order', { skip, timeout: 60_000 }, async () => {
   const columns: readonly Column[] = [{ name: 'k', type: { kind: 'int4' } }, { name: 'v', type: { kind: 'text' } }];
   const types = columns.map((c) => c.type);
-  const run = async (o: Record<string, string>, key: readonly number[] | null, appendOnly: boolean, write: (w: SinkWriter) => Promise<void>): Promise<string[]> => {
+  const run = async (o: Record<string, string>, key: readonly number[] | null, appendOnly: boolean, write: (w: SinkWriter) => Promise<void>, visible: readonly Column[] = columns): Promise<string[]> => {
     const t = await topic();
-    const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t, o), columns, key, appendOnly, subtask: 0, parallelism: 1 }, new TestContext());
+    const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t, o), columns, visible, key, appendOnly, subtask: 0, parallelism: 1 }, new TestContext());
     await w.open(null, 0);
     await write(w);
     await w.prepare(1);
@@ -219,6 +219,8 @@ test('sink: rows, keys, tombstones and op fields arrive in order', { skip, timeo
   }), ['1 | {"k":1,"v":"a"}', '1 | {"k":1,"v":"b"}', '2 | {"k":2,"v":"c"}', 'the message has no value (a tombstone)']);
   assert.deepEqual(await run({ changelog: 'op' }, [0], false, async (w) => { await w.write(batchFromDatums(types, [[1, 'a'], [1, 'b'], [3, 'x']], [-1, 1, -1])); }),
     ['{"k":1} | {"op":"update_before","k":1,"v":"a"}', '{"k":1} | {"op":"update_after","k":1,"v":"b"}', '{"k":3} | {"op":"delete","k":3,"v":"x"}']);
+  // A key that the query leaves out is the message's key, and no part of its value.
+  assert.deepEqual(await run({}, [1], false, async (w) => { await w.write(batchFromDatums(types, [[1, 'a'], [2, 'a'], [3, 'b']], [-1, 1, 1])); }, columns.slice(0, 1)), ['{"v":"a"} | {"k":2}', '{"v":"b"} | {"k":3}']);
 });
 
 test('sink: many rows over several partitions: each key in order on its one partition, batches within the topic\'s limit; a longer message is named', { skip, timeout: 120_000 }, async () => {
@@ -227,7 +229,7 @@ test('sink: many rows over several partitions: each key in order on its one part
   const columns: readonly Column[] = [{ name: 'k', type: { kind: 'int8' } }, { name: 'n', type: { kind: 'int8' } }, { name: 's', type: { kind: 'text' } }];
   const types = columns.map((c) => c.type);
   for (const compression of ['none', 'gzip']) {
-    const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t, { compression }), columns, key: [0], appendOnly: false, subtask: 0, parallelism: 1 }, new TestContext());
+    const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t, { compression }), columns, visible: columns, key: [0], appendOnly: false, subtask: 0, parallelism: 1 }, new TestContext());
     await w.open(null, 0);
     for (let b = 0; b < 20; b++) await w.write(batchFromDatums(types, Array.from({ length: 1000 }, (_, i) => [i % 50, b * 1000 + i, 'x'.repeat(i % 200)])));
     await w.prepare(1);
@@ -245,7 +247,7 @@ test('sink: many rows over several partitions: each key in order on its one part
   // Two writers, one after the other: the numbers of a key begin anew once.
   assert.deepEqual([...last.values()].map((l) => l.wraps), Array.from({ length: 50 }, () => 1));
   assert.equal(new Set([...last.values()].map((l) => l.partition)).size, 3);
-  const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t), columns, key: [0], appendOnly: false, subtask: 0, parallelism: 1 }, new TestContext());
+  const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t), columns, visible: columns, key: [0], appendOnly: false, subtask: 0, parallelism: 1 }, new TestContext());
   await w.open(null, 0);
   await w.write(batchFromDatums(types, [[1, 1, 'y'.repeat(30_000)]]));
   await assert.rejects(Promise.resolve(w.prepare(1)), { code: '54000', hint: /max\.message\.bytes/ });
@@ -256,7 +258,7 @@ test('a broker that goes away and comes back is used again, by source and sink',
   const t = await topic();
   const c = new TestContext();
   const r = reader(options(t), c);
-  const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t), columns: [{ name: 'a', type: { kind: 'int8' } }], key: null, appendOnly: true, subtask: 0, parallelism: 1 }, c);
+  const w = kafkaSink.create({ jobId: 1, nodeId: 1, relationName: 'out', options: options(t), columns: [{ name: 'a', type: { kind: 'int8' } }], visible: [{ name: 'a', type: { kind: 'int8' } }], key: null, appendOnly: true, subtask: 0, parallelism: 1 }, c);
   await r.open({});
   await w.open(null, 0);
   await w.write(batchFromDatums([{ kind: 'int8' }], [[1]]));

@@ -44,7 +44,7 @@ class KafkaWriter implements SinkWriter {
     this.#spec = spec;
     this.#topic = textOption(spec.options, TOPIC);
     this.#changelog = textOption(spec.options, CHANGELOG) === 'op' ? 'op' : spec.appendOnly ? 'none' : 'upsert';
-    this.#value = new JsonRowWriter(spec.columns);
+    this.#value = new JsonRowWriter(spec.visible);
     const keyText = textOption(spec.options, KEY_FORMAT) === 'text';
     if (keyText && spec.key !== null && spec.key.length > 1) throw new SqlError('22023', 'key_format = \'text\' needs a key of one column', { hint: `The key is (${spec.key.map((k) => spec.columns[k].name).join(', ')}): use key_format = 'json'.` });
     if (this.#changelog === 'upsert' && spec.key === null) throw new SqlError('0A000', 'a kafka sink of changes without a key is not supported', { hint: 'Give the query a key (GROUP BY, or a table with a PRIMARY KEY), or use changelog = \'op\'.' });

@@ -66,6 +66,8 @@ function marks(node: PlanNode): string {
 
 const nameAt = (node: PlanNode | undefined, index: number): string => columnText(node?.columns[index]?.name ?? `#${index}`);
 const names = (node: PlanNode | undefined, indexes: readonly number[]): string => indexes.map((i) => nameAt(node, i)).join(', ');
+/** Key columns that the query leaves out. */
+const hiddenText = (node: PlanNode & { readonly visible: number }): string => (node.visible < node.columns.length ? ` hidden (${names(node, node.columns.map((_, i) => i).slice(node.visible))})` : '');
 const allNames = (node: PlanNode): string => (node.columns.length === 0 ? 'no columns' : names(node, node.columns.map((_, i) => i)));
 const over = (node: PlanNode | undefined) => (index: number): string => nameAt(node, index);
 
@@ -90,8 +92,8 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'join': return joinTitle(node, inputs);
     case 'lookup': return `Lookup ${joinTitle(node, inputs).replace(/^Hash /, '')}`;
     case 'union': return 'Union all';
-    case 'materialize': return `Materialize ${columnText(node.relationName)} (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})${node.visible < node.columns.length ? ` hidden (${names(node, node.columns.map((_, i) => i).slice(node.visible))})` : ''}`;
-    case 'sink': return `Sink ${columnText(node.relationName)} (${node.connector})`;
+    case 'materialize': return `Materialize ${columnText(node.relationName)} (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})${hiddenText(node)}`;
+    case 'sink': return `Sink ${columnText(node.relationName)} (${node.connector})${hiddenText(node)}`;
     case 'sort': return `Sort by ${sortText(node.keys, node)}${node.top === null ? '' : ` top ${node.top}`}`;
     case 'limit': return node.given === undefined ? `Limit ${node.limit ?? 'all'}${node.offset === 0 ? '' : ` offset ${node.offset}`}` : 'Limit by parameters';
     case 'output': return `Output (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})`;

@@ -25,7 +25,7 @@ test('an own source', async () => {
 test('an own sink', async () => {
   const writer = (more: Partial<SinkFunction>): ReturnType<ReturnType<typeof ownSink>['create']> => {
     const definition = { name: 'mine', description: '', guarantee: 'exactly_once' as const, acceptsUpdates: true, createFunction: () => ({ ...nothing, write: () => undefined, ...more }) };
-    return ownSink(definition).create({ jobId: 1, relationName: 'r', options: {}, columns: [], key: null, appendOnly: true, subtask: 0, parallelism: 1 } as unknown as SinkSpec, { log: () => undefined, now: () => 0 });
+    return ownSink(definition).create({ jobId: 1, relationName: 'r', options: {}, columns: [], visible: [], key: null, appendOnly: true, subtask: 0, parallelism: 1 } as unknown as SinkSpec, { log: () => undefined, now: () => 0 });
   };
   const broken = (): never => { throw new Error('broken'); };
   await assert.rejects(writer({ initializeState: broken }).open(null, 0), failing(/^sink "mine" failed: broken$/));

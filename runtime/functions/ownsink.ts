@@ -36,8 +36,8 @@ class OwnSinkWriter implements SinkWriter {
   constructor(definition: SinkDefinition, spec: SinkSpec, now: () => number) {
     this.#what = `sink "${definition.name}"`;
     this.#now = now;
-    this.#read = rowReader(spec.columns);
-    const own: ConnectorSpec = { jobId: spec.jobId, relationName: spec.relationName, options: filled(definition.options ?? [], spec.options), columns: fieldsOf(spec.columns), subtask: spec.subtask, parallelism: spec.parallelism };
+    this.#read = rowReader(spec.visible);
+    const own: ConnectorSpec = { jobId: spec.jobId, relationName: spec.relationName, options: filled(definition.options ?? [], spec.options), columns: fieldsOf(spec.visible), subtask: spec.subtask, parallelism: spec.parallelism };
     this.#function = guarded(this.#what, () => definition.createFunction(own));
   }
 

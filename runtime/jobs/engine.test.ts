@@ -87,7 +87,7 @@ test('an error of the user fails the job at once, with nothing to read before it
 test('a checkpoint that is not complete in time is expired, and past the tolerance fails the job over', async () => {
   const f = await Fixture.open(await directory());
   const plan = counts({ rows: '10' });
-  const sink: PlanNode = { ...base(5, [3], COUNTS), key: [0], op: 'sink', relationId: 3, relationName: 'out', connector: 'stuck', options: {} };
+  const sink: PlanNode = { ...base(5, [3], COUNTS), key: [0], op: 'sink', visible: COUNTS.length, relationId: 3, relationName: 'out', connector: 'stuck', options: {} };
   await f.start(1, { ...plan, nodes: [...plan.nodes, sink], roots: [VIEW, 5] }, { checkpoint_timeout: 30, restart_strategy: 'none' });
   await f.finished(1);
   assert.equal(f.status(1), 'failed');

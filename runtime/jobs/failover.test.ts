@@ -106,7 +106,7 @@ test('sinks hear of each checkpoint: committed in order and once, or aborted, af
     { operation: 'checkpoint.acknowledge', after: 6, times: 3, fault: 'stall', stallMs: 200 }, { operation: 'file.write', path: '/shared/', after: 3, times: 1, fault: 'ENOSPC' },
   ]));
   const plan = counts(SOURCE);
-  const sink: PlanNode = { ...base(5, [3], COUNTS), key: [0], op: 'sink', relationId: 3, relationName: 'told', connector: 'told', options: { file } };
+  const sink: PlanNode = { ...base(5, [3], COUNTS), key: [0], op: 'sink', visible: COUNTS.length, relationId: 3, relationName: 'told', connector: 'told', options: { file } };
   await f.start(1, { ...plan, nodes: [...plan.nodes, sink], roots: [...plan.roots, 5] }, { ...SETTINGS, max_concurrent_checkpoints: 4, tolerable_failed_checkpoints: 10 });
   await f.finished(1);
   const rows = f.engine.checkpoints();

@@ -22,7 +22,7 @@ const source: PlanNode = {
 /** numbers → exchange → counts by k, and the rows (`reads` 2) or the counts (`reads` 3) into a slow sink in the task behind the exchange. */
 function plan(place: Place, reads: 2 | 3): Plan {
   const columns = reads === 2 ? KV : COUNTS;
-  const sink: PlanNode = { ...base(SINK, [reads], columns), key: reads === 2 ? null : [0], appendOnly: reads === 2, op: 'sink', relationId: 3, relationName: 'out', connector: 'slow', options: { write_ms: '15', ...place } };
+  const sink: PlanNode = { ...base(SINK, [reads], columns), key: reads === 2 ? null : [0], appendOnly: reads === 2, op: 'sink', visible: columns.length, relationId: 3, relationName: 'out', connector: 'slow', options: { write_ms: '15', ...place } };
   return { version: 1, nodes: [...countNodes(source), sink], roots: [VIEW, SINK] };
 }
 

@@ -24,7 +24,7 @@ function plan({ topn = {}, aggregate, project = [2, 0, 1], filter = null, key = 
   };
   const types = first.columns.map(c => c.type);
   const calc: CalcNode = { op: 'calc', id: 3, inputs: [2], columns: columns(project.map(i => types[i])), appendOnly: false, key, filter, project: project.map(index => ({ node: 'column', index, type: types[index] })) };
-  const sink: SinkNode = { op: 'sink', id: 4, inputs: [3], columns: calc.columns, appendOnly: false, key, relationId: 1, relationName: 's', connector: 'blackhole', options: {} };
+  const sink: SinkNode = { op: 'sink', visible: calc.columns.length, id: 4, inputs: [3], columns: calc.columns, appendOnly: false, key, relationId: 1, relationName: 's', connector: 'blackhole', options: {} };
   return { sink, nodes: [entry, first, calc, sink] };
 }
 

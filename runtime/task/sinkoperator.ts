@@ -58,7 +58,7 @@ export class SinkOperator implements Operator {
     this.#direct = node.appendOnly ? 'net' : net;
     this.#types = node.columns.map(c => c.type);
     this.#subtask = job.subtask;
-    this.#writer = connector.create({ ...job, nodeId: node.id, relationName: node.relationName, options: node.options, columns: node.columns, key: node.key, appendOnly: node.appendOnly }, context);
+    this.#writer = connector.create({ ...job, nodeId: node.id, relationName: node.relationName, options: node.options, columns: node.columns, visible: node.columns.slice(0, node.visible), key: node.key, appendOnly: node.appendOnly }, context);
   }
 
   async open(restored: Json | undefined, checkpointId: number): Promise<void> {

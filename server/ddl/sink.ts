@@ -50,7 +50,7 @@ function asSink(planned: PlannedQuery, connector: string, options: Readonly<Reco
   const nodes = planned.plan.nodes.map((n): PlanNode => {
     if (n.id !== rootId || n.op !== 'materialize') return n;
     const sink: SinkNode = {
-      op: 'sink', id: n.id, inputs: n.inputs, columns: n.columns, appendOnly: n.appendOnly, key: n.key, relationId: n.relationId, relationName: n.relationName, connector, options,
+      op: 'sink', visible: n.visible, id: n.id, inputs: n.inputs, columns: n.columns, appendOnly: n.appendOnly, key: n.key, relationId: n.relationId, relationName: n.relationName, connector, options,
     };
     return sink;
   });
@@ -61,7 +61,7 @@ function checkUpdates(connector: SinkConnector, options: Readonly<Record<string,
   if (planned.appendOnly) return;
   const accepts = connector.acceptsUpdates(options);
   if (accepts === 'no') {
-    throw unsupported(`a ${connector.name} sink of a query whose result changes`, position, 'Make the query append-only (EMIT ON WINDOW CLOSE), or see the connector\'s options for changelogs.');
+    throw unsupported(`a ${connector.name} sink of a query whose result changes`, position, connector.options.some(o => o.name === 'changelog' && o.kind === 'boolean') ? 'changelog = \'true\' writes each change with a field op; EMIT ON WINDOW CLOSE makes results that do not change.' : 'Make the query append-only (EMIT ON WINDOW CLOSE).');
   }
   if (accepts === 'with_key' && planned.key === null) {
     throw unsupported(`a keyed ${connector.name} sink of a query without a key`, position, 'Group by the key columns, or read from a table with a PRIMARY KEY.');

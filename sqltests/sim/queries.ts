@@ -105,7 +105,7 @@ export function planOf(query: SimQuery): SimPlan {
   const root = plan.roots[0];
   if (!query.sink) return { plan, root, columns };
   const nodes = plan.nodes.map(n => (n.id !== root ? n : {
-    op: 'sink' as const, id: n.id, inputs: n.inputs, columns: n.columns, appendOnly: n.appendOnly, key: n.key, relationId: 1000, relationName: 'result', connector: 'sim', options: {},
+    op: 'sink' as const, visible: n.columns.length, id: n.id, inputs: n.inputs, columns: n.columns, appendOnly: n.appendOnly, key: n.key, relationId: 1000, relationName: 'result', connector: 'sim', options: {},
   }));
   return { plan: { ...plan, nodes }, root, columns };
 }
