@@ -9,9 +9,9 @@
  * Two layouts: equality keys (NULLs have bytes of their own, no head) and stored rows (NULLs are bits of the head).
  */
 import type { SqlType } from '../types/sqltype.js';
-import { ByteWriter, viewOf } from '../types/encoding/bytes.js';
+import { ByteWriter, putVarint, varintBytes, viewOf } from '../types/encoding/bytes.js';
 import { equalityIsIdentity, NULL_LENGTH, writeEquality } from '../types/encoding/equality.js';
-import { isInt32, isShort, shortCode, varintBytes, writeIdentity } from '../types/encoding/identity.js';
+import { isInt32, isShort, shortCode, writeIdentity } from '../types/encoding/identity.js';
 import { layoutOf } from '../types/encoding/kinds.js';
 import type { NullMap, Vector } from './batch.js';
 import { datumAt, isNullAt } from './vectors.js';
@@ -212,8 +212,7 @@ function storedSizes(size: Int32Array, n: number, start: Int32Array, end: Int32A
   for (let i = 0; i < n; i++) {
     if (nulls !== null && nulls[i] === 1) continue;
     const length = end[i] - start[i];
-    size[i] += length + 1;
-    for (let v = length >>> 7; v > 0; v >>>= 7) size[i]++;
+    size[i] += varintBytes(length) + length;
   }
 }
 
@@ -236,18 +235,10 @@ function writeDoubles(view: DataView, cursor: Int32Array, n: number, values: Flo
 function writeShort(bytes: Uint8Array, view: DataView, cursor: Int32Array, n: number, values: Float64Array, nulls: NullMap): void {
   for (let i = 0; i < n; i++) {
     if (nulls !== null && nulls[i] === 1) continue;
-    let p = cursor[i];
     const code = shortCode(values[i]);
-    if (code === 0) {
-      bytes[p] = 0;
-      view.setFloat64(p + 1, values[i], true);
-      p += 9;
-    } else {
-      let rest = code;
-      while (rest > 127) { bytes[p++] = (rest & 127) | 128; rest >>>= 7; }
-      bytes[p++] = rest;
-    }
-    cursor[i] = p;
+    const p = putVarint(bytes, cursor[i], code);
+    if (code === 0) view.setFloat64(p, values[i], true);
+    cursor[i] = code === 0 ? p + 8 : p;
   }
 }
 
@@ -295,10 +286,6 @@ function writeStoredSpans(bytes: Uint8Array, view: DataView, cursor: Int32Array,
   const from = viewOf(data);
   for (let i = 0; i < n; i++) {
     if (nulls !== null && nulls[i] === 1) continue;
-    let p = cursor[i];
-    let length = end[i] - start[i];
-    while (length > 127) { bytes[p++] = (length & 127) | 128; length >>>= 7; }
-    bytes[p++] = length;
-    cursor[i] = copySpan(data, from, start[i], end[i], bytes, view, p);
+    cursor[i] = copySpan(data, from, start[i], end[i], bytes, view, putVarint(bytes, cursor[i], end[i] - start[i]));
   }
 }

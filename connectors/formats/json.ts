@@ -187,10 +187,10 @@ export class JsonDecoder implements RecordDecoder {
     const b = this.#builder;
     const records = this.#samples;
     if (s.row + records.length > BATCH_ROWS_MAX) return;
-    const block = newBlock(records.reduce((n, r) => n + r.length + 1, 0));
+    const whole = Buffer.concat(records.flatMap((r) => [r, LINE_END]));
+    const block = newBlock(whole.length);
     const starts = new Int32Array(records.length);
     const ends = new Int32Array(records.length);
-    const whole = Buffer.concat(records.flatMap((r) => [r, LINE_END]));
     let to = 0;
     records.forEach((r, i) => {
       starts[i] = to;

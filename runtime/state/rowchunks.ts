@@ -78,6 +78,11 @@ export const flagsAt = (i32: Int32Array, at: number): number => i32[(at >>> 2) +
 export const headBytes = (flags: number): number => HEAD + ((flags & TIMED) << 2) + ((flags & COUNTED) << 3) + (flags & LONG_KEY);
 /** Bytes of its key, which begins at `key`. */
 export const keyBytesAt = (i32: Int32Array, key: number, flags: number): number => ((flags & LONG_KEY) === 0 ? SHORT_KEY_BYTES : i32[(key >>> 2) - 1]);
+export function keyHashAt(hash: KeyHash, bytes: Uint8Array, i32: Int32Array, at: number): number {
+  const flags = flagsAt(i32, at);
+  const key = at + headBytes(flags);
+  return hash(bytes, key, key + keyBytesAt(i32, key, flags));
+}
 export const usAt = (f64: Float64Array, at: number): number => f64[(at + HEAD) >>> 3];
 export const countAt = (f64: Float64Array, at: number, flags: number): number => ((flags & COUNTED) === 0 ? 1 : f64[(at + HEAD + ((flags & TIMED) << 2)) >>> 3]);
 
@@ -121,11 +126,7 @@ export function cut(chunk: Chunk, hash: KeyHash, writer: RowLogWriter): void {
   // Sorted as numbers: hash, then offset from the end.
   const order = new Float64Array(rows);
   let n = 0;
-  for (let at = chunk.from; at < chunk.to; at += sizeAt(i32, at)) {
-    const flags = flagsAt(i32, at);
-    const key = at + headBytes(flags);
-    order[n++] = (hash(bytes, key, key + keyBytesAt(i32, key, flags)) >>> 0) * CHUNK_BYTES + (CHUNK_BYTES - 1 - at);
-  }
+  for (let at = chunk.from; at < chunk.to; at += sizeAt(i32, at)) order[n++] = (keyHashAt(hash, bytes, i32, at) >>> 0) * CHUNK_BYTES + (CHUNK_BYTES - 1 - at);
   order.sort();
   const most = chunk.to - chunk.from + rows * PIECE_HEAD;
   if (pieceBytes.length < most) pieceBytes = new Uint8Array(most);

@@ -23,7 +23,7 @@ import { assert, SqlError } from '../../types/error.js';
 import type { KeyBatch, RowBytes } from '../keys.js';
 import type { PageAllocator } from './pages.js';
 import {
-  attach, beforeAt, beforePiece, CHUNK_BYTES, CHUNK_HEAD, countAt, COUNTED, cut, flagsAt, headBytes, isOut, keyBytesAt, LONG_KEY, makeChunk, NO_BYTES, offsetIn, PIECE_CHUNK_MASK, PIECE_HEAD, pieceKey,
+  attach, beforeAt, beforePiece, CHUNK_BYTES, CHUNK_HEAD, countAt, COUNTED, cut, flagsAt, headBytes, isOut, keyBytesAt, keyHashAt, LONG_KEY, makeChunk, NO_BYTES, offsetIn, PIECE_CHUNK_MASK, PIECE_HEAD, pieceKey,
   REF_CHUNK_MASK, REF_CHUNK_SHIFT, REF_OFFSET_MASK, SHORT_KEY_BYTES, SIZE, sizeAt, TIMED, usAt,
 } from './rowchunks.js';
 import type { Chunk, KeyHash, Piece, RowLogStore } from './rowchunks.js';
@@ -659,10 +659,8 @@ export class RowLog {
     chunk.to = this.#at = at + bytes.length;
     const { i32, f64 } = chunk;
     for (let p = at; p < chunk.to; p += sizeAt(i32, p)) {
-      const flags = flagsAt(i32, p);
-      const key = p + headBytes(flags);
-      this.#point(this.#o.hash(chunk.bytes, key, key + keyBytesAt(i32, key, flags)), (((number & REF_CHUNK_MASK) << REF_CHUNK_SHIFT) | (p >>> 3)) >>> 0);
-      if ((flags & TIMED) !== 0 && usAt(f64, p) > chunk.maxUs) chunk.maxUs = usAt(f64, p);
+      this.#point(keyHashAt(this.#o.hash, chunk.bytes, i32, p), (((number & REF_CHUNK_MASK) << REF_CHUNK_SHIFT) | (p >>> 3)) >>> 0);
+      if ((flagsAt(i32, p) & TIMED) !== 0 && usAt(f64, p) > chunk.maxUs) chunk.maxUs = usAt(f64, p);
       chunk.rows++;
       this.#rows++;
       this.added++;

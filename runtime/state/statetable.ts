@@ -42,7 +42,7 @@ const REFERENCED = 4;
 const PERSISTED = 8;
 
 /** Memory a slot takes beside its record: its words and its share of the index. */
-const SLOT_BYTES = 32 + 24;
+export const SLOT_BYTES = 32 + 24;
 /** Named limit: keys of one getMany. */
 const PREFETCH_KEYS_MAX = 1024;
 

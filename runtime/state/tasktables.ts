@@ -9,14 +9,12 @@ import { PageAllocator } from './pages.js';
 import { CHUNK_BYTES } from './rowchunks.js';
 import { RowLog } from './rowlog.js';
 import { LevelRowLogStore } from './rowlogstore.js';
-import { HashStateTable, type StateTableOptions } from './statetable.js';
+import { HashStateTable, SLOT_BYTES, type StateTableOptions } from './statetable.js';
 import { APPLY_OPERATIONS, type StoredStateOptions } from './storedstate.js';
 import type { GroupTable } from './table.js';
 
 /** Bytes spilled at once. */
 const SPILL_BYTES = 1024 * 1024;
-/** What an entry takes beside its record: a slot, and its place in the index. */
-const SLOT_BYTES = 56;
 
 export interface TableStats { readonly tableId: number; readonly entries: number; readonly residentEntries: number; readonly memoryBytes: number; readonly dirtyBytes: number }
 

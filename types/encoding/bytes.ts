@@ -38,8 +38,7 @@ export class ByteWriter {
   /** Unsigned LEB128, up to 2^31. */
   varint(v: number): void {
     this.ensure(5);
-    while (v > 127) { this.bytes[this.pos++] = (v & 127) | 128; v >>>= 7; }
-    this.bytes[this.pos++] = v;
+    this.pos = putVarint(this.bytes, this.pos, v);
   }
   span(data: Uint8Array, start: number, end: number): void {
     const n = end - start;
@@ -99,6 +98,16 @@ export function utf8Text(data: Uint8Array, start: number, end: number): string {
     viewed = data;
   }
   return view.toString('utf8', start, end);
+}
+
+/** Bytes of a varint: one for each 7 bits begun. */
+export const varintBytes = (v: number): number => ((38 - Math.clz32(v | 1)) * 37) >> 8;
+
+/** Writes a varint into `to`, which has room; gives the position after it. */
+export function putVarint(to: Uint8Array, at: number, v: number): number {
+  while (v > 127) { to[at++] = (v & 127) | 128; v >>>= 7; }
+  to[at++] = v;
+  return at;
 }
 
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

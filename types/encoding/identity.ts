@@ -52,8 +52,6 @@ export function shortCode(v: number): number {
 }
 /** The int8 of a short form that is not 0. */
 export const fromShortCode = (code: number): number => ((code & 1) === 1 ? code >>> 1 : -(code >>> 1));
-/** Bytes of a varint: one for each 7 bits begun. */
-export const varintBytes = (v: number): number => ((38 - Math.clz32(v | 1)) * 37) >> 8;
 
 function writeInt8(w: ByteWriter, v: number | bigint): void {
   const code = typeof v === 'number' ? shortCode(v) : 0;
