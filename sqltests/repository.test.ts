@@ -1,4 +1,4 @@
-/** The repository's own rules as tests: who may import whom, no unfinished marks, no machine paths. */
+/** The repository's own rules as tests: who may import whom, no unfinished marks, no machine paths, a whole lock file. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
@@ -130,4 +130,12 @@ test('no test file awaits at its top level after its first test: the runner woul
     return /^(?:const .*= )?await /m.test(text.slice(Math.max(0, first)));
   });
   assert.deepEqual(late.map(s => s.file), []);
+});
+
+test('the lock names every platform\'s packages: npm ci refuses one that does not', () => {
+  const { packages } = JSON.parse(readFileSync(path.join(root(), 'package-lock.json'), 'utf8')) as
+    { packages: Record<string, { optionalDependencies?: Record<string, string> }> };
+  const missing = Object.values(packages).flatMap(locked => Object.keys(locked.optionalDependencies ?? {}))
+    .filter(name => packages[`node_modules/${name}`] === undefined);
+  assert.deepEqual(missing, []);
 });
