@@ -19,5 +19,5 @@ const walk = dir => {
 walk('dist');
 const chosen = wanted.length === 0 ? files : files.filter(f => wanted.some(w => f.includes(w)));
 if (chosen.length === 0) { console.error('no test files'); process.exit(1); }
-const run = spawnSync(process.execPath, ['--test', '--test-reporter=spec', '--test-force-exit', '--test-timeout=600000', `--test-concurrency=${process.env.TEST_CONCURRENCY ?? 2}`, ...chosen.sort()], { stdio: 'inherit' });
+const run = spawnSync(process.execPath, ['--import', new URL('wholeoutput.mjs', import.meta.url).href, '--test', '--test-reporter=spec', '--test-force-exit', '--test-timeout=600000', `--test-concurrency=${process.env.TEST_CONCURRENCY ?? 2}`, ...chosen.sort()], { stdio: 'inherit' });
 process.exit(run.status ?? 1);
