@@ -1,4 +1,4 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --no-parallel-scavenge --initial-heap-size=192 --max-semi-space-size=4
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --no-parallel-scavenge --initial-heap-size=192 --max-semi-space-size=4 --liftoff-only
 /**
  * The command `millrace`: flags, start, and a clean stop on SIGINT and SIGTERM (a last checkpoint of every job).
  *
