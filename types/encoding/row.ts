@@ -1,13 +1,12 @@
 /**
- * Row codec: a row as bytes, for state values, deltas, the table log and tables. Format version 2: a NULL bitmap of ceil(n/8) bytes
- * (bit i%8 of byte i/8 set = NULL), then the identity encoding of each value that is not NULL, in column order.
+ * Row codec: a row as bytes, for state values, deltas, the table log and tables: a NULL bitmap of ceil(n/8) bytes (bit i%8 of byte i/8
+ * set = NULL), then the identity encoding of each value that is not NULL, in column order. Another layout is another FORMAT of data directories
+ * and STATE_FORMAT of checkpoints.
  */
 import type { SqlType } from '../sqltype.js';
 import type { Datum } from '../value.js';
 import { ByteWriter } from './bytes.js';
 import { ByteReader, readIdentity, writeIdentity } from './identity.js';
-
-export const ROW_VERSION = 2;
 
 export class RowCodec {
   readonly types: readonly SqlType[];
