@@ -15,7 +15,7 @@
  */
 import { assert } from '../../types/error.js';
 import type { KeyBatch } from '../keys.js';
-import { copyBytes } from '../../types/encoding/bytes.js';
+import { copyBytes, putVarint, varintBytes } from '../../types/encoding/bytes.js';
 import { HashStateTable, type StateTableOptions } from './statetable.js';
 import type { GroupTable, GroupVisitor } from './table.js';
 
@@ -361,7 +361,7 @@ export class PackedGroupTable implements GroupTable {
       t.page(slot).f64[t.offset(slot) >>> 3]--;
       return 0;
     }
-    const grow = varintLength(zigzag(sum)) - (this.#subStart - this.#countAt);
+    const grow = varintBytes(zigzag(sum)) - (this.#subStart - this.#countAt);
     const countAt = this.#countAt - start;
     if (grow === 0) t.changed(slot);
     else {
@@ -615,18 +615,7 @@ function compare(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bSt
 
 function zigzag(n: number): number { return ((n << 1) ^ (n >> 31)) >>> 0; }
 
-function varintLength(n: number): number { return n < 0x80 ? 1 : n < 0x4000 ? 2 : n < 0x200000 ? 3 : n < 0x10000000 ? 4 : 5; }
-
 /** Bytes of an entry in its node. */
 function entryBytes(subkey: number, payload: number, count: number): number {
-  return varintLength(subkey) + varintLength(payload) + varintLength(zigzag(count)) + subkey + payload;
-}
-
-function putVarint(bytes: Uint8Array, at: number, n: number): number {
-  while (n >= 128) {
-    bytes[at++] = (n & 127) | 128;
-    n >>>= 7;
-  }
-  bytes[at++] = n;
-  return at;
+  return varintBytes(subkey) + varintBytes(payload) + varintBytes(zigzag(count)) + subkey + payload;
 }
