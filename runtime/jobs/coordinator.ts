@@ -227,7 +227,7 @@ export class CheckpointCoordinator {
   async #finalize(p: PendingCheckpoint): Promise<void> {
     if (p.state !== 'finalizing') {
       // It ended while another was being finalized.
-      if (!this.#stopped) this.#job.notifyAborted(p.id);
+      this.#tellAborted(p.id);
       return;
     }
     const metadata = p.metadata(this.#env.now());
@@ -265,8 +265,11 @@ export class CheckpointCoordinator {
    */
   async #withdraw(checkpointId: number): Promise<void> {
     await this.#storage.discard(checkpointId, [], this.#retained).catch(() => undefined); // a leftover goes at the next start
-    if (!this.#stopped) this.#job.notifyAborted(checkpointId);
+    this.#tellAborted(checkpointId);
   }
+
+  /** Tasks of a failed attempt hear nothing more: the next attempt removes what they left. After a finished job's there is none. */
+  #tellAborted(checkpointId: number): void { if (!this.#stopped || this.#job.finished) this.#job.notifyAborted(checkpointId); }
 
   async #retain(): Promise<void> {
     const { jobId, settings } = this.#job;

@@ -1,20 +1,17 @@
 /** Checkpoints that fail, and jobs that fail with them, in real workers with faults in their storage. */
 import assert from 'node:assert/strict';
-import { readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
 import { CatalogStore } from '../../storage/catalogstore.js';
 import { faultPlan, type FaultRule } from '../../storage/faults.js';
-import { realFiles } from '../../storage/filesystem.js';
 import { levelDb } from '../../storage/leveldb.js';
-import { localStore } from '../../storage/localstore.js';
 import type { SqlError } from '../../types/error.js';
 import type { PlanNode } from '../../types/plan.js';
 import type { JobSettings } from '../../types/settings.js';
 import type { CheckpointRow } from '../engine.js';
 import { History } from './history.js';
-import { base, COUNTS, counts, DEFAULTS, directory, expected, Fixture } from './testengine.js';
+import { assertNoLeftovers, base, COUNTS, counts, DEFAULTS, directory, expected, Fixture } from './testengine.js';
 
 /** At 4 ms each: long enough for all faults of a plan, also when a disk stands still for a second. */
 const ROWS = 600;
@@ -45,14 +42,6 @@ async function run(rules: readonly FaultRule[], settings: Partial<JobSettings>):
   const restarts = f.engine.jobs()[0]?.restarts ?? -1;
   await f.close();
   return { ends, failures, restarts, dir };
-}
-
-/** Nothing lies in the job's folder that no checkpoint refers to. */
-async function assertNoLeftovers(dir: string): Promise<void> {
-  const stored = await new CheckpointStorage(localStore(realFiles, `${dir}/checkpoints`), 1).list();
-  const referenced = new Set(stored.flatMap(c => c.metadata?.tasks.flatMap(t => t.files.map(x => path.basename(x.path))) ?? []));
-  assert.deepEqual((await readdir(`${dir}/checkpoints/1/shared`)).filter(name => !referenced.has(name)), []);
-  assert.deepEqual((await readdir(`${dir}/checkpoints/1`)).filter(name => name.startsWith('chk-')).sort(), stored.map(c => `chk-${c.id}`).sort());
 }
 
 const count = (ends: readonly string[], end: string): number => ends.filter(e => e === end).length;

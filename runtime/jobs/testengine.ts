@@ -1,12 +1,16 @@
 /** An engine with two workers and a table store on a temporary folder, and plans to run on it: for tests of jobs. Connectors: testconnectors.ts. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import { CatalogStore } from '../../storage/catalogstore.js';
 import type { Kv } from '../../storage/kv.js';
 import type { FaultPlan } from '../../storage/faults.js';
+import { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import { realFiles } from '../../storage/filesystem.js';
 import { levelDb } from '../../storage/leveldb.js';
+import { localStore } from '../../storage/localstore.js';
 import { openTableWriter } from '../../storage/tables/writer.js';
 import type { TableWriter } from '../../storage/tablestore.js';
 import type { SqlError } from '../../types/error.js';
@@ -107,6 +111,14 @@ export class Fixture {
     await this.tables.close();
     await this.#catalog.close();
   }
+}
+
+/** Nothing lies in the job's folder that no checkpoint refers to. */
+export async function assertNoLeftovers(dir: string): Promise<void> {
+  const stored = await new CheckpointStorage(localStore(realFiles, `${dir}/checkpoints`), 1).list();
+  const referenced = new Set(stored.flatMap(c => c.metadata?.tasks.flatMap(t => t.files.map(x => path.basename(x.path))) ?? []));
+  assert.deepEqual((await readdir(`${dir}/checkpoints/1/shared`)).filter(name => !referenced.has(name)), []);
+  assert.deepEqual((await readdir(`${dir}/checkpoints/1`)).filter(name => name.startsWith('chk-')).sort(), stored.map(c => `chk-${c.id}`).sort());
 }
 
 export const DEFAULTS: JobSettings = {

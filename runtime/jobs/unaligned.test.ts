@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import type { Plan, PlanNode } from '../../types/plan.js';
 import type { JobSettings } from '../../types/settings.js';
 import type { CheckpointRow } from '../engine.js';
-import { base, countNodes, COUNTS, DEFAULTS, directory, expected, Fixture, KV, never, VIEW } from './testengine.js';
+import { faultPlan } from '../../storage/faults.js';
+import { assertNoLeftovers, base, countNodes, COUNTS, DEFAULTS, directory, expected, Fixture, KV, never, VIEW } from './testengine.js';
 
 const ROWS = 4000;
 const KEYS = 23;
@@ -68,6 +69,20 @@ for (const reads of [2, 3] as const) {
     await f.close();
   });
 }
+
+test('unaligned checkpoints that expire after some tasks acknowledged leave no file of what was in flight', async () => {
+  const dir = await directory();
+  const place = placeIn(dir);
+  const settings = { ...UNALIGNED, checkpoint_timeout: 150, max_concurrent_checkpoints: 3, tolerable_failed_checkpoints: 1_000_000, retained_checkpoints: 1 };
+  const f = await Fixture.open(dir, 2, faultPlan([{ operation: 'checkpoint.acknowledge', path: '2.1', after: 3, times: 6, fault: 'stall', stallMs: 400 }]));
+  await f.start(1, plan(place, 2), settings);
+  await f.until(() => f.engine.checkpoints().some(c => c.status === 'expired' && c.persistedInflightBytes > 0) && inFlight(f).length > 0);
+  writeFileSync(place.fast, '');
+  await f.finished(1);
+  assert.deepEqual(sunk(place), inputRows());
+  await f.close();
+  await assertNoLeftovers(dir);
+});
 
 test('aligned with a limit: a checkpoint that is not aligned within it goes on unaligned', async () => {
   const dir = await directory();

@@ -12,6 +12,7 @@ import type { Kv } from '../../storage/kv.js';
 import { SqlError } from '../../types/error.js';
 import { EntryMerger } from './merge.js';
 import { MERGE_BYTES_MAX, stateFileHeader, type Applied, type StoredState, type StoredStateOptions } from './storedstate.js';
+import type { TaskFiles } from './taskfiles.js';
 
 /** Named limit: files of a checkpoint of one task before they are merged. */
 const CHAIN_FILES_MAX = 20;
@@ -30,17 +31,19 @@ export class Compaction {
   readonly #stored: StoredState | null;
   readonly #chains: Map<number, readonly FileRef[]>;
   readonly #applied: Applied;
+  readonly #files: TaskFiles;
   readonly #wantFull: () => void;
   #running: Promise<void> | null = null;
   /** A file of the chain turned out damaged: a new base, as soon as it can be. */
   #damaged = false;
 
   /** `chains`: files by checkpoint, shared with the TaskState, as is `applied`. `wantFull`: the next checkpoint must be a base, since nothing else can make one. */
-  constructor(options: CompactionOptions, stored: StoredState | null, chains: Map<number, readonly FileRef[]>, applied: Applied, wantFull: () => void) {
+  constructor(options: CompactionOptions, stored: StoredState | null, chains: Map<number, readonly FileRef[]>, applied: Applied, files: TaskFiles, wantFull: () => void) {
     this.#o = options;
     this.#stored = stored;
     this.#chains = chains;
     this.#applied = applied;
+    this.#files = files;
     this.#wantFull = wantFull;
   }
 
@@ -56,10 +59,12 @@ export class Compaction {
     const work = this.#work(part, part[end].state);
     if (work === null) return;
     this.#running = work.then((files) => {
+      for (const ref of files) if (!part.includes(ref)) this.#files.replacement(ref);
       this.#replace(part[end].state, files);
       this.#damaged = false;
     })
       .catch((e: unknown) => {
+        if (this.#files.closed) return;
         // A damaged file makes all checkpoints that refer to it worthless: memory, or LevelDB, has what is in it.
         if (e instanceof SqlError && e.code === 'XX001') this.#damaged = true;
         if (this.#damaged && this.#o.kv === null) this.#wantFull();
@@ -91,7 +96,7 @@ export class Compaction {
     const merger = new EntryMerger();
     for (const ref of deltas) for await (const block of this.#o.storage.readStateFile(ref)) merger.add(block);
     const counter = { entries: 0 };
-    const merged = await this.#o.storage.writeStateFile({
+    const merged = await this.#files.write({
       header: stateFileHeader(this.#o, 'delta', checkpoint, part[first - 1].checkpoint), state: deltas[deltas.length - 1].state, ...(this.#stored === null ? {} : { applied: true as const }),
       covers: deltas.flatMap((ref) => [ref.state, ...(ref.covers ?? [])]),
       blocks: merger.finish(counter), end: () => ({ entries: counter.entries, tableSizes }),
@@ -110,7 +115,7 @@ export class Compaction {
       for await (const block of storage.readStateFile(part[0])) yield* merger.others(block, counter);
       yield* merger.finish(counter);
     }
-    return [await storage.writeStateFile({ header: stateFileHeader(this.#o, 'base', checkpoint, 0), state: part[part.length - 1].state, blocks: blocks(), end: () => ({ entries: counter.entries, tableSizes }) })];
+    return [await this.#files.write({ header: stateFileHeader(this.#o, 'base', checkpoint, 0), state: part[part.length - 1].state, blocks: blocks(), end: () => ({ entries: counter.entries, tableSizes }) })];
   }
 
   /** Puts `files` in place of everything up to the file of `state`, in all chains that have it. */

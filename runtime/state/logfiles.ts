@@ -10,6 +10,7 @@ import type { FileRef } from '../../storage/checkpoint/metadata.js';
 import { assert } from '../../types/error.js';
 import type { LogRange, RowLog } from './rowlog.js';
 import { MERGE_BYTES_MAX, stateFileHeader, type StoredStateOptions } from './storedstate.js';
+import type { TaskFiles } from './taskfiles.js';
 
 /** Named limit: log files of a checkpoint before the newest are merged. */
 const LOG_FILES_MAX = 20;
@@ -39,18 +40,19 @@ export interface FrozenLogs {
 
 export class LogFiles {
   readonly #o: StoredStateOptions;
+  readonly #files: TaskFiles;
   readonly #logs: ReadonlyMap<number, RowLog>;
   readonly #chains = new Map<number, readonly FileRef[]>([[0, []]]);
   /** Where each log was at a checkpoint. */
   readonly #marks = new Map<number, Marks>([[0, new Map()]]);
   readonly #frozen = new Map<number, FrozenLogs>();
-  #closed = false;
   #completed = 0;
   #merging: Promise<void> | null = null;
   readonly #onError: ((error: unknown) => void) | undefined;
 
-  constructor(options: StoredStateOptions, logs: ReadonlyMap<number, RowLog>, onError: ((error: unknown) => void) | undefined) {
+  constructor(options: StoredStateOptions, files: TaskFiles, logs: ReadonlyMap<number, RowLog>, onError: ((error: unknown) => void) | undefined) {
     this.#o = options;
+    this.#files = files;
     this.#logs = logs;
     this.#onError = onError;
   }
@@ -82,16 +84,16 @@ export class LogFiles {
       if (frozen.bytes > 0) {
         const ends: Record<string, number> = {};
         for (const { log, ranges } of frozen.ranges) if (ranges.length > 0) ends[log.tableId] = frozen.marks.get(log.tableId)?.end ?? 0;
-        frozen.ref = await this.#o.storage.writeStateFile({
+        frozen.ref = await this.#files.write({
           header: stateFileHeader(this.#o, 'log', checkpointId, frozen.since), ends, blocks: rangeBlocks(frozen.ranges), end: () => ({ entries: frozen.rows, tableSizes: {} }),
         });
       }
     } finally {
       for (const { log } of frozen.ranges) log.release();
     }
-    if (this.#closed || this.#frozen.get(checkpointId) !== frozen) {
+    if (this.#files.closed || this.#frozen.get(checkpointId) !== frozen) {
       // Given up while it was written: nobody will refer to the file.
-      if (frozen.ref !== null) await this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
+      await this.#files.remove(frozen.ref);
       return [];
     }
     // Read only now: the files of `since` may have been merged meanwhile.
@@ -116,11 +118,11 @@ export class LogFiles {
     this.#frozen.delete(checkpointId);
     this.#chains.delete(checkpointId);
     this.#marks.delete(checkpointId);
-    if (frozen.ref !== null) this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
+    void this.#files.remove(frozen.ref);
   }
 
-  /** What is being written belongs to no checkpoint any more. */
-  close(): void { this.#closed = true; }
+  /** Of each checkpoint that is not over. */
+  chains(): (readonly FileRef[])[] { return [...this.#chains.values()]; }
 
   /** Resolves when no merge is running. */
   async settled(): Promise<void> {
@@ -140,8 +142,11 @@ export class LogFiles {
     while (first > 0 && (chain[first - 1].bytes <= bytes * 2 || first + 3 > chain.length) && bytes + chain[first - 1].bytes <= MERGE_BYTES_MAX) bytes += chain[--first].bytes;
     const run = chain.slice(first);
     if (run.length < 2) return;
-    this.#merging = this.#merge(run, marks).then((merged) => { this.#replace(run, merged); })
-      .catch((e: unknown) => { this.#onError?.(e); })
+    this.#merging = this.#merge(run, marks).then((merged) => {
+      this.#files.replacement(merged);
+      this.#replace(run, merged);
+    })
+      .catch((e: unknown) => { if (!this.#files.closed) this.#onError?.(e); })
       .finally(() => { this.#merging = null; });
   }
 
@@ -169,7 +174,7 @@ export class LogFiles {
       yield* ready;
     }
     const last = run[run.length - 1];
-    return await storage.writeStateFile({
+    return await this.#files.write({
       header: stateFileHeader(this.#o, 'log', last.checkpoint, run[0].checkpoint), ends, blocks: blocks(),
       end: () => ({ entries: run.reduce((n, ref) => n + ref.entries, 0), tableSizes: {} }),
     });

@@ -16,6 +16,7 @@ import { NODES_TABLE } from './grouptable.js';
 import { deleteStamp, entryKey, putStamp, readStamp, tableRange, tablesPresent, TABLES_PER_NODE, wipe } from './keyspace.js';
 import { EntryMerger } from './merge.js';
 import type { RestoreProgress } from './restoreprogress.js';
+import type { TaskFiles } from './taskfiles.js';
 
 /** Named limit: operations of one LevelDB batch of an apply; building one blocks the task's thread for about two milliseconds. */
 export const APPLY_OPERATIONS = 500;
@@ -48,12 +49,14 @@ export class StoredState {
   readonly #o: StoredStateOptions;
   readonly #kv: Kv;
   readonly #progress: RestoreProgress;
+  readonly #files: TaskFiles;
   /** What the entries are at; shared with the TaskState. */
   readonly applied: Applied;
 
-  constructor(options: StoredStateOptions, kv: Kv, applied: Applied, progress: RestoreProgress) {
+  constructor(options: StoredStateOptions, kv: Kv, applied: Applied, files: TaskFiles, progress: RestoreProgress) {
     this.#o = options;
     this.#kv = kv;
+    this.#files = files;
     this.#progress = progress;
     this.applied = applied;
   }
@@ -86,7 +89,7 @@ export class StoredState {
     const checkpoint = this.applied.checkpoint;
     const counter = { entries: 0 };
     try {
-      return await this.#o.storage.writeStateFile({
+      return await this.#files.write({
         header: stateFileHeader(this.#o, 'base', checkpoint, 0), state, applied: true, blocks: this.blocks(snapshot, 0, null, counter), end: () => ({ entries: counter.entries, tableSizes }),
       });
     } finally {

@@ -16,7 +16,7 @@ import { MemoryKvs } from '../../storage/memory.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import type { KeyBatch } from '../keys.js';
 import { testKeys } from './testkeys.js';
-import { TaskState, type TaskStateOptions } from './taskstate.js';
+import { TaskState, type FrozenState, type TaskStateOptions } from './taskstate.js';
 import type { RowLog } from './rowlog.js';
 import type { GroupTable, StateTable } from './table.js';
 import { seeded } from '../../types/encoding/testdatums.js';
@@ -111,6 +111,8 @@ class Harness {
   /** Rows by key, oldest first. */
   logs = new Map<string, string[]>();
   state: TaskState;
+  /** Files of checkpoints that were acknowledged, and perhaps never completed. */
+  readonly acknowledged = new Set<string>();
   next = 1;
   nowMs = 0;
   /** incremental_checkpoints off. */
@@ -144,14 +146,28 @@ class Harness {
     }, restored);
   }
 
-  async crash(): Promise<void> {
+  async close(): Promise<void> {
     await this.state.close();
     await this.kv?.close();
+    const left = await this.shared();
+    assert.deepEqual(left.filter((name) => !this.acknowledged.has(name)), [], 'files that no checkpoint names');
+  }
+
+  async shared(): Promise<string[]> { return (await realFiles.list(`${this.folder}/checkpoints/7/shared`)).sort(); }
+
+  async crash(): Promise<void> {
+    await this.close();
     const last = this.history.find((c) => c.checkpointId === this.completed?.checkpointId);
     this.table = new Map(last?.table);
     this.groups = new Map([...(last?.groups ?? [])].map(([k, v]) => [k, new Map(v)]));
     this.logs = new Map([...(last?.logs ?? [])].map(([k, v]) => [k, [...v]]));
     await this.open(null);
+  }
+
+  async write(frozen: FrozenState): Promise<readonly FileRef[]> {
+    const files = await this.state.write(frozen);
+    for (const ref of files) this.acknowledged.add(ref.path.slice(ref.path.lastIndexOf('/') + 1));
+    return files;
   }
 
   async checkpoint(outcome: 'complete' | 'abort' | 'crash'): Promise<void> {
@@ -160,9 +176,12 @@ class Harness {
     const whole = this.whole();
     const frozen = this.state.freeze(id, since, whole);
     const snapshot = { table: new Map(this.table), groups: new Map([...this.groups].map(([k, v]) => [k, new Map(v)])), logs: new Map([...this.logs].map(([k, v]) => [k, [...v]])) };
-    const files = await this.state.write(frozen);
+    const files = await this.write(frozen);
     if (whole) assert.deepEqual(files.filter((ref) => ref.checkpoint !== id), [], 'a whole checkpoint refers to its own files only');
-    if (outcome === 'abort') this.state.aborted(id);
+    if (outcome === 'abort') {
+      this.state.aborted(id);
+      for (const ref of files) if (ref.checkpoint === id) this.acknowledged.delete(ref.path.slice(ref.path.lastIndexOf('/') + 1));
+    }
     if (outcome === 'complete') {
       this.history.push({ checkpointId: id, files, ...snapshot });
       this.completed = { checkpointId: id, files };
@@ -243,8 +262,7 @@ for (const [name, opener, memoryBytes, wholes] of [...BACKENDS.map((b) => [...b,
       await h.state.maintain();
       assert.ok(!h.state.stateTable(TABLE).allResident || !h.state.stateTable(TABLE + 0x80000000).allResident);
     }
-    await h.state.close();
-    await h.kv?.close();
+    await h.close();
   });
 }
 
@@ -342,7 +360,7 @@ for (const [name, opener, memoryBytes] of [['leveldb', levelDb, 1e9], ['leveldb,
       const id = h.next++;
       const since = h.completed?.checkpointId ?? 0;
       const frozen = h.state.freeze(id, since);
-      open.push({ id, since, snapshot: { checkpointId: id, ...copy() }, files: h.state.write(frozen).catch(() => null) });
+      open.push({ id, since, snapshot: { checkpointId: id, ...copy() }, files: h.write(frozen).catch(() => null) });
     };
     const complete = async (at: number): Promise<void> => {
       const [p] = open.splice(at, 1);
@@ -385,7 +403,7 @@ test('a checkpoint given up while its files are written leaves none', async () =
   const h = await Harness.start({}, levelDb);
   for (let k = 0; k < 200; k++) await h.change(random, k);
   await h.checkpoint('complete');
-  const before = (await realFiles.list(`${h.folder}/checkpoints/7/shared`)).sort();
+  const before = await h.shared();
   for (let k = 0; k < 200; k++) await h.change(random, k);
   h.faults.add({ operation: 'file.sync', fault: 'stall' });
   const writing = h.state.write(h.state.freeze(2, 1));
@@ -394,9 +412,28 @@ test('a checkpoint given up while its files are written leaves none', async () =
   h.faults.clear();
   await ended;
   await h.state.settled();
-  assert.deepEqual((await realFiles.list(`${h.folder}/checkpoints/7/shared`)).sort(), before);
-  await h.state.close();
-  await h.kv?.close();
+  assert.deepEqual(await h.shared(), before);
+  await h.close();
+});
+
+test('a task that is closed while a checkpoint is written, or its files are removed, leaves no file behind', async () => {
+  for (const abort of [false, true]) {
+    for (const operation of ['file.sync', 'file.unlink'] as const) {
+      const random = seeded(31);
+      const h = await Harness.start({}, levelDb);
+      for (let k = 0; k < 200; k++) await h.change(random, k);
+      await h.checkpoint('complete');
+      const before = await h.shared();
+      for (let k = 0; k < 200; k++) await h.change(random, k);
+      h.faults.add({ operation, fault: 'stall', stallMs: 100 });
+      const writing = h.state.write(h.state.freeze(2, 1));
+      const ended = writing.catch((e: { code?: string }) => e.code);
+      if (operation === 'file.unlink' && abort) await ended;
+      if (abort) h.state.aborted(2);
+      await h.close();
+      assert.deepEqual(await h.shared(), before, `${operation} ${abort}`);
+    }
+  }
 });
 
 test('dirty state above the limit asks for a checkpoint once, then spills, and stays right without any checkpoint', async () => {

@@ -30,6 +30,7 @@ import { RestoreProgress } from './restoreprogress.js';
 import type { RowLog } from './rowlog.js';
 import { isOwnEntry, StoredState, stateFileHeader, type Applied, type StoredStateOptions } from './storedstate.js';
 import type { GroupTable, StateTable } from './table.js';
+import { TaskFiles } from './taskfiles.js';
 import { TaskTables, type TableStats, type TaskTablesOptions } from './tasktables.js';
 
 /** Completed deltas wait for LevelDB (a hot key is then written once for all of them) until they have this many bytes, or a quarter of the memory share … */
@@ -91,6 +92,9 @@ interface Frozen extends FrozenState {
   readonly scratch: { readonly snapshot: KvSnapshot; readonly tables: readonly number[]; readonly sinceInterval: number } | null;
   readonly logs: FrozenLogs;
   ref: FileRef | null;
+  /** The checkpoint's, as far as they are known; `written`: all are. */
+  readonly files: FileRef[];
+  written: boolean;
   writing: boolean;
   completedMs: number;
 }
@@ -108,6 +112,7 @@ function givenUp(checkpointId: number): SqlError { return new SqlError('57014', 
 export class TaskState {
   readonly #o: TaskStateOptions;
   readonly #tables: TaskTables;
+  readonly files: TaskFiles;
   readonly #logFiles: LogFiles;
   readonly #progress: RestoreProgress;
   readonly #now: () => number;
@@ -131,15 +136,15 @@ export class TaskState {
   #limitAsked = false;
   #allDirty = false;
   #spilling = false;
-  #closed = false;
 
   private constructor(options: TaskStateOptions) {
     this.#o = options;
     this.#tables = new TaskTables(options);
     this.#progress = options.progress ?? new RestoreProgress();
-    this.#stored = options.kv === null ? null : new StoredState(options, options.kv, this.#applied, this.#progress);
-    this.#compaction = new Compaction(options, this.#stored, this.#chains, this.#applied, () => { this.#fullNext = true; });
-    this.#logFiles = new LogFiles(options, this.#tables.logs, options.onBackgroundError);
+    this.files = new TaskFiles(options.storage);
+    this.#stored = options.kv === null ? null : new StoredState(options, options.kv, this.#applied, this.files, this.#progress);
+    this.#compaction = new Compaction(options, this.#stored, this.#chains, this.#applied, this.files, () => { this.#fullNext = true; });
+    this.#logFiles = new LogFiles(options, this.files, this.#tables.logs, options.onBackgroundError);
     this.#now = options.now ?? Date.now;
     this.#turn = options.turn ?? (() => systemEnv.turn());
   }
@@ -176,7 +181,7 @@ export class TaskState {
     const spilled = tables.spilledTables();
     const frozen: Frozen = {
       checkpointId, since: sinceId, entries: 0, bytes: 0, freezeMs: 0, copy,
-      interval: tables.interval, full, onto: whole && sinceId > 0 && this.#o.kv !== null, blocks: null, keyed: { entries: 0, bytes: 0 }, sizes, logs, ref: null, writing: false, completedMs: 0,
+      interval: tables.interval, full, onto: whole && sinceId > 0 && this.#o.kv !== null, blocks: null, keyed: { entries: 0, bytes: 0 }, sizes, logs, ref: null, files: [], written: false, writing: false, completedMs: 0,
       scratch: spilled.length === 0 || this.#o.kv === null ? null : { snapshot: this.#o.kv.snapshot(), tables: spilled, sinceInterval },
     };
     tables.interval++;
@@ -212,15 +217,17 @@ export class TaskState {
   }
 
   /** Writes the delta file and resolves with all files of the checkpoint. Rejects with the environment's error: the task declines. */
-  async write(state: FrozenState): Promise<readonly FileRef[]> {
+  write(state: FrozenState): Promise<readonly FileRef[]> {
     const frozen = this.#frozen.get(state.checkpointId);
-    if (frozen === undefined) throw givenUp(state.checkpointId);
+    return frozen === undefined ? Promise.reject(givenUp(state.checkpointId)) : this.files.during(this.#write(frozen));
+  }
+
+  async #write(frozen: Frozen): Promise<readonly FileRef[]> {
     // Both to their end: nothing is written any more when it fails.
-    const written = await Promise.allSettled([this.#writeKeyed(frozen), this.#logFiles.write(frozen.checkpointId, frozen.logs)]);
-    return written.flatMap((w) => {
-      if (w.status === 'rejected') throw w.reason as Error;
-      return w.value;
-    });
+    const parts = [this.#writeKeyed(frozen), this.#logFiles.write(frozen.checkpointId, frozen.logs)];
+    for (const ended of await Promise.allSettled(parts.map(part => part.then((files) => { frozen.files.push(...files); })))) if (ended.status === 'rejected') throw ended.reason as Error;
+    frozen.written = true;
+    return frozen.files;
   }
 
   async #writeKeyed(frozen: Frozen): Promise<readonly FileRef[]> {
@@ -230,7 +237,7 @@ export class TaskState {
     try {
       if (frozen.copy !== null || frozen.keyed.entries > 0 || frozen.scratch !== null || frozen.full) {
         const older = { entries: 0 };
-        frozen.ref = await this.#o.storage.writeStateFile({
+        frozen.ref = await this.files.write({
           header: stateFileHeader(this.#o, frozen.full ? 'base' : 'delta', frozen.checkpointId, frozen.since),
           blocks: this.#frozenBlocks(frozen, older),
           end: () => ({ entries: older.entries + frozen.keyed.entries, tableSizes: frozen.sizes }),
@@ -242,9 +249,9 @@ export class TaskState {
     }
     // Read again: a compaction may have replaced the files of `since` meanwhile.
     const chain = frozen.full ? [] : (this.#chains.get(frozen.since) ?? before);
-    if (this.#closed || this.#frozen.get(frozen.checkpointId) !== frozen) {
+    if (this.files.closed || this.#frozen.get(frozen.checkpointId) !== frozen) {
       // Given up while it was written: nobody will refer to the file.
-      if (frozen.ref !== null) await this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
+      await this.files.remove(frozen.ref);
       throw givenUp(frozen.checkpointId);
     }
     const files = frozen.ref === null ? chain : [...chain, frozen.ref];
@@ -257,7 +264,7 @@ export class TaskState {
     return new Promise((resolve, reject) => {
       this.#queue = this.#queue.then(async () => {
         const { kv } = this.#o;
-        if (this.#closed || kv === null) throw new SqlError('57014', 'the task was stopped');
+        if (this.files.closed || kv === null) throw new SqlError('57014', 'the task was stopped');
         await this.#applyPending();
         resolve(kv.snapshot());
       }).catch(reject);
@@ -293,13 +300,15 @@ export class TaskState {
     frozen.completedMs = this.#now();
     for (const id of this.#intervals.keys()) if (id < checkpointId) this.#intervals.delete(id);
     for (const id of this.#chains.keys()) if (id < needed) this.#chains.delete(id);
+    this.files.named(frozen.files);
+    this.files.sweep([...this.#inProgress(), ...this.#chains.values(), ...this.#logFiles.chains()]);
     if (this.#o.kv === null) {
       this.#tables.clean(frozen.interval);
       frozen.blocks = null;
       this.#applied.state = frozen.ref?.state ?? this.#applied.state;
       this.#applied.checkpoint = checkpointId;
       this.#applied.sizes = frozen.sizes;
-      if (!this.#closed) this.#compaction.start(this.#completed);
+      if (!this.files.closed) this.#compaction.start(this.#completed);
       return;
     }
     this.#pending.push(frozen);
@@ -309,6 +318,9 @@ export class TaskState {
     if (bytes > Math.min(APPLY_BYTES_MAX, this.#o.memoryBytes / 4) || this.#pending.length >= APPLY_CHECKPOINTS_MAX || frozen.scratch !== null
       || this.#now() - this.#pending[0].completedMs >= APPLY_DELAY_MS) this.#queueApply();
   }
+
+  /** Files of the checkpoints in progress: they may still complete. */
+  #inProgress(): (readonly FileRef[])[] { return [...this.#frozen.values()].map((f) => f.files); }
 
   /** Checkpoint N will not complete: what changed stays dirty and goes into the next delta. */
   aborted(checkpointId: number): void {
@@ -323,14 +335,14 @@ export class TaskState {
     this.#kept.delete(checkpointId);
     this.#intervals.delete(checkpointId);
     this.#chains.delete(checkpointId);
-    if (frozen.ref !== null) this.#o.storage.removeStateFile(frozen.ref).catch(() => undefined); // a leftover goes at the next start
+    void this.files.remove(frozen.ref);
   }
 
   // ---- apply ----
 
   #enqueue(work: () => Promise<void>): void {
     this.#queue = this.#queue.then(async () => {
-      if (!this.#closed) await work();
+      if (!this.files.closed) await work();
     }).catch((e: unknown) => { this.#o.onBackgroundError?.(e); });
   }
 
@@ -340,7 +352,7 @@ export class TaskState {
     this.#enqueue(async () => {
       this.#applyQueued = false;
       await this.#applyPending();
-      if (!this.#closed) this.#compaction.start(this.#completed);
+      if (!this.files.closed) this.#compaction.start(this.#completed);
     });
   }
 
@@ -349,6 +361,7 @@ export class TaskState {
     await this.#queue;
     await this.#compaction.settled();
     await this.#logFiles.settled();
+    await this.files.settled();
   }
 
   /** Brings LevelDB to the last completed checkpoint now. */
@@ -547,7 +560,7 @@ export class TaskState {
   }
 
   async #ownBase(checkpointId: number): Promise<void> {
-    const { storage, task } = this.#o;
+    const { task } = this.#o;
     const sizes = this.#tables.sizes();
     this.#applied.sizes = sizes;
     const state = `restored-${checkpointId}-${task}-${this.#now()}`;
@@ -558,15 +571,17 @@ export class TaskState {
     const writer = new EntryWriter();
     this.#tables.freezeAll(writer);
     this.#applied.state = state;
-    this.#chains.set(checkpointId, [await storage.writeStateFile({ header: stateFileHeader(this.#o, 'base', checkpointId, 0), state, blocks: writer.blocks, end: () => ({ entries: writer.entries, tableSizes: sizes }) })]);
+    this.#chains.set(checkpointId, [await this.files.write({ header: stateFileHeader(this.#o, 'base', checkpointId, 0), state, blocks: writer.blocks, end: () => ({ entries: writer.entries, tableSizes: sizes }) })]);
   }
 
   /** Waits for what is running; nothing is applied after it. LevelDB itself is closed by who opened it. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.files.close();
     for (const frozen of this.#frozen.values()) frozen.copy?.cancel();
-    this.#logFiles.close();
     await this.settled();
+    for (const [id, frozen] of this.#frozen) if (!frozen.written) this.aborted(id);
+    this.files.sweep(this.#inProgress());
+    await this.files.settled();
     for (const frozen of this.#frozen.values()) frozen.scratch?.snapshot.close();
   }
 

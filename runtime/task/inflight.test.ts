@@ -16,6 +16,7 @@ import { batchFromDatums, datumRow } from '../vectors.js';
 import { cutPlan, subtaskOfKeyGroup, type Fragment } from './fragment.js';
 import { decodeBatch, encodeBatch, originOf, readersOf, readInFlight, writeInFlight, type Origin, type Restored } from './inflight.js';
 import { keyEncoder } from '../keys.js';
+import { TaskFiles } from '../state/taskfiles.js';
 
 const root = await mkdtemp(join(tmpdir(), 'millrace-inflight-'));
 after(() => rm(root, { recursive: true, force: true }));
@@ -41,7 +42,7 @@ const restore = (files: readonly FileRef[], parallelism: number, subtask: number
   return readInFlight(storage, files, { fragment, subtask, maxParallelism: MAX, edgeTypes: () => types, inputTypes: () => types, partialTypes: () => types });
 };
 async function written(origin: Origin, checkpoint: number, ...batches: Batch[]): Promise<FileRef> {
-  const ref = await writeInFlight(storage, { name: `1.${origin.subtask}`, maxParallelism: MAX, hashVersion: 1 }, checkpoint, [{ origin, types, batches }]);
+  const ref = await writeInFlight(new TaskFiles(storage), { name: `1.${origin.subtask}`, maxParallelism: MAX, hashVersion: 1 }, checkpoint, [{ origin, types, batches }]);
   assert.ok(ref !== null);
   return ref;
 }
@@ -63,7 +64,7 @@ test('the origin stands at the head of a block', () => {
 });
 
 test('nothing in flight: no file', async () => {
-  assert.equal(await writeInFlight(storage, { name: '1.0', maxParallelism: MAX, hashVersion: 1 }, 1, [{ origin: channel(0), types, batches: [numbers(0, 0)] }]), null);
+  assert.equal(await writeInFlight(new TaskFiles(storage), { name: '1.0', maxParallelism: MAX, hashVersion: 1 }, 1, [{ origin: channel(0), types, batches: [numbers(0, 0)] }]), null);
 });
 
 test('at the same parallelism each batch goes to its own subtask, in order', async () => {

@@ -12,7 +12,7 @@
  * everything that was in flight. Restored at the same parallelism every batch goes to its own subtask, otherwise rows of a channel go
  * to the subtask that owns their key group now. Cost: that of encoding and decoding rows, in the background, a batch at a time.
  */
-import type { CheckpointStorage } from '../../storage/checkpoint/storage.js';
+import type { TaskFiles } from '../state/taskfiles.js';
 import type { FileRef } from '../../storage/checkpoint/metadata.js';
 import { viewOf } from '../../types/encoding/bytes.js';
 import { SqlError } from '../../types/error.js';
@@ -80,14 +80,14 @@ export function decodeBatch(block: Uint8Array, types: readonly SqlType[]): Batch
 }
 
 /** null when nothing is in flight. */
-export async function writeInFlight(storage: CheckpointStorage, task: { readonly name: string; readonly maxParallelism: number; readonly hashVersion: number }, checkpointId: number, parts: readonly InFlight[]): Promise<FileRef | null> {
+export async function writeInFlight(files: Pick<TaskFiles, 'write'>, task: { readonly name: string; readonly maxParallelism: number; readonly hashVersion: number }, checkpointId: number, parts: readonly InFlight[]): Promise<FileRef | null> {
   let rows = 0;
   for (const { batches } of parts) for (const batch of batches) rows += batch.length;
   if (rows === 0) return null;
   const blocks = function *(): Generator<Uint8Array> {
     for (const { origin, types, batches } of parts) for (const batch of batches) if (batch.length > 0) yield encodeBatch(origin, types, batch);
   };
-  return storage.writeStateFile({
+  return files.write({
     header: { task: task.name, kind: 'inflight', checkpoint: checkpointId, since: checkpointId, maxParallelism: task.maxParallelism, hashVersion: task.hashVersion },
     blocks: blocks(), end: () => ({ entries: rows, tableSizes: {} }),
   });

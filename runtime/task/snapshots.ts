@@ -35,12 +35,15 @@ export interface SnapshotTimes extends Omit<AckTimes, 'syncMs' | 'asyncMs'> {
 /** Queued input of one channel. */
 export interface CapturedChannel { readonly origin: Origin; readonly types: readonly SqlType[]; readonly captured: Captured }
 
+/** Of a checkpoint in progress: JSON by node, and the file of data in flight when it is written. */
+interface Snapshot { readonly operators: Readonly<Record<string, Json>>; inflight: FileRef | null }
+
 export class TaskSnapshots {
   readonly #name: string;
   readonly #parts: TaskParts;
   /** Checkpoints that the task was told have ended; a barrier of one may still be on its way. */
   readonly #ended = new Set<number>();
-  readonly #snapshots = new Map<number, Readonly<Record<string, Json>>>();
+  readonly #snapshots = new Map<number, Snapshot>();
   /** Among the snapshots: those that a newer checkpoint does not supersede. */
   readonly #savepoints = new Set<number>();
   readonly #commits = new Set<Promise<void>>();
@@ -80,31 +83,28 @@ export class TaskSnapshots {
       state.keep(id);
       this.#savepoints.add(id);
     }
-    this.#snapshots.set(id, operators);
+    const snapshot: Snapshot = { operators, inflight: null };
+    this.#snapshots.set(id, snapshot);
     const began = env.monotonic();
     const syncMs = began - begin;
     const ref = { jobId, attempt, task: this.#name };
     const logPosition = Math.min(...built.feeds.map(f => f.logPosition));
     let { alignmentMs } = times;
     // In the background: the task goes on.
-    const write = async (): Promise<{ files: readonly FileRef[]; inflight: FileRef | null }> => {
-      const queued = async (): Promise<FileRef | null> => {
-        for (const c of channels ?? []) await c.captured.complete;
-        if (channels !== null) alignmentMs = env.now() - times.firstMs;
-        if (!this.#snapshots.has(id)) return null;
-        return writeInFlight(this.#parts.storage, { name: this.#name, maxParallelism: this.#parts.maxParallelism, hashVersion: HASH_VERSION }, id,
-          [...inFlight, ...(channels ?? []).map(c => ({ origin: c.origin, types: c.types, batches: c.captured.batches }))]);
-      };
-      const [files, inflight] = await Promise.all([state.write(frozen), queued()]);
+    const queued = async (): Promise<void> => {
+      for (const c of channels ?? []) await c.captured.complete;
+      if (channels !== null) alignmentMs = env.now() - times.firstMs;
+      await state.files.during(this.#writeInFlight(id, snapshot, [...inFlight, ...(channels ?? []).map(c => ({ origin: c.origin, types: c.types, batches: c.captured.batches }))]));
+    };
+    const write = async (): Promise<readonly FileRef[]> => {
+      const [files] = await Promise.all([state.write(frozen), queued()]);
       if (faultPoint !== null) await faultPoint('checkpoint.acknowledge', this.#name);
-      return { files, inflight };
+      return files;
     };
     write().then(
-      ({ files, inflight }) => {
-        if (!this.#snapshots.has(id)) {
-          if (inflight !== null) this.#remove(inflight);
-          return;
-        }
+      files => {
+        if (!this.#snapshots.has(id)) return;
+        const { inflight } = snapshot;
         events.acknowledged({
           ...ref, startDelayMs: times.startDelayMs, alignmentMs, syncMs, asyncMs: env.monotonic() - began, checkpointId: id, since: frozen.since, unaligned: channels !== null, logPosition,
           metadata: this.#metadata(frozen.since, inflight === null ? files : [...files, inflight], operators), stateBytes: files.reduce((sum, f) => sum + f.bytes, 0),
@@ -114,7 +114,21 @@ export class TaskSnapshots {
       (e: unknown) => { events.declined({ ...ref, checkpointId: id, reason: 'CHECKPOINT_ASYNC_EXCEPTION', error: toErrorData(e) }); });
   }
 
-  #remove(file: FileRef): void { this.#parts.storage.removeStateFile(file).catch(() => undefined); /* a leftover goes at the next start */ }
+  async #writeInFlight(id: number, snapshot: Snapshot, parts: readonly InFlight[]): Promise<void> {
+    const { state, maxParallelism } = this.#parts;
+    assert(state !== null, 'a checkpoint of a task that is only read');
+    if (!this.#snapshots.has(id)) return;
+    const file = await writeInFlight(state.files, { name: this.#name, maxParallelism, hashVersion: HASH_VERSION }, id, parts);
+    if (this.#snapshots.has(id) && !state.files.closed) snapshot.inflight = file;
+    else await state.files.remove(file);
+  }
+
+  /** The checkpoint will not complete. */
+  #giveUp(id: number): void {
+    const inflight = this.#snapshots.get(id)?.inflight;
+    this.#snapshots.delete(id);
+    if (inflight !== undefined) void this.#parts.state?.files.remove(inflight);
+  }
 
   #owed(): InFlight[] {
     const { built, fragment, subtask, inputTypes } = this.#parts;
@@ -143,7 +157,9 @@ export class TaskSnapshots {
   completed(checkpointId: number): void {
     this.#parts.state?.completed(checkpointId);
     const snapshot = this.#snapshots.get(checkpointId);
-    for (const id of this.#snapshots.keys()) if (id <= checkpointId && !this.#savepoints.has(id)) this.#snapshots.delete(id);
+    this.#snapshots.delete(checkpointId);
+    // Superseded.
+    for (const id of this.#snapshots.keys()) if (id < checkpointId && !this.#savepoints.has(id)) this.#giveUp(id);
     if (snapshot === undefined) return;
     try {
       for (const operator of this.#parts.built.driver.operators()) operator.completed?.(checkpointId);
@@ -152,7 +168,7 @@ export class TaskSnapshots {
       return;
     }
     for (const feed of this.#parts.built.feeds) {
-      const state = snapshot[String(feed.nodeId)];
+      const state = snapshot.operators[String(feed.nodeId)];
       if (state !== undefined) feed.completed(state, checkpointId).catch((e: unknown) => { this.#fail(e); });
     }
     for (const sink of this.#parts.built.sinks) {
@@ -167,7 +183,7 @@ export class TaskSnapshots {
   }
 
   aborted(checkpointId: number): void {
-    this.#snapshots.delete(checkpointId);
+    this.#giveUp(checkpointId);
     this.#savepoints.delete(checkpointId);
     this.#parts.state?.aborted(checkpointId);
     // An acknowledgement that crossed with this is answered once more.
