@@ -50,7 +50,7 @@ export function bindQuery(q: QueryEnv, stmt: SelectStmt): BoundQuery {
 
 function bindStatement(q: QueryEnv, stmt: SelectStmt): BoundQuery {
   const { ctx } = q;
-  if (stmt.intoClause !== undefined) throw ctx.unsupported('SELECT INTO', stmt.intoClause.rel?.location, 'CREATE MATERIALIZED VIEW v AS SELECT … keeps a result.');
+  if (stmt.intoClause !== undefined) throw ctx.error('42601', 'SELECT ... INTO is not allowed here', stmt.intoClause.rel?.location);
   if (stmt.lockingClause !== undefined) throw ctx.unsupported('a row-locking clause (FOR UPDATE, FOR SHARE)', undefined);
   const env = withCtes(q, stmt);
   let bound: BoundQuery;

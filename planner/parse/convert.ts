@@ -1,12 +1,12 @@
 /** Postgres' raw trees → Statement, for the statements whose form is Postgres' own. Whatever has no place here is kind 'unsupported', named. */
-import type { CommentStmt, CopyStmt, FetchStmt, Node, RangeVar, TransactionStmt, VariableSetStmt } from 'libpg-query';
+import type { CommentStmt, CopyStmt, FetchStmt, IntoClause, Node, RangeVar, SelectStmt, TransactionStmt, VariableSetStmt } from 'libpg-query';
 import { SqlError, assert, unsupported } from '../../types/error.js';
 import type { SourceText } from './sourcetext.js';
 import type { Piece } from './split.js';
 import { checkPlaces, type Lifted } from './clauses.js';
 import { convertCopyOptions } from './copyoptions.js';
 import { TokenReader } from './reader.js';
-import type { Expression, RelationName, Statement } from './statement.js';
+import type { CreateTableAs, Expression, Query, RelationName, Statement } from './statement.js';
 
 export function convert(raw: Node, piece: Piece, lifted: Lifted): Statement {
   const source = lifted.source;
@@ -15,9 +15,10 @@ export function convert(raw: Node, piece: Piece, lifted: Lifted): Statement {
   const sql = piece.source.text.slice(0, last?.end);
   const notOnQuery = lifted.emit !== null || lifted.asOf.length > 0 || lifted.lookups.length > 0;
   if ('SelectStmt' in raw) {
-    if (raw.SelectStmt.intoClause !== undefined) throw unsupported('SELECT INTO', source.position(raw.SelectStmt.intoClause.rel?.location), 'CREATE MATERIALIZED VIEW … AS query');
     checkPlaces(raw, lifted);
-    return { kind: 'select', query: { ast: raw.SelectStmt, source, sql, position, emit: lifted.emit, asOf: lifted.asOf, lookups: lifted.lookups } };
+    const { into, ast } = withoutInto(raw.SelectStmt);
+    const query = { ast, source, sql, position, emit: lifted.emit, asOf: lifted.asOf, lookups: lifted.lookups };
+    return into === null ? { kind: 'select', query } : selectInto(into, query);
   }
   if (notOnQuery) throw unsupported(`${lifted.emit !== null ? 'EMIT' : lifted.asOf.length > 0 ? 'AS OF CHECKPOINT' : 'FOR SYSTEM_TIME AS OF'} in this statement`, lifted.asOf[0]?.position ?? lifted.lookups[0]?.position ?? position);
   if ('InsertStmt' in raw) return { kind: 'insert', ast: raw.InsertStmt, source, target: relation(raw.InsertStmt.relation, source), sql };
@@ -62,6 +63,24 @@ export function convert(raw: Node, piece: Piece, lifted: Lifted): Statement {
     return { kind: 'create index', name: s.idxname ?? null, table: relation(s.relation, source), columns, ifNotExists: s.if_not_exists === true, unique: s.unique === true, position };
   }
   return { kind: 'unsupported', feature: commandName(piece), position, hint: commandHint(raw) };
+}
+
+/** INTO stands in the first SELECT of a query. */
+function withoutInto(ast: SelectStmt): { into: IntoClause | null; ast: SelectStmt } {
+  if (ast.intoClause !== undefined) {
+    const { intoClause, ...rest } = ast;
+    return { into: intoClause, ast: rest };
+  }
+  if (ast.larg === undefined) return { into: null, ast };
+  const first = withoutInto(ast.larg);
+  return first.into === null ? { into: null, ast } : { into: first.into, ast: { ...ast, larg: first.ast } };
+}
+
+function selectInto(into: IntoClause, query: Query): CreateTableAs {
+  const name = relation(into.rel, query.source);
+  if (into.rel?.relpersistence === 't') throw unsupported('temporary table', name.position);
+  if (into.rel?.relpersistence === 'u') throw unsupported('unlogged table', name.position);
+  return { kind: 'create table as', name, ifNotExists: false, columns: null, query, withData: true };
 }
 
 export function relation(range: RangeVar | undefined, source: SourceText): RelationName {
@@ -192,7 +211,6 @@ function commandName(piece: Piece): string {
 
 function commandHint(raw: Node): string | null {
   if ('RefreshMatViewStmt' in raw) return 'Materialized views are always up to date; FLUSH waits until all writes before it are visible.';
-  if ('CreateTableAsStmt' in raw) return 'CREATE MATERIALIZED VIEW … AS query';
   if ('CallStmt' in raw || 'DoStmt' in raw) return 'No code runs from SQL text.';
   return null;
 }

@@ -4,7 +4,7 @@ import { SECRET_VALUE } from '../../types/secretref.js';
 import { parseElements } from './columns.js';
 import { parseCreateSavepoint } from './jobs.js';
 import type { TokenReader } from './reader.js';
-import type { CreateMaterializedView, CreateSink, CreateTable, CreateView, Option, PrimaryKeyDefinition, Query, Statement } from './statement.js';
+import type { CreateMaterializedView, CreateSink, CreateTable, CreateTableAs, CreateView, Option, PrimaryKeyDefinition, Query, RelationName, Statement } from './statement.js';
 
 function ifNotExists(r: TokenReader): boolean {
   return r.accept('if', 'not', 'exists');
@@ -85,7 +85,7 @@ function createMaterializedView(r: TokenReader): CreateMaterializedView {
   const before = r.accept('with') ? r.options() : null;
   if (r.word() === 'tablespace') throw unsupported('TABLESPACE', r.position());
   r.expect('as');
-  const data = r.scan(r.at, (t, i) => t.kind === 'word' && t.text === 'with' && (r.word(i + 1 - r.at) === 'data' || r.word(i + 1 - r.at) === 'no') && i >= r.last() - 3);
+  const data = dataClause(r);
   if (data < r.last()) {
     if (r.word(data + 1 - r.at) === 'no') throw unsupported('WITH NO DATA', r.position(data));
     const query = r.query(data);
@@ -95,6 +95,11 @@ function createMaterializedView(r: TokenReader): CreateMaterializedView {
   }
   const { query, options } = queryAndOptions(r, before);
   return { kind: 'create materialized view', name, ifNotExists: exists, columns, options, query };
+}
+
+/** Index of WITH [NO] DATA at the end of the statement; the statement's end when there is none. */
+function dataClause(r: TokenReader): number {
+  return r.scan(r.at, (t, i) => t.kind === 'word' && t.text === 'with' && (r.word(i + 1 - r.at) === 'data' || r.word(i + 1 - r.at) === 'no') && i >= r.last() - 3);
 }
 
 /** The rest of the statement: a query, with WITH (…) at its end unless it stood before. */
@@ -115,26 +120,41 @@ function isLastGroup(r: TokenReader, open: number): boolean {
   return close === r.last() - 1;
 }
 
-function createTable(r: TokenReader): CreateTable {
-  const start = r.position(0);
+function createTable(r: TokenReader): CreateTable | CreateTableAs {
   const exists = ifNotExists(r);
   const name = r.relationName();
-  const asHint = 'CREATE MATERIALIZED VIEW … AS query keeps its result up to date; or CREATE TABLE with columns, then INSERT INTO … SELECT.';
-  if (r.word() === 'as') throw unsupported('CREATE TABLE AS', start, asHint);
+  if (r.word() === 'as') return createTableAs(r, name, exists, null);
   if (r.word() === 'of' || (r.word() === 'partition' && r.word(1) === 'of')) throw unsupported(r.word() === 'of' ? 'typed table' : 'partitioned table', r.position());
   const open = r.at;
   if (!r.isSymbol('(')) throw r.syntaxError();
-  const close = r.scan(open + 1, () => false);
-  const after = r.word(close + 1 - r.at);
-  if (after === 'as') throw unsupported('CREATE TABLE AS', start, asHint);
+  // A list of names, without types: the columns come from a query.
+  if (r.isSymbol(',', 2) || (r.isSymbol(')', 2) && r.scan(open + 1, () => false) === open + 2)) return createTableAs(r, name, exists, r.nameList());
   const elements = parseElements(r, false);
-  const refused: Readonly<Record<string, string>> = { inherits: 'INHERITS', partition: 'partitioned table', using: 'USING in CREATE TABLE', on: r.word(1) === 'conflict' ? 'ON CONFLICT in CREATE TABLE' : 'ON COMMIT', tablespace: 'TABLESPACE' };
-  const feature = refused[r.word() ?? ''];
-  if (feature !== undefined) throw unsupported(feature, r.position());
+  refuseStorage(r);
   if (r.word() === 'append' && r.word(1) === 'only') throw r.syntaxError('A relation that is only appended to is a stream: CREATE STREAM name (column type, …).');
   const options = r.accept('with') ? r.options() : [];
   r.finish();
   return { kind: 'create table', name, ifNotExists: exists, columns: elements.columns, primaryKey: elements.primaryKey, options };
+}
+
+/** What Postgres lets one say of how a table is stored. */
+function refuseStorage(r: TokenReader): void {
+  const refused: Readonly<Record<string, string>> = { inherits: 'INHERITS', partition: 'partitioned table', using: 'USING in CREATE TABLE', on: r.word(1) === 'conflict' ? 'ON CONFLICT in CREATE TABLE' : 'ON COMMIT', tablespace: 'TABLESPACE' };
+  const feature = refused[r.word() ?? ''];
+  if (feature !== undefined) throw unsupported(feature, r.position());
+}
+
+/** The rest, from AS (or what may stand before it) on. */
+function createTableAs(r: TokenReader, name: RelationName, exists: boolean, columns: string[] | null): CreateTableAs {
+  refuseStorage(r);
+  if (r.word() === 'with') throw unsupported('WITH options in CREATE TABLE AS', r.position());
+  r.expect('as');
+  if (r.word() === 'execute') throw unsupported('CREATE TABLE … AS EXECUTE', r.position());
+  const data = dataClause(r);
+  const query = r.query(data);
+  const withData = data === r.last() || r.word(1) === 'data';
+  r.at = r.last();
+  return { kind: 'create table as', name, ifNotExists: exists, columns, query, withData };
 }
 
 function createStream(r: TokenReader): Statement {
@@ -211,5 +231,5 @@ function createSink(r: TokenReader): CreateSink {
 }
 
 export function notExplainable(position: number): SqlError {
-  return unsupported('EXPLAIN of this statement', position, 'EXPLAIN takes a query, INSERT, UPDATE, DELETE, SUBSCRIBE, CREATE MATERIALIZED VIEW, CREATE VIEW, CREATE STREAM … AS or CREATE SINK.');
+  return unsupported('EXPLAIN of this statement', position, 'EXPLAIN takes a query, INSERT, UPDATE, DELETE, SUBSCRIBE, CREATE TABLE … AS, CREATE MATERIALIZED VIEW, CREATE VIEW, CREATE STREAM … AS or CREATE SINK.');
 }

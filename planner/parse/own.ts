@@ -101,7 +101,7 @@ const EXPLAIN_OPTIONS = new Set(['analyze', 'verbose', 'costs', 'settings', 'buf
 
 function explainable(statement: Statement, position: number): Explainable {
   switch (statement.kind) {
-    case 'select': case 'insert': case 'update': case 'delete': case 'create view': case 'create materialized view': case 'create derived stream': case 'create sink': case 'subscribe':
+    case 'select': case 'insert': case 'update': case 'delete': case 'create table as': case 'create view': case 'create materialized view': case 'create derived stream': case 'create sink': case 'subscribe':
       return statement;
     default:
       throw notExplainable(position);

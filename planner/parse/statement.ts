@@ -154,6 +154,18 @@ export interface CreateTable {
   readonly options: readonly Option[];
 }
 
+/** CREATE TABLE … AS query; SELECT … INTO name. */
+export interface CreateTableAs {
+  readonly kind: 'create table as';
+  readonly name: RelationName;
+  readonly ifNotExists: boolean;
+  /** Names in place of the query's, of its first columns. */
+  readonly columns: readonly string[] | null;
+  readonly query: Query;
+  /** false: WITH NO DATA. */
+  readonly withData: boolean;
+}
+
 export interface CreateStream {
   readonly kind: 'create stream';
   readonly name: RelationName;
@@ -185,7 +197,7 @@ export interface CreateSink {
 }
 
 export type Explainable =
-  | SelectStatement | CreateMaterializedView | CreateDerivedStream | CreateSink | CreateView | Subscribe
+  | SelectStatement | CreateTableAs | CreateMaterializedView | CreateDerivedStream | CreateSink | CreateView | Subscribe
   | Insert | Update | Delete;
 
 export interface Insert { readonly kind: 'insert'; readonly ast: InsertStmt; readonly source: SourceText; readonly target: RelationName; readonly sql: string }
@@ -207,7 +219,7 @@ export type Copy =
 export type FetchDirection = 'next' | 'prior' | 'first' | 'last' | 'absolute' | 'relative' | 'forward' | 'backward';
 
 export type Statement =
-  | SelectStatement | Insert | Update | Delete | CreateTable | CreateView | CreateMaterializedView | CreateStream | CreateDerivedStream | CreateSink | Subscribe | Copy
+  | SelectStatement | Insert | Update | Delete | CreateTable | CreateTableAs | CreateView | CreateMaterializedView | CreateStream | CreateDerivedStream | CreateSink | Subscribe | Copy
   | { readonly kind: 'drop'; readonly object: DropObject; readonly names: readonly RelationName[]; readonly ifExists: boolean; readonly cascade: boolean }
   | { readonly kind: 'truncate'; readonly names: readonly RelationName[]; readonly cascade: boolean }
   | { readonly kind: 'create schema'; readonly name: string; readonly ifNotExists: boolean; readonly position: number }

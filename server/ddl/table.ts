@@ -20,14 +20,18 @@ export async function createTable(database: Database, statement: CreateTable, sq
   const columns = statement.columns.map(c => tableColumn(c));
   const key = keyColumns(statement.primaryKey, columns);
   const id = await database.catalog.allocateId();
-  const stored: TableRelation & StoredRelation = {
-    kind: 'table', id, schema: 'public', name: name.name,
-    columns: key === null ? [...columns, { name: ROW_ID, type: INT8, notNull: true, defaultSql: null, generatedSql: null }] : columns.map((c, i) => (key.includes(i) ? { ...c, notNull: true } : c)),
-    primaryKey: key ?? [columns.length], hiddenRowId: key === null,
-    createSql: sql, createdMs: Date.now(), dependsOn: [], comment: null,
-  };
+  const table: TableRelation = key === null ? keylessTable(id, name.name, columns)
+    : { kind: 'table', id, schema: 'public', name: name.name, columns: columns.map((c, i) => (key.includes(i) ? { ...c, notNull: true } : c)), primaryKey: key, hiddenRowId: false };
+  const stored: StoredRelation = { ...table, createSql: sql, createdMs: Date.now(), dependsOn: [], comment: null };
   await database.catalog.change({ putRelations: [stored] });
   return { created: true };
+}
+
+/** A table without PRIMARY KEY: its key is a hidden row id. */
+export function keylessTable(id: number, name: string, columns: readonly TableColumn[]): TableRelation {
+  return {
+    kind: 'table', id, schema: 'public', name, columns: [...columns, { name: ROW_ID, type: INT8, notNull: true, defaultSql: null, generatedSql: null }], primaryKey: [columns.length], hiddenRowId: true,
+  };
 }
 
 function tableColumn(c: ColumnDefinition): TableColumn {

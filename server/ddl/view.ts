@@ -64,7 +64,7 @@ export async function createMaterializedView(database: Database, statement: Crea
   return { created: true };
 }
 
-function rename(columns: readonly Column[], names: readonly string[] | null, position: number): readonly Column[] {
+export function rename(columns: readonly Column[], names: readonly string[] | null, position: number): readonly Column[] {
   if (names !== null && names.length > columns.length) throw new SqlError('42601', 'too many column names were specified', { position });
   const renamed = columns.map((c, i) => ({ ...c, name: names?.[i] ?? c.name }));
   const seen = new Set<string>();

@@ -6,8 +6,9 @@
  */
 import type { Session } from '../../planner/bind/context.js';
 import type { Batch } from '../../runtime/batch.js';
+import type { QueryResult } from '../../runtime/engine.js';
 import { batchFromDatums, datumRow } from '../../runtime/vectors.js';
-import type { ParsedStatement, Query, Statement } from '../../planner/parse/statement.js';
+import type { CreateTableAs, ParsedStatement, Query, Statement } from '../../planner/parse/statement.js';
 import { parseQuery } from '../../planner/parse/parser.js';
 import { planQuery } from '../../planner/plan/planquery.js';
 import type { PlannedQuery } from '../../planner/planner.js';
@@ -18,6 +19,7 @@ import type { Datum } from '../../types/value.js';
 import { createSink } from '../ddl/sink.js';
 import { createStream } from '../ddl/stream.js';
 import { createTable } from '../ddl/table.js';
+import { createTableAs, planTableAs } from '../ddl/tableas.js';
 import { createMaterializedView, createView } from '../ddl/view.js';
 import { drop } from '../ddl/drop.js';
 import { maskSecrets } from '../ddl/options.js';
@@ -60,6 +62,7 @@ class PreparedStatement implements Prepared {
 type Bound = { readonly paramTypes: readonly SqlType[]; readonly columns: readonly Column[] | null } & (
   | { readonly kind: 'query'; readonly planned: PlannedQuery }
   | { readonly kind: 'write'; readonly write: WritePlan }
+  | { readonly kind: 'table as'; readonly statement: CreateTableAs; readonly planned: PlannedQuery }
   | { readonly kind: 'subscription'; readonly subscription: Subscription }
   | { readonly kind: 'text'; readonly make: (context: ExecuteContext) => TextTable | Promise<TextTable>; readonly tag: string }
   | { readonly kind: 'call'; readonly call: CommandCall; readonly planned: PlannedQuery }
@@ -106,6 +109,10 @@ export class SqlSession implements BackendSession {
       case 'insert': case 'update': case 'delete': {
         const write = planWrite(this.#database, statement, given, this.#bindSession());
         return { kind: 'write', paramTypes: write.paramTypes, columns: write.returning, write };
+      }
+      case 'create table as': {
+        const planned = planTableAs(this.#database, statement, given, this.#bindSession());
+        return { kind: 'table as', paramTypes: planned.paramTypes, columns: null, statement, planned };
       }
       case 'subscribe': {
         const subscription = planSubscription(this.#database, statement, this.#bindSession());
@@ -175,6 +182,13 @@ export class SqlSession implements BackendSession {
         return rows(bound.planned.columns, result, 'SELECT');
       }
       case 'write': return runWrite(this.#database, this.#querySession(), bound.write, params, await this.#writing(), context);
+      case 'table as': {
+        this.#refuseBlock(bound.statement.kind);
+        const { statement, planned } = bound;
+        for (const message of planned.notices) context.notice({ severity: 'NOTICE', message });
+        const run = (): Promise<QueryResult> => runPlan(this.#database, this.#querySession(), withParams(planned.plan, params), this.#transaction, context.signal);
+        return { kind: 'command', tag: await createTableAs(this.#database, statement, parsed.sql, planned.columns, run, context) };
+      }
       case 'subscription': {
         const batches = bound.subscription.open(this.#settings, context.signal);
         return { kind: 'rows', columns: bound.subscription.columns, batches, tag: n => `SUBSCRIBE ${n}`, streaming: true };

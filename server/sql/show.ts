@@ -1,5 +1,4 @@
 /** SHOW, DESCRIBE and EXPLAIN: small answers made here, without the engine. */
-import type { Relation } from '../../planner/catalog.js';
 import type { Explainable, ShowObjects } from '../../planner/parse/statement.js';
 import { explain } from '../../planner/explain/explain.js';
 import type { Session } from '../../planner/bind/context.js';
@@ -8,10 +7,12 @@ import { withStateTtl } from '../../planner/plan/statettl.js';
 import type { PlannedQuery } from '../../planner/planner.js';
 import { SqlError, unsupported } from '../../types/error.js';
 import { type Column, TEXT } from '../../types/sqltype.js';
-import { nearest, settingSpecs, type Settings } from '../../types/settings.js';
+import { settingSpecs, type Settings } from '../../types/settings.js';
 import { formatType } from '../../types/typeinfo.js';
 import type { StoredRelation } from '../catalog/relation.js';
 import type { Database } from '../database.js';
+import { planTableAs } from '../ddl/tableas.js';
+import { findRelation } from './findrelation.js';
 import { primaryKeyOf, visibleColumns } from '../system/pgcatalog.js';
 
 /** Rows of text under named text columns. */
@@ -71,13 +72,6 @@ function jobOf(database: Database, r: StoredRelation): [string | null, string | 
   return [database.catalog.job(r.jobId)?.name ?? null, info?.status ?? null];
 }
 
-export function findRelation(database: Database, name: { readonly schema: string | null; readonly name: string; readonly position: number }): Relation {
-  const relation = database.catalog.relation(name.schema, name.name);
-  if (relation !== null) return relation;
-  const near = nearest(name.name, database.catalog.relationNames());
-  throw new SqlError('42P01', `relation "${name.name}" does not exist`, { position: name.position, hint: near === null ? undefined : `Perhaps you meant "${near}".` });
-}
-
 export function describe(database: Database, name: { readonly schema: string | null; readonly name: string; readonly position: number }): TextTable {
   const relation = findRelation(database, name);
   const stored = database.catalog.relationById(relation.id);
@@ -112,6 +106,7 @@ function plannedFor(database: Database, statement: Explainable, position: number
   const job = { kind: 'job', firstNodeId: 1, relationId: 0, relationName: 'explained' } as const;
   switch (statement.kind) {
     case 'select': return planQuery(statement.query, database.catalog, statement.query.emit === 'changes' ? job : { kind: 'batch' }, [], session);
+    case 'create table as': return planTableAs(database, statement, [], session);
     case 'create view': case 'create materialized view': case 'create derived stream': return planQuery(statement.query, database.catalog, { ...job, relationName: statement.name.name }, [], session);
     case 'create sink':
       if (statement.from.kind === 'query') return planQuery(statement.from.query, database.catalog, { ...job, relationName: statement.name.name }, [], session);

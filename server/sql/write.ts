@@ -5,6 +5,7 @@
 import type { Session } from '../../planner/bind/context.js';
 import type { CopyRows, ExecuteContext, Execution } from '../session/backend.js';
 import type { Batch } from '../../runtime/batch.js';
+import type { QueryResult } from '../../runtime/engine.js';
 import { batchFromDatums, datumAt } from '../../runtime/vectors.js';
 import type { Delete, Insert, Statement, Update } from '../../planner/parse/statement.js';
 import { type DmlPlan, planDelete, planInsert, planInsertRows, planUpdate } from '../../planner/plan/plandml.js';
@@ -18,8 +19,8 @@ import { formatDatum, parseDatum, quoteIdentifier } from '../../types/textio.js'
 import type { Database } from '../database.js';
 import { withParams } from './params.js';
 import { type QuerySession, runPlan } from './query.js';
-import { findRelation } from './show.js';
-import { keyText, type Transaction } from './transaction.js';
+import { findRelation } from './findrelation.js';
+import { keyText, Transaction } from './transaction.js';
 
 /** Rows checked and encoded before the event loop gets a turn. */
 const CHUNK_ROWS = 2000;
@@ -183,8 +184,7 @@ export async function runWrite(database: Database, session: QuerySession, write:
   let returned: readonly (readonly Datum[])[];
   let count = 0;
   const width = storedTypes(write.target).length;
-  const all: (readonly Datum[])[] = [];
-  for await (const batch of result) for (const row of datums(batch, result.columns)) all.push(row);
+  const all = await rowsOf(result);
   switch (write.kind) {
     case 'insert': {
       const stored = await writer.insert(all, write.dml.onConflict);
@@ -248,6 +248,20 @@ function* datums(batch: Batch, columns: readonly Column[]): Generator<Datum[]> {
     }
     yield row;
   }
+}
+
+/** All rows of a plan's result. */
+export async function rowsOf(result: QueryResult): Promise<(readonly Datum[])[]> {
+  const all: (readonly Datum[])[] = [];
+  for await (const batch of result) for (const row of datums(batch, result.columns)) all.push(row);
+  return all;
+}
+
+/** Rows of a new table that nobody else sees: they are committed when this resolves. */
+export async function fillTable(database: Database, table: TableRelation, rows: readonly (readonly Datum[])[]): Promise<void> {
+  const transaction = new Transaction();
+  await new Writer(database, table, transaction).insert(rows, null);
+  if (!transaction.empty) await transaction.commit(database, false);
 }
 
 async function* single(batch: Batch): AsyncGenerator<Batch> { yield batch; }
