@@ -9,6 +9,7 @@
  */
 import { gzipSync } from 'node:zlib';
 import { crc32c } from '../../types/crc32c.js';
+import { putVarint, varintBytes } from '../../types/encoding/bytes.js';
 
 export const BATCH_HEADER_BYTES = 61;
 export const COMPRESSION_NONE = 0;
@@ -21,21 +22,10 @@ const GZIP_LEVEL = 1;
 export interface ProducerIdentity { readonly id: bigint; readonly epoch: number }
 export const NO_PRODUCER: ProducerIdentity = { id: -1n, epoch: -1 };
 
-export function varintBytes(value: number): number {
-  const z = value < 0 ? -value * 2 - 1 : value * 2;
-  return z < 0x80 ? 1 : z < 0x4000 ? 2 : z < 0x200000 ? 3 : z < 0x10000000 ? 4 : 5;
-}
-
-/** Zigzag varint of a 32-bit integer at `at`; gives the position after it. */
-export function putVarint(b: Uint8Array, at: number, value: number): number {
-  let z = ((value << 1) ^ (value >> 31)) >>> 0;
-  while (z > 0x7f) {
-    b[at++] = (z & 0x7f) | 0x80;
-    z >>>= 7;
-  }
-  b[at++] = z;
-  return at;
-}
+/** A 32-bit integer as an unsigned one: small ones of either sign are small. */
+const zigzag = (value: number): number => ((value << 1) ^ (value >> 31)) >>> 0;
+const zigzagBytes = (value: number): number => varintBytes(zigzag(value));
+const putZigzag = (b: Uint8Array, at: number, value: number): number => putVarint(b, at, zigzag(value));
 
 export class RecordBatchWriter {
   #buffer: Buffer;
@@ -59,13 +49,13 @@ export class RecordBatchWriter {
     const b = this.#buffer;
     const keyLength = key === null ? -1 : keyBytes;
     const valueLength = value === null ? -1 : valueBytes;
-    let at = putVarint(b, this.#at, 3 + varintBytes(delta) + varintBytes(keyLength) + keyBytes + varintBytes(valueLength) + valueBytes);
+    let at = putZigzag(b, this.#at, 3 + zigzagBytes(delta) + zigzagBytes(keyLength) + keyBytes + zigzagBytes(valueLength) + valueBytes);
     b[at++] = 0;
     b[at++] = 0;
-    at = putVarint(b, at, delta);
-    at = putVarint(b, at, keyLength);
+    at = putZigzag(b, at, delta);
+    at = putZigzag(b, at, keyLength);
     if (key !== null) at = put(b, at, key, keyFrom, keyTo);
-    at = putVarint(b, at, valueLength);
+    at = putZigzag(b, at, valueLength);
     if (value !== null) at = put(b, at, value, from, to);
     b[at++] = 0;
     this.#at = at;
