@@ -5,7 +5,7 @@ import type { SqlType } from '../../types/sqltype.js';
 import { equalityIsIdentity } from '../../types/encoding/equality.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import { ByteReader, isBigAhead, readBigInt } from '../../types/encoding/identity.js';
-import { layoutOf } from '../../types/encoding/kinds.js';
+import { type Layout, layoutOf } from '../../types/encoding/kinds.js';
 import type { BatchBuilder } from '../batchbuilder.js';
 import type { KeyBatch } from '../keys.js';
 import type { StateTable } from '../state/table.js';
@@ -138,24 +138,34 @@ export function emptyKey(): KeyBatch {
 /** True when the columns can be read back from their equality encoding. */
 export const keysReadable = (types: readonly SqlType[]): boolean => types.every(equalityIsIdentity);
 
-/** Appends the key's values to the builder's first columns (the row is not ended). Only for keysReadable types. */
-export function appendKey(builder: BatchBuilder, types: readonly SqlType[], r: ByteReader): void {
-  const row = builder.length;
-  for (let c = 0; c < types.length; c++) {
-    const column = builder.columns[c];
-    const layout = layoutOf(types[c]);
-    if (layout === 'bool') {
-      const v = r.u8();
-      if (v === 2) column.appendNull(row);
-      else column.appendBool(row, v === 1);
-    } else if (layout === 'bytes') {
-      const n = r.i32();
-      if (n < 0) column.appendNull(row);
-      else { column.appendSpan(row, r.data, r.pos, r.pos + n); r.pos += n; }
-    } else if (r.view.getUint32(r.pos + 4, true) === NULL_HIGH && r.view.getUint32(r.pos, true) === NULL_LOW) {
-      column.appendNull(row);
-      r.pos += 8;
-    } else if (isBigAhead(r)) column.appendBigInt(row, readBigInt(r));
-    else column.appendNumber(row, r.f64());
+/** Makes columns of keys again. Only for keysReadable types. */
+export class KeyColumns {
+  readonly #layouts: readonly Layout[];
+  readonly #reader = new ByteReader(new Uint8Array(0));
+
+  constructor(types: readonly SqlType[]) { this.#layouts = types.map(layoutOf); }
+
+  /** Appends the key at `pos` of `data` to the builder's first columns (the row is not ended). `view`: of `data`, where there is one. */
+  append(builder: BatchBuilder, data: Uint8Array, pos: number, view?: DataView): void {
+    const r = this.#reader;
+    r.reset(data, pos, view);
+    const row = builder.length;
+    for (let c = 0; c < this.#layouts.length; c++) {
+      const column = builder.columns[c];
+      const layout = this.#layouts[c];
+      if (layout === 'bool') {
+        const v = r.u8();
+        if (v === 2) column.appendNull(row);
+        else column.appendBool(row, v === 1);
+      } else if (layout === 'bytes') {
+        const n = r.i32();
+        if (n < 0) column.appendNull(row);
+        else { column.appendSpan(row, r.data, r.pos, r.pos + n); r.pos += n; }
+      } else if (r.view.getUint32(r.pos + 4, true) === NULL_HIGH && r.view.getUint32(r.pos, true) === NULL_LOW) {
+        column.appendNull(row);
+        r.pos += 8;
+      } else if (isBigAhead(r)) column.appendBigInt(row, readBigInt(r));
+      else column.appendNumber(row, r.f64());
+    }
   }
 }

@@ -11,7 +11,6 @@
 import type { AggregateNode } from '../../types/plan.js';
 import type { SqlType } from '../../types/sqltype.js';
 import { hashBytes } from '../../types/encoding/hash.js';
-import { ByteReader } from '../../types/encoding/identity.js';
 import { RowCodec } from '../../types/encoding/row.js';
 import { BATCH_ROWS_MAX, type Batch, type Vector } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
@@ -21,7 +20,7 @@ import type { OperatorContext } from '../operator.js';
 import type { Slot, StateTable } from '../state/table.js';
 import { datumAt } from '../vectors.js';
 import type { FixedAccumulator } from './fixed.js';
-import { appendKey, emptyKey, KeyList, keysReadable } from './groupkeys.js';
+import { emptyKey, KeyColumns, KeyList, keysReadable } from './groupkeys.js';
 import { IdleSweep } from './idlesweep.js';
 import type { GroupAccumulator } from './ordered.js';
 
@@ -59,7 +58,7 @@ export class GroupState {
   readonly #fixedBytes: number;
   /** DISTINCT over append-only input: a group that is there stays as it is. */
   readonly #still: boolean;
-  readonly #reader = new ByteReader(new Uint8Array(0));
+  readonly #keyColumns: KeyColumns;
 
   readonly #touched = new KeyList();
   /** Row of each touched group in #old, −1 = the group gave no row. */
@@ -83,6 +82,7 @@ export class GroupState {
     this.#results = results;
     this.#parts = parts;
     this.#readable = keysReadable(keyTypes);
+    this.#keyColumns = new KeyColumns(keyTypes);
     this.#codec = new RowCodec(keyTypes);
     this.#fixedBytes = cells * 8;
     this.global = node.groupKeys.length === 0;
@@ -169,8 +169,7 @@ export class GroupState {
     const offset = this.table.offset(slot);
     const width = this.#keyTypes.length;
     if (this.#readable) {
-      this.#reader.reset(page.bytes, this.table.keyOffset(slot));
-      appendKey(builder, this.#keyTypes, this.#reader);
+      this.#keyColumns.append(builder, page.bytes, this.table.keyOffset(slot), page.view);
     } else builder.appendStoredColumns(page.bytes, offset + this.#fixedBytes, 0, width);
     const row = builder.length;
     const at = offset >>> 3;

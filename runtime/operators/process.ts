@@ -12,10 +12,9 @@ import type { ProcessNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Json } from '../../types/connect.js';
 import { assert, SqlError } from '../../types/error.js';
-import { ByteReader } from '../../types/encoding/identity.js';
 import { Json as SqlJson } from '../../types/json.js';
 import { formatDatum } from '../../types/textio.js';
-import { appendKey, residentKeys } from '../aggregates/groupkeys.js';
+import { KeyColumns, residentKeys } from '../aggregates/groupkeys.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import type { Collector, ProcessContext, ProcessFunction, Row, RuntimeContext, Value } from '../functions/api.js';
@@ -205,9 +204,10 @@ export class ProcessOperator implements Operator {
   readState(): void {
     const { node } = this;
     const types = node.partition.map(c => this.#input[c].type);
+    const keyColumns = new KeyColumns(types);
     const shown = new BatchBuilder([...types, { kind: 'text' }, { kind: 'jsonb' }, { kind: 'jsonb' }]);
     const add = (keys: KeyBatch, k: number, name: string, key: unknown, value: unknown): void => {
-      appendKey(shown, types, new ByteReader(keys.data.slice(keys.start[k], keys.end[k])));
+      keyColumns.append(shown, keys.data.slice(keys.start[k], keys.end[k]), 0);
       const row = shown.length;
       shown.columns[types.length].appendText(row, name);
       shown.columns[types.length + 1].appendDatum(row, key === undefined ? null : readable(key));
@@ -282,7 +282,7 @@ class Element implements ProcessContext {
     const keys = this.#keys;
     assert(keys !== null, 'no key in hand');
     const builder = new BatchBuilder(this.#types);
-    appendKey(builder, this.#types, new ByteReader(keys.data.slice(keys.start[this.#k], keys.end[this.#k])));
+    new KeyColumns(this.#types).append(builder, keys.data.slice(keys.start[this.#k], keys.end[this.#k]), 0);
     builder.endRow(1);
     datumRow(this.#types, builder.finish(), 0).forEach((datum, c) => { key[this.#columns[c].name] = valueOf(this.#types[c], datum); });
     return key;

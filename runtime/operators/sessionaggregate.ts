@@ -18,8 +18,7 @@
 import type { SessionAggregateNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import { assert } from '../../types/error.js';
-import { ByteReader } from '../../types/encoding/identity.js';
-import { appendKey, KeyList, RecentKeys } from '../aggregates/groupkeys.js';
+import { KeyColumns, KeyList, RecentKeys } from '../aggregates/groupkeys.js';
 import type { FixedAccumulator, Selection } from '../aggregates/fixed.js';
 import { makeAccumulator } from '../aggregates/make.js';
 import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
@@ -55,6 +54,7 @@ export class SessionAggregateOperator implements Operator {
   readonly node: SessionAggregateNode;
   readonly #context: OperatorContext;
   readonly #keyTypes: readonly SqlType[];
+  readonly #keyColumns: KeyColumns;
   readonly #encode: KeyEncoder;
   readonly #table: StateTable;
   readonly #inputs: Inputs[] = [];
@@ -74,7 +74,6 @@ export class SessionAggregateOperator implements Operator {
   readonly #touched = new KeyList();
   /** Old results of sessions merged into others. */
   #merged: number[] = [];
-  readonly #reader = new ByteReader(new Uint8Array(0));
 
   #closedUpTo = -Infinity;
   #prepared: { readonly batch: Batch; readonly keys: KeyBatch } | null = null;
@@ -93,6 +92,7 @@ export class SessionAggregateOperator implements Operator {
     this.#context = context;
     const types = input.map((c) => c.type);
     this.#keyTypes = node.partition.map((k) => types[k]);
+    this.#keyColumns = new KeyColumns(this.#keyTypes);
     this.#encode = keyEncoder(types, node.partition);
     this.#table = context.stateTable(0);
     this.#late = context.batchMode || node.emitOnClose;
@@ -303,8 +303,7 @@ export class SessionAggregateOperator implements Operator {
     const page = this.#table.page(slot);
     const edge = this.#keyTypes.length;
     const row = builder.length;
-    this.#reader.reset(page.bytes, this.#table.keyOffset(slot));
-    appendKey(builder, this.#keyTypes, this.#reader);
+    this.#keyColumns.append(builder, page.bytes, this.#table.keyOffset(slot), page.view);
     builder.columns[edge].appendNumber(row, page.f64[p + START]);
     builder.columns[edge + 1].appendNumber(row, page.f64[p + END]);
     for (let c = 0; c < this.#results.length; c++) {

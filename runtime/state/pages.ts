@@ -16,7 +16,7 @@ const CLASSES = 64;
 
 function makePage(bytes: number): Page {
   const buffer = new ArrayBuffer(bytes);
-  return { bytes: new Uint8Array(buffer), f64: new Float64Array(buffer), i32: new Int32Array(buffer) };
+  return { bytes: new Uint8Array(buffer), view: new DataView(buffer), f64: new Float64Array(buffer), i32: new Int32Array(buffer) };
 }
 const NO_PAGE: Page = makePage(0);
 

@@ -15,7 +15,7 @@ import type { KeyBatch } from '../keys.js';
 export type Slot = number;
 
 /** A memory page; the three views share one buffer. */
-export interface Page { readonly bytes: Uint8Array; readonly f64: Float64Array; readonly i32: Int32Array }
+export interface Page { readonly bytes: Uint8Array; readonly view: DataView; readonly f64: Float64Array; readonly i32: Int32Array }
 
 export interface StateTable {
   readonly tableId: number;

@@ -111,10 +111,11 @@ export class ByteReader {
     this.view = viewOf(data);
     this.pos = pos;
   }
-  reset(data: Uint8Array, pos: number): void {
+  /** `view`: of `data`, where there is one. */
+  reset(data: Uint8Array, pos: number, view?: DataView): void {
     if (data !== this.data) {
       this.data = data;
-      this.view = viewOf(data);
+      this.view = view ?? viewOf(data);
     }
     this.pos = pos;
   }
