@@ -43,11 +43,22 @@ export interface StreamRelation extends RelationBase {
   readonly bounded: boolean;
 }
 
+/** A column that counts: serial, or GENERATED … AS IDENTITY. Its n-th number is start + n × increment, within min and max (decimal, of up to 64 bits). */
+export interface Identity {
+  readonly kind: 'serial' | 'always' | 'by default';
+  readonly start: string;
+  readonly increment: string;
+  readonly min: string;
+  readonly max: string;
+}
+
 export interface TableColumn extends Column {
   readonly notNull: boolean;
   readonly defaultSql: string | null;
   /** GENERATED ALWAYS AS (…) STORED. */
   readonly generatedSql: string | null;
+  /** Absent: the column takes what it is given. */
+  readonly identity?: Identity;
 }
 
 export interface TableRelation extends RelationBase {

@@ -35,6 +35,8 @@ export interface TableWriter {
   getMany(tableId: number, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
   /** Next value of the hidden row id of a table without primary key; unique over restarts. */
   nextRowId(tableId: number): number;
+  /** How many numbers a column that counts has given before, with those lost in a crash; then one more. Unique over restarts. */
+  nextNumber(tableId: number, column: number): number;
   /** Deletes rows of a dropped table, in chunks. */
   drop(tableId: number): Promise<void>;
   /** Rows of a stream without connector are kept in the log until both limits are passed by `trim`; null: trimmed like a table's. */

@@ -4,8 +4,9 @@
  */
 import { OWN_KEYS, SqlError, unsupported } from '../../types/error.js';
 import type { Token } from './lexer.js';
+import { parseIdentity, serialType } from './identity.js';
 import type { TokenReader } from './reader.js';
-import type { CreateStream, Expression, PrimaryKeyDefinition, StreamColumnDefinition } from './statement.js';
+import type { CreateStream, Expression, IdentityDefinition, PrimaryKeyDefinition, StreamColumnDefinition } from './statement.js';
 
 export interface Elements {
   readonly columns: readonly StreamColumnDefinition[];
@@ -97,8 +98,12 @@ function parseColumn(r: TokenReader, stream: boolean): { definition: StreamColum
   const words = stream ? STREAM_WORDS : CONSTRAINT_WORDS;
   const stop = (t: Token): boolean => comma(t) || (t.kind === 'word' && words.has(t.text));
   if (r.word() === 'as') throw r.syntaxError(`A computed column is written ${name} type GENERATED ALWAYS AS (expression) VIRTUAL.`);
-  const type = r.type(r.scan(r.at, stop));
+  const written = r.type(r.scan(r.at, stop));
+  const serial = stream ? null : serialType(written);
+  const type = serial?.type ?? written;
+  let identity = serial?.identity ?? null;
   let notNull = false;
+  let nullAt: number | null = null;
   let defaultExpression: Expression | null = null;
   let generated: StreamColumnDefinition['generated'] = null;
   let path: string | null = null;
@@ -109,7 +114,7 @@ function parseColumn(r: TokenReader, stream: boolean): { definition: StreamColum
     const at = r.position();
     if (r.accept('constraint')) { r.identifier(); continue; }
     if (r.accept('not', 'null')) { notNull = true; continue; }
-    if (r.accept('null')) continue;
+    if (r.accept('null')) { nullAt = at; continue; }
     if (r.accept('default')) {
       if (defaultExpression !== null) throw new SqlError('42601', `multiple default values specified for column "${name}"`, { position: at });
       // DEFAULT NULL: its first token is never a constraint.
@@ -122,7 +127,15 @@ function parseColumn(r: TokenReader, stream: boolean): { definition: StreamColum
       key = { columns: [name], position: at };
       continue;
     }
-    if (r.accept('generated')) { generated = parseGenerated(r, at); continue; }
+    if (r.accept('generated')) {
+      const counts = parseIdentity(r, at);
+      if (counts === null) { generated = parseGenerated(r); continue; }
+      if (stream) throw unsupported('identity column of a stream', at, OWN_KEYS);
+      if (identity?.kind === 'serial') throw new SqlError('42601', `both default and identity specified for column "${name}"`, { position: at, hint: COUNTS });
+      if (identity !== null) throw new SqlError('42601', `multiple identity specifications for column "${name}"`, { position: at, hint: COUNTS });
+      identity = counts;
+      continue;
+    }
     if (r.accept('collate')) { checkCollation(r, at); continue; }
     if (stream && r.accept('path')) { path = r.string(); continue; }
     if (stream && r.accept('metadata')) {
@@ -137,13 +150,21 @@ function parseColumn(r: TokenReader, stream: boolean): { definition: StreamColum
     throw r.syntaxError();
   }
   if (generated !== null && defaultExpression !== null) throw new SqlError('42601', `both default and generation expression specified for column "${name}"`, { position });
-  return { definition: { name, position, type, notNull, default: defaultExpression, generated, path, metadata }, key };
+  if (identity !== null) checkIdentity(name, position, identity, nullAt, defaultExpression, generated);
+  return { definition: { name, position, type, notNull: notNull || identity !== null, default: defaultExpression, generated, identity, path, metadata }, key };
 }
 
-function parseGenerated(r: TokenReader, position: number): NonNullable<StreamColumnDefinition['generated']> {
-  if (r.accept('by', 'default')) throw unsupported('identity column', position, OWN_KEYS);
+const COUNTS = 'A serial or identity column is NOT NULL and takes its values from one counter.';
+
+/** What a column that counts cannot have beside. */
+function checkIdentity(name: string, position: number, { kind }: IdentityDefinition, nullAt: number | null, defaultExpression: Expression | null, generated: StreamColumnDefinition['generated']): void {
+  if (nullAt !== null) throw new SqlError('42601', `conflicting NULL/NOT NULL declarations for column "${name}"`, { position: nullAt, hint: COUNTS });
+  if (defaultExpression !== null) throw new SqlError('42601', kind === 'serial' ? `multiple default values specified for column "${name}"` : `both default and identity specified for column "${name}"`, { position, hint: COUNTS });
+  if (generated !== null) throw new SqlError('42601', `both ${kind === 'serial' ? 'default' : 'identity'} and generation expression specified for column "${name}"`, { position, hint: COUNTS });
+}
+
+function parseGenerated(r: TokenReader): NonNullable<StreamColumnDefinition['generated']> {
   r.expect('always', 'as');
-  if (r.word() === 'identity') throw unsupported('identity column', position, OWN_KEYS);
   r.expectSymbol('(');
   const expression = r.expression(r.scan(r.at, () => false));
   r.expectSymbol(')');

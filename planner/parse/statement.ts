@@ -79,6 +79,16 @@ export interface SettingChange {
   readonly position: number;
 }
 
+/** serial, or GENERATED … AS IDENTITY with what its options say (null: nothing). */
+export interface IdentityDefinition {
+  readonly kind: 'serial' | 'always' | 'by default';
+  readonly start: bigint | null;
+  readonly increment: bigint | null;
+  readonly min: bigint | null;
+  readonly max: bigint | null;
+  readonly position: number;
+}
+
 export interface ColumnDefinition {
   readonly name: string;
   readonly position: number;
@@ -86,6 +96,8 @@ export interface ColumnDefinition {
   readonly notNull: boolean;
   readonly default: Expression | null;
   readonly generated: { readonly expression: Expression; readonly stored: boolean } | null;
+  /** Tables only. */
+  readonly identity: IdentityDefinition | null;
 }
 
 export interface StreamColumnDefinition extends ColumnDefinition {

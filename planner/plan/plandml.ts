@@ -1,14 +1,16 @@
 /**
  * INSERT, UPDATE and DELETE as batch plans whose rows are stored rows of the target; server/sql/write.ts checks, encodes and commits them.
  *
- *   insert   the stored physical columns in order, without a table's hidden _row_id; defaults filled in, assignment casts done
+ *   insert   the stored physical columns in order, without a table's hidden _row_id; defaults filled in, assignment casts done; then the flags
+ *            that `numbered` names
  *   update   the stored row before (all stored columns, hidden row id too), then the stored row after: twice the width
  *   delete   the stored row before
  *
+ * Columns that count (serial, identity) are NULL where they take their next number: the numbers are given when the rows are written.
  * RETURNING and ON CONFLICT DO UPDATE work on single stored rows: they are given as functions, interpreted.
  */
-import type { MultiAssignRef, Node, OnConflictClause } from 'libpg-query';
-import type { Column, SqlType } from '../../types/sqltype.js';
+import type { MultiAssignRef, Node, OnConflictClause, OverridingKind } from 'libpg-query';
+import { BOOL, type Column, type SqlType } from '../../types/sqltype.js';
 import type { Plan } from '../../types/plan.js';
 import type { Datum } from '../../types/value.js';
 import type { Expr } from '../../types/expr.js';
@@ -27,7 +29,7 @@ import { Scope, type Env, type ScopeColumn } from '../bind/scope.js';
 import { bindQuery, coerceOutput, withCtes, type BoundQuery, type QueryEnv } from '../bind/select.js';
 import { strings, typeWords } from '../bind/typename.js';
 import { bindWhere } from '../bind/where.js';
-import type { PlannerCatalog, StreamColumn, StreamRelation, TableColumn, TableRelation } from '../catalog.js';
+import type { Identity, PlannerCatalog, StreamColumn, StreamRelation, TableColumn, TableRelation } from '../catalog.js';
 import type { Delete, Insert, Update } from '../parse/statement.js';
 import { positional } from './builder.js';
 import { batchPlan, bounded, newContext, paramTypes } from './planquery.js';
@@ -39,9 +41,14 @@ export interface DmlPlan {
   readonly returning: readonly Column[] | null;
   /** RETURNING over one stored row. */
   readonly project: ((stored: readonly Datum[]) => readonly Datum[]) | null;
+  /** Columns that take their next number. */
+  readonly numbered: readonly Numbered[];
   /** null = a taken key is an error; `update` gives the row to store, null when its WHERE is not true. */
   readonly onConflict: null | { readonly kind: 'nothing' } | { readonly kind: 'update'; readonly update: (existing: readonly Datum[], proposed: readonly Datum[]) => readonly Datum[] | null };
 }
+
+/** A stored column that takes its next number, in rows whose value at `flag` is true; null: in every row. */
+export interface Numbered { readonly column: number; readonly flag: number | null }
 
 type Target = TableRelation | StreamRelation;
 type TargetColumn = TableColumn | StreamColumn;
@@ -63,25 +70,49 @@ function insertPlan(statement: Insert, target: Target, catalog: PlannerCatalog, 
   const select = ast.selectStmt !== undefined && 'SelectStmt' in ast.selectStmt ? ast.selectStmt.SelectStmt : null;
   const targets = names === null ? visible(target) : names.map((n) => targetColumn(ctx, target, n.name, n.location));
   refuseRepeated(ctx, targets, names?.map((n) => n.location));
+  const overriding = ast.override ?? 'OVERRIDING_NOT_SET';
   let bound: BoundQuery;
   let supplied: readonly TargetColumn[];
+  let flagged: readonly TargetColumn[] = [];
   if (select === null) { supplied = []; bound = { rel: { rel: 'rows', cols: [], rows: [[]] }, columns: [], volatile: false }; }
   else if (select.valuesLists !== undefined && select.sortClause === undefined && select.limitCount === undefined && select.withClause === undefined) {
     const rows = select.valuesLists.map((l) => ('List' in l ? l.List.items ?? [] : []));
     supplied = targets.slice(0, rows[0]?.length ?? 0);
     checkCount(ctx, names !== null, targets, rows[0] ?? []);
-    bound = valuesInto(q, supplied, rows);
+    flagged = supplied.filter((c, i) => identityOf(c) !== null && rows.some((row) => 'SetToDefault' in (row[i] ?? {})));
+    bound = valuesInto(q, supplied, rows, flagged, overriding);
   } else {
     const source = bindQuery(q, select);
     supplied = targets.slice(0, source.columns.length);
     if (source.columns.length > targets.length) throw ctx.error('42601', 'INSERT has more expressions than target columns', targetLocation(select.targetList?.[targets.length]));
     if (names !== null && source.columns.length < targets.length) throw ctx.error('42601', 'INSERT has more target columns than expressions', names[source.columns.length]?.location);
-    for (const c of supplied) refuseGenerated(ctx, c, 'insert a non-DEFAULT value into', 0);
+    for (const c of supplied) { refuseGenerated(ctx, c, 'insert a non-DEFAULT value into', 0); refuseAlways(ctx, c, overriding); }
     bound = coerceOutput(ctx, source, supplied.map((c) => c.type), (e, _type, i) => assign(ctx, e, supplied[i] as TargetColumn));
   }
-  const complete = completed(ctx, target, bound, supplied);
+  const used = supplied.map((c) => (overriding === 'OVERRIDING_USER_VALUE' && isIdentity(c) ? null : c));
+  const complete = completed(ctx, target, bound, used, bound.columns.slice(supplied.length));
   const { plan } = batchPlan(ctx, complete);
-  return { plan, paramTypes: paramTypes(ctx), ...returningOf(ctx, target, ast.returningClause?.exprs, null), onConflict: conflictOf(ctx, target, ast.onConflictClause) };
+  const numbered = numberedOf(target, used, flagged);
+  return { plan, paramTypes: paramTypes(ctx), ...returningOf(ctx, target, ast.returningClause?.exprs, null), numbered, onConflict: conflictOf(ctx, target, ast.onConflictClause) };
+}
+
+const identityOf = (c: TargetColumn): Identity | null => ('identity' in c ? c.identity ?? null : null);
+const isIdentity = (c: TargetColumn): boolean => { const kind = identityOf(c)?.kind; return kind === 'always' || kind === 'by default'; };
+
+/** `given`: the columns that are given values, or DEFAULT where they are among `flagged`, whose flags follow the stored columns. */
+function numberedOf(target: Target, given: readonly (TargetColumn | null)[], flagged: readonly TargetColumn[]): Numbered[] {
+  const stored = physical(target);
+  return stored.flatMap((c, column): Numbered[] => {
+    if (identityOf(c) === null) return [];
+    if (!given.includes(c)) return [{ column, flag: null }];
+    const at = flagged.indexOf(c);
+    return at < 0 ? [] : [{ column, flag: stored.length + at }];
+  });
+}
+
+function refuseAlways(ctx: BindContext, c: TargetColumn, overriding: OverridingKind): void {
+  if (identityOf(c)?.kind !== 'always' || overriding !== 'OVERRIDING_NOT_SET') return;
+  throw ctx.error('428C9', `cannot insert a non-DEFAULT value into column "${c.name}"`, undefined, { detail: `Column "${c.name}" is an identity column defined as GENERATED ALWAYS.`, hint: 'Use OVERRIDING SYSTEM VALUE to override.' });
 }
 
 function targetLocation(node: Node | undefined): number | undefined { return node !== undefined && 'ResTarget' in node ? node.ResTarget.location : undefined; }
@@ -108,20 +139,23 @@ function checkCount(ctx: BindContext, named: boolean, targets: readonly TargetCo
 
 const plainEnv = (ctx: BindContext, q: QueryEnv | null, clause: string, scope = new Scope(null, [])): Env => ({ ctx, scope, ctes: q?.ctes ?? null, clause, aggregates: null, setCalls: null, insideAggregate: false });
 
-function valuesInto(q: QueryEnv, targets: readonly TargetColumn[], rows: readonly (readonly Node[])[]): BoundQuery {
+/** Columns: the targets, then for each of `flagged` whether the row has DEFAULT there. */
+function valuesInto(q: QueryEnv, targets: readonly TargetColumn[], rows: readonly (readonly Node[])[], flagged: readonly TargetColumn[], overriding: OverridingKind): BoundQuery {
   const { ctx } = q;
   const env = plainEnv(ctx, q, 'VALUES');
   const cells = rows.map((row) => {
     if (row.length !== targets.length) throw ctx.error('42601', 'VALUES lists must all be the same length', undefined);
-    return row.map((node, i) => {
+    const values = row.map((node, i) => {
       const c = targets[i] as TargetColumn;
       if ('SetToDefault' in node) return c.generatedSql === null ? defaultOf(ctx, c) : literal(null, c.type);
       const value = bindExpr(env, node);
       refuseGenerated(ctx, c, 'insert a non-DEFAULT value into', locationOf(value) ?? 0);
+      refuseAlways(ctx, c, overriding);
       return assign(ctx, value, c);
     });
+    return [...values, ...flagged.map((c) => literal('SetToDefault' in (row[targets.indexOf(c)] ?? {}) ? 't' : 'f', BOOL))];
   });
-  const columns: ScopeColumn[] = targets.map((c) => ({ name: c.name, id: ctx.newColumn(c.name, c.type).id }));
+  const columns: ScopeColumn[] = [...targets, ...flagged.map((c) => ({ name: c.name, type: BOOL }))].map((c) => ({ name: c.name, id: ctx.newColumn(c.name, c.type).id }));
   return { rel: { rel: 'rows', cols: columns.map((c) => c.id), rows: cells }, columns, volatile: false };
 }
 
@@ -144,8 +178,8 @@ function generatedOver(ctx: BindContext, target: Target, c: TargetColumn, values
   return substitute(expr, (id) => { const name = scope.find((s) => s.id === id)?.name; return name === undefined ? undefined : values.get(name); });
 }
 
-/** All physical columns in order: given ones, defaults, generated ones. */
-function completed(ctx: BindContext, target: Target, bound: BoundQuery, given: readonly TargetColumn[]): BoundQuery {
+/** All physical columns in order: given ones, defaults, generated ones; then `flags` as they are. */
+function completed(ctx: BindContext, target: Target, bound: BoundQuery, given: readonly (TargetColumn | null)[], flags: readonly ScopeColumn[]): BoundQuery {
   const values = new Map<string, Expr>();
   for (const c of physical(target)) {
     if (c.generatedSql !== null) continue;
@@ -154,6 +188,7 @@ function completed(ctx: BindContext, target: Target, bound: BoundQuery, given: r
     values.set(c.name, id === undefined ? defaultOf(ctx, c) : column(id, ctx.info(id).type));
   }
   const items = physical(target).map((c): Item => ({ id: ctx.newColumn(c.name, c.type).id, expr: values.get(c.name) ?? generatedOver(ctx, target, c, values) }));
+  for (const f of flags) items.push({ id: ctx.newColumn(f.name, BOOL).id, expr: column(f.id, BOOL) });
   return { rel: { rel: 'project', input: bound.rel, items }, columns: items.map((i) => ({ name: ctx.info(i.id).name, id: i.id })), volatile: true };
 }
 
@@ -178,7 +213,7 @@ function updatePlan(statement: Update, target: TableRelation, catalog: PlannerCa
   if (ast.fromClause !== undefined) throw ctx.unsupported('UPDATE … FROM', undefined, 'Use a subquery: SET column = (SELECT …) WHERE EXISTS (SELECT …).');
   const q = withCtes({ ctx, parent: null, ctes: null, outer: [] }, ast);
   const { env, rel, stored } = targetScope(ctx, q, target, ast.relation?.alias?.aliasname);
-  const set = assignments(ctx, { ...env, clause: 'UPDATE' }, target, ast.targetList ?? []);
+  const { set, numbered } = assignments(ctx, { ...env, clause: 'UPDATE' }, target, ast.targetList ?? []);
   const filtered = bindWhere(env, rel, ast.whereClause);
   const before: Item[] = stored.map((s) => ({ id: ctx.newColumn(s.name, ctx.info(s.id).type).id, expr: column(s.id, ctx.info(s.id).type) }));
   const values = new Map<string, Expr>(stored.map((s) => [s.name, set.get(s.name) ?? column(s.id, ctx.info(s.id).type)]));
@@ -190,7 +225,7 @@ function updatePlan(statement: Update, target: TableRelation, catalog: PlannerCa
   const items = [...before, ...after];
   const bound: BoundQuery = { rel: { rel: 'project', input: filtered, items }, columns: items.map((i) => ({ name: ctx.info(i.id).name, id: i.id })), volatile: true };
   const { plan } = batchPlan(ctx, bound);
-  return { plan, paramTypes: paramTypes(ctx), ...returningOf(ctx, target, ast.returningClause?.exprs, ast.relation?.alias?.aliasname ?? null), onConflict: null };
+  return { plan, paramTypes: paramTypes(ctx), ...returningOf(ctx, target, ast.returningClause?.exprs, ast.relation?.alias?.aliasname ?? null), numbered, onConflict: null };
 }
 
 /** SET (a, b) = (x, y): the value of one of them. */
@@ -203,8 +238,9 @@ function fieldAssigned(ctx: BindContext, ref: MultiAssignRef, at: number): Node 
   return field;
 }
 
-function assignments(ctx: BindContext, env: Env, target: TableRelation, list: readonly Node[]): Map<string, Expr> {
+function assignments(ctx: BindContext, env: Env, target: TableRelation, list: readonly Node[]): { set: Map<string, Expr>; numbered: Numbered[] } {
   const set = new Map<string, Expr>();
+  const numbered: Numbered[] = [];
   for (const node of list) {
     if (!('ResTarget' in node) || node.ResTarget.val === undefined) continue;
     const { name = '', val, location = 0, indirection } = node.ResTarget;
@@ -212,11 +248,16 @@ function assignments(ctx: BindContext, env: Env, target: TableRelation, list: re
     const value = 'MultiAssignRef' in val ? fieldAssigned(ctx, val.MultiAssignRef, location) : val;
     const c = targetColumn(ctx, target, name, location) as TableColumn;
     if (set.has(name)) throw ctx.error('42601', `multiple assignments to same column "${name}"`, location);
-    if ('SetToDefault' in value) { if (c.generatedSql === null) set.set(name, defaultOf(ctx, c)); continue; }
+    if ('SetToDefault' in value) {
+      if (c.generatedSql === null) set.set(name, defaultOf(ctx, c));
+      if (identityOf(c) !== null) numbered.push({ column: target.columns.indexOf(c), flag: null });
+      continue;
+    }
+    if (identityOf(c)?.kind === 'always') throw ctx.error('428C9', `column "${name}" can only be updated to DEFAULT`, undefined, { detail: `Column "${name}" is an identity column defined as GENERATED ALWAYS.` });
     if (c.generatedSql !== null) throw ctx.error('428C9', `column "${name}" can only be updated to DEFAULT`, location, { detail: `Column "${name}" is a generated column.` });
     set.set(name, assign(ctx, bindExpr(env, value), c));
   }
-  return set;
+  return { set, numbered };
 }
 
 export function planDelete(statement: Delete, target: TableRelation, catalog: PlannerCatalog, given: readonly (SqlType | null)[], session?: Session): DmlPlan {
@@ -231,7 +272,7 @@ function deletePlan(statement: Delete, target: TableRelation, catalog: PlannerCa
   const filtered = ast.usingClause === undefined ? bindWhere(env, rel, ast.whereClause) : deleteUsing(ctx, env, rel, ast.usingClause, ast.whereClause);
   const items: Item[] = stored.map((s) => ({ id: ctx.newColumn(s.name, ctx.info(s.id).type).id, expr: column(s.id, ctx.info(s.id).type) }));
   const { plan } = batchPlan(ctx, { rel: { rel: 'project', input: filtered, items }, columns: items.map((i) => ({ name: ctx.info(i.id).name, id: i.id })), volatile: true });
-  return { plan, paramTypes: paramTypes(ctx), ...returningOf(ctx, target, ast.returningClause?.exprs, ast.relation?.alias?.aliasname ?? null), onConflict: null };
+  return { plan, paramTypes: paramTypes(ctx), ...returningOf(ctx, target, ast.returningClause?.exprs, ast.relation?.alias?.aliasname ?? null), numbered: [], onConflict: null };
 }
 
 /** A row is deleted once however many rows of USING match it: a semi join. */
@@ -330,7 +371,8 @@ function conflictUpdate(ctx: BindContext, target: TableRelation, clause: OnConfl
   scope.items = [...old.scope.items, ...proposed.scope.items];
   scope.columns = [...old.scope.columns];
   const env = plainEnv(ctx, null, 'ON CONFLICT DO UPDATE', scope);
-  const set = assignments(ctx, env, target, clause.targetList ?? []);
+  const { set, numbered } = assignments(ctx, env, target, clause.targetList ?? []);
+  if (numbered.length > 0) throw ctx.unsupported('DEFAULT of a serial or identity column in ON CONFLICT DO UPDATE', clause.location);
   const layout = [...old.layout, ...proposed.layout];
   const compile = (e: Expr) => { refuseParams(ctx, e, 'ON CONFLICT DO UPDATE'); return interpret(positional(e, layout)); };
   const values = new Map<string, Expr>(old.scope.columns.map((c) => [c.name, set.get(c.name) ?? column(c.id, ctx.info(c.id).type)]));
@@ -350,7 +392,7 @@ function conflictUpdate(ctx: BindContext, target: TableRelation, clause: OnConfl
 }
 
 /** COPY … FROM: the given columns' types, and the stored row of one row of them. Throws 42703, 42701, 428C9. */
-export function planInsertRows(target: Target, columnNames: readonly string[] | null, position: number): { columns: readonly Column[]; complete(given: readonly Datum[]): readonly Datum[] } {
+export function planInsertRows(target: Target, columnNames: readonly string[] | null, position: number): { columns: readonly Column[]; numbered: readonly Numbered[]; complete(given: readonly Datum[]): readonly Datum[] } {
   const ctx = newContext({ relation: () => null, relationNames: () => [], schemaExists: () => false, jobByName: () => null }, false, [], null);
   const at = (e: unknown): unknown => { if (e instanceof SqlError && e.position === undefined) e.position = position; return e; };
   try {
@@ -359,9 +401,9 @@ export function planInsertRows(target: Target, columnNames: readonly string[] | 
     for (const c of given) if (c.generatedSql !== null) throw ctx.error('428C9', `column "${c.name}" is a generated column`, undefined, { detail: 'Generated columns cannot be used in COPY.' });
     const layout = given.map((c) => ctx.newColumn(c.name, c.type).id);
     const bound: BoundQuery = { rel: { rel: 'rows', cols: layout, rows: [] }, columns: given.map((c, i) => ({ name: c.name, id: layout[i] as number })), volatile: false };
-    const project = completed(ctx, target, bound, given).rel;
+    const project = completed(ctx, target, bound, given, []).rel;
     const run = project.rel === 'project' ? project.items.map((i) => interpret(positional(i.expr, layout))) : [];
-    return { columns: given.map((c) => ({ name: c.name, type: c.type })), complete: (row) => { const c = evaluated(ctx); return run.map((f) => f(row, c)); } };
+    return { columns: given.map((c) => ({ name: c.name, type: c.type })), numbered: numberedOf(target, given, []), complete: (row) => { const c = evaluated(ctx); return run.map((f) => f(row, c)); } };
   } catch (e) {
     throw at(e);
   }

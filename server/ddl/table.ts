@@ -4,6 +4,7 @@ import type { ColumnDefinition, CreateTable, PrimaryKeyDefinition } from '../../
 import { bindDefault, resolveType } from '../../planner/bind/column.js';
 import { SqlError, unsupported } from '../../types/error.js';
 import { INT8, type Column } from '../../types/sqltype.js';
+import { identityOf } from '../catalog/identity.js';
 import type { StoredRelation } from '../catalog/relation.js';
 import type { Database } from '../database.js';
 import { refuseUnknown } from './options.js';
@@ -38,7 +39,7 @@ function tableColumn(c: ColumnDefinition): TableColumn {
   if (c.generated !== null) throw unsupported('a generated column of a table', c.position, 'Compute it in a view over the table.');
   const type = resolveType(c.type);
   if (c.default !== null) bindDefault(c.default, type);
-  return { name: c.name, type, notNull: c.notNull, defaultSql: c.default?.sql ?? null, generatedSql: null };
+  return { name: c.name, type, notNull: c.notNull, defaultSql: c.default?.sql ?? null, generatedSql: null, ...(c.identity === null ? {} : { identity: identityOf(c.identity, type) }) };
 }
 
 export function checkColumnNames(columns: readonly { readonly name: string; readonly position: number }[]): void {

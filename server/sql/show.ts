@@ -1,4 +1,5 @@
 /** SHOW, DESCRIBE and EXPLAIN: small answers made here, without the engine. */
+import type { Identity } from '../../planner/catalog.js';
 import type { Explainable, ShowObjects } from '../../planner/parse/statement.js';
 import { explain } from '../../planner/explain/explain.js';
 import type { Session } from '../../planner/bind/context.js';
@@ -9,6 +10,7 @@ import { SqlError, unsupported } from '../../types/error.js';
 import { type Column, TEXT } from '../../types/sqltype.js';
 import { settingSpecs, type Settings } from '../../types/settings.js';
 import { formatType } from '../../types/typeinfo.js';
+import { shownDefault } from '../catalog/identity.js';
 import type { StoredRelation } from '../catalog/relation.js';
 import type { Database } from '../database.js';
 import { planTableAs } from '../ddl/tableas.js';
@@ -79,14 +81,15 @@ export function describe(database: Database, name: { readonly schema: string | n
   const columns = visibleColumns(relation);
   const watermark = relation.kind === 'stream' ? relation.watermark : null;
   return table(['column', 'type', 'nullable', 'default', 'notes'], columns.map((c, i) => {
-    const extra: { notNull?: boolean; defaultSql?: string | null; generatedSql?: string | null; path?: string | null; metadata?: string | null } & typeof c = c;
+    const extra: { notNull?: boolean; defaultSql?: string | null; generatedSql?: string | null; identity?: Identity; path?: string | null; metadata?: string | null } & typeof c = c;
     const notes: string[] = [];
     if (key?.includes(i + 1) === true) notes.push('primary key');
     if (extra.path !== undefined && extra.path !== null) notes.push(`path ${extra.path}`);
     if (extra.metadata !== undefined && extra.metadata !== null) notes.push(`metadata ${extra.metadata}`);
     if (extra.generatedSql !== undefined && extra.generatedSql !== null) notes.push(`generated as (${extra.generatedSql})`);
+    if (extra.identity !== undefined && extra.identity.kind !== 'serial') notes.push(`generated ${extra.identity.kind} as identity`);
     if (watermark?.column === c.name) notes.push(`watermark ${watermark.sql}`);
-    return [c.name, formatType(c.type), extra.notNull === true || key?.includes(i + 1) === true ? 'no' : 'yes', extra.defaultSql ?? null, notes.join(', ')];
+    return [c.name, formatType(c.type), extra.notNull === true || key?.includes(i + 1) === true ? 'no' : 'yes', shownDefault(relation.name, extra), notes.join(', ')];
   }));
 }
 

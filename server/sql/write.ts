@@ -8,7 +8,7 @@ import type { Batch } from '../../runtime/batch.js';
 import type { QueryResult } from '../../runtime/engine.js';
 import { batchFromDatums, datumAt } from '../../runtime/vectors.js';
 import type { Delete, Insert, Statement, Update } from '../../planner/parse/statement.js';
-import { type DmlPlan, planDelete, planInsert, planInsertRows, planUpdate } from '../../planner/plan/plandml.js';
+import { type DmlPlan, type Numbered, planDelete, planInsert, planInsertRows, planUpdate } from '../../planner/plan/plandml.js';
 import type { StreamRelation, TableRelation } from '../../planner/catalog.js';
 import { encodeOrderKey } from '../../types/encoding/order.js';
 import { RowCodec } from '../../types/encoding/row.js';
@@ -16,6 +16,7 @@ import { SqlError } from '../../types/error.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import { formatDatum, parseDatum, quoteIdentifier } from '../../types/textio.js';
+import { numbersOf } from '../catalog/identity.js';
 import type { Database } from '../database.js';
 import { withParams } from './params.js';
 import { type QuerySession, runPlan } from './query.js';
@@ -65,14 +66,16 @@ class Writer {
   readonly #codec: RowCodec;
   readonly #types: readonly SqlType[];
   readonly #hidden: boolean;
+  readonly #numbered: readonly (Numbered & { readonly next: () => Datum })[];
 
-  constructor(database: Database, target: TableRelation | StreamRelation, transaction: Transaction) {
+  constructor(database: Database, target: TableRelation | StreamRelation, transaction: Transaction, numbered: readonly Numbered[]) {
     this.#database = database;
     this.target = target;
     this.#transaction = transaction;
     this.#types = storedTypes(target);
     this.#codec = new RowCodec(this.#types);
     this.#hidden = target.kind === 'table' && target.hiddenRowId;
+    this.#numbered = target.kind === 'table' ? numbered.map(n => ({ ...n, next: numbersOf(database.tables, target, n.column) })) : [];
   }
 
   encode(row: readonly Datum[]): Uint8Array { return this.#codec.encode(row); }
@@ -82,9 +85,21 @@ class Writer {
     return encodeOrderKey(this.target.primaryKey.map(i => this.#types[i] ?? this.#types[0] ?? { kind: 'int8' }), this.target.primaryKey.map(i => row[i] ?? null));
   }
 
-  /** The stored row of a new one: hidden row id added. */
+  /** The stored row of a new one: numbers given, flags of them gone, hidden row id added. */
   complete(row: readonly Datum[]): readonly Datum[] {
-    return this.#hidden ? [...row.slice(0, this.#types.length - 1), this.#database.tables.nextRowId(this.target.id)] : row;
+    if (!this.#hidden && this.#numbered.length === 0) return row;
+    const stored = row.slice(0, this.#types.length - (this.#hidden ? 1 : 0));
+    for (const { column, flag, next } of this.#numbered) if (flag === null || row[flag] === true) stored[column] = next();
+    if (this.#hidden) stored.push(this.#database.tables.nextRowId(this.target.id));
+    return stored;
+  }
+
+  /** A row with new numbers in columns that were SET to DEFAULT. */
+  renumbered(row: readonly Datum[]): readonly Datum[] {
+    if (this.#numbered.length === 0) return row;
+    const stored = [...row];
+    for (const { column, next } of this.#numbered) stored[column] = next();
+    return stored;
   }
 
   checkNotNull(row: readonly Datum[]): void {
@@ -180,7 +195,7 @@ export const storedTypes = (r: TableRelation | StreamRelation): readonly SqlType
 export async function runWrite(database: Database, session: QuerySession, write: WritePlan, params: readonly (string | null)[], transaction: Transaction, context: ExecuteContext): Promise<Execution> {
   const plan = withParams(write.dml.plan, params);
   const result = await runPlan(database, session, plan, transaction, context.signal);
-  const writer = new Writer(database, write.target, transaction);
+  const writer = new Writer(database, write.target, transaction, write.dml.numbered);
   let returned: readonly (readonly Datum[])[];
   let count = 0;
   const width = storedTypes(write.target).length;
@@ -195,8 +210,9 @@ export async function runWrite(database: Database, session: QuerySession, write:
     case 'update': {
       // Rows are: the stored row before, then the stored row after.
       count = all.length;
-      await update(writer, all.map(r => ({ before: r.slice(0, width), after: r.slice(width, 2 * width) })), transaction);
-      returned = write.dml.returning === null ? [] : all.map(r => r.slice(width, 2 * width));
+      const changed = all.map(r => ({ before: r.slice(0, width), after: writer.renumbered(r.slice(width, 2 * width)) }));
+      await update(writer, changed, transaction);
+      returned = write.dml.returning === null ? [] : changed.map(c => c.after);
       break;
     }
     case 'delete': {
@@ -260,7 +276,7 @@ export async function rowsOf(result: QueryResult): Promise<(readonly Datum[])[]>
 /** Rows of a new table that nobody else sees: they are committed when this resolves. */
 export async function fillTable(database: Database, table: TableRelation, rows: readonly (readonly Datum[])[]): Promise<void> {
   const transaction = new Transaction();
-  await new Writer(database, table, transaction).insert(rows, null);
+  await new Writer(database, table, transaction, []).insert(rows, null);
   if (!transaction.empty) await transaction.commit(database, false);
 }
 
@@ -269,8 +285,8 @@ async function* single(batch: Batch): AsyncGenerator<Batch> { yield batch; }
 /** COPY t FROM STDIN: fields are parsed by the columns' input functions, missing columns take their defaults. */
 export async function copyFrom(database: Database, session: QuerySession, statement: Extract<Statement, { kind: 'copy from' }>, transaction: Transaction): Promise<Execution> {
   const target = writable(database, statement.table, 'insert');
-  const { columns, complete } = planInsertRows(target, statement.columns, statement.position);
-  const writer = new Writer(database, target, transaction);
+  const { columns, numbered, complete } = planInsertRows(target, statement.columns, statement.position);
+  const writer = new Writer(database, target, transaction, numbered);
   const consume = async (input: AsyncIterable<CopyRows>): Promise<number> => {
     let count = 0;
     for await (const { firstLine, rows } of input) {

@@ -1,7 +1,9 @@
 /** information_schema: tables, columns, keys, as the SQL standard names them. Relations without a maker here are empty. */
 import type { Datum } from '../../types/value.js';
 import { formatType, typeInfo, typeMod } from '../../types/typeinfo.js';
+import type { Identity } from '../../planner/catalog.js';
 import { SCHEMAS } from '../catalog/catalog.js';
+import { shownDefault } from '../catalog/identity.js';
 import { catalogColumns } from './catalogcolumns.js';
 import { allRelations, definition, primaryKeyOf, visibleColumns } from './pgcatalog.js';
 import { type SystemContext, type SystemTable, parseColumns, rowsOf } from './systemtable.js';
@@ -19,14 +21,17 @@ function columns(context: SystemContext): Objects {
       const numeric = c.type.kind === 'numeric' && mod >= 4;
       const bits: Readonly<Record<string, number>> = { int2: 16, int4: 32, int8: 64, float4: 24, float8: 53 };
       const precision = numeric ? (mod - 4) >> 16 : bits[c.type.kind] ?? null;
-      const extra: { notNull?: boolean; defaultSql?: string | null; generatedSql?: string | null } & typeof c = c;
+      const extra: { notNull?: boolean; defaultSql?: string | null; generatedSql?: string | null; identity?: Identity } & typeof c = c;
+      const identity = extra.identity?.kind === 'serial' ? undefined : extra.identity;
       rows.push({
-        table_catalog: context.database, table_schema: r.schema, table_name: r.name, column_name: c.name, ordinal_position: i + 1, column_default: extra.defaultSql ?? null,
+        table_catalog: context.database, table_schema: r.schema, table_name: r.name, column_name: c.name, ordinal_position: i + 1, column_default: shownDefault(r.name, extra),
         is_nullable: extra.notNull === true ? 'NO' : 'YES', data_type: c.type.kind === 'array' ? 'ARRAY' : formatType(c.type.kind === 'varchar' || c.type.kind === 'bpchar' || c.type.kind === 'numeric' ? { kind: c.type.kind } : c.type),
         character_maximum_length: (c.type.kind === 'varchar' || c.type.kind === 'bpchar') && mod >= 4 ? mod - 4 : null, numeric_precision: precision,
         numeric_precision_radix: c.type.kind === 'numeric' ? 10 : precision === null ? null : 2, numeric_scale: numeric ? (mod - 4) & 0xffff : c.type.kind.startsWith('int') && c.type.kind !== 'interval' ? 0 : null,
         datetime_precision: ['timestamp', 'timestamptz', 'time', 'interval'].includes(c.type.kind) ? 6 : c.type.kind === 'date' ? 0 : null,
-        udt_catalog: context.database, udt_schema: 'pg_catalog', udt_name: info.name, dtd_identifier: String(i + 1), is_self_referencing: 'NO', is_identity: 'NO',
+        udt_catalog: context.database, udt_schema: 'pg_catalog', udt_name: info.name, dtd_identifier: String(i + 1), is_self_referencing: 'NO', is_identity: identity === undefined ? 'NO' : 'YES',
+        identity_generation: identity?.kind.toUpperCase() ?? null, identity_start: identity?.start ?? null, identity_increment: identity?.increment ?? null, identity_maximum: identity?.max ?? null,
+        identity_minimum: identity?.min ?? null, identity_cycle: 'NO',
         is_generated: (extra.generatedSql ?? null) === null ? 'NEVER' : 'ALWAYS', generation_expression: extra.generatedSql ?? null, is_updatable: r.kind === 'table' ? 'YES' : 'NO',
       });
     });

@@ -8,7 +8,9 @@ import type { Column } from '../../types/sqltype.js';
 import { SqlArray } from '../../types/array.js';
 import { typeInfo, typeInfos, typeMod } from '../../types/typeinfo.js';
 import { formatSetting, isReadOnly, settingSpecs, type SettingSpec, type SettingValue } from '../../types/settings.js';
+import type { Identity } from '../../planner/catalog.js';
 import { SCHEMAS } from '../catalog/catalog.js';
+import { shownDefault } from '../catalog/identity.js';
 import { relkind, type StoredRelation } from '../catalog/relation.js';
 import { catalogColumns } from './catalogcolumns.js';
 import { type SystemContext, type SystemTable, parseColumns, rowsOf, timestampOf } from './systemtable.js';
@@ -42,7 +44,8 @@ const notNull = (r: AnyRelation, i: number): boolean => {
   const c: Column & { notNull?: boolean } | undefined = r.columns[i];
   return c?.notNull === true || ('primaryKey' in r && Array.isArray(r.primaryKey) && r.primaryKey.includes(i));
 };
-const defaultOf = (c: Column & { defaultSql?: string | null; generatedSql?: string | null }): string | null => c.generatedSql ?? c.defaultSql ?? null;
+const defaultOf = (r: AnyRelation, c: Column & { defaultSql?: string | null; generatedSql?: string | null; identity?: Identity }): string | null => c.generatedSql ?? shownDefault(r.name, c);
+const attidentity = (c: Column & { identity?: Identity }): string => (c.identity?.kind === 'always' ? 'a' : c.identity?.kind === 'by default' ? 'd' : '');
 const isGenerated = (c: Column & { generatedSql?: string | null }): boolean => (c.generatedSql ?? null) !== null;
 
 function classRow(o: { oid: number; name: string; schema: string; kind: string; columns: number; hasIndex: boolean; am: number }): Readonly<Record<string, Datum>> {
@@ -68,7 +71,7 @@ const pgClass: Maker = context => {
 const pgAttribute: Maker = context => {
   const rows: Readonly<Record<string, Datum>>[] = [];
   for (const r of allRelations(context)) {
-    visibleColumns(r).forEach((c, i) => rows.push(attributeRow(r.id, i, c, notNull(r, i), defaultOf(c) !== null, isGenerated(c))));
+    visibleColumns(r).forEach((c, i) => rows.push(attributeRow(r.id, i, c, notNull(r, i), defaultOf(r, c) !== null, isGenerated(c))));
   }
   return rows;
 };
@@ -78,7 +81,7 @@ function attributeRow(relation: number, i: number, c: Column, isNotNull: boolean
   return {
     attrelid: relation, attname: c.name, atttypid: info.oid, attstattarget: -1, attlen: info.length, attnum: i + 1, attndims: c.type.kind === 'array' ? 1 : 0, attcacheoff: -1, atttypmod: typeMod(c.type),
     attbyval: info.length > 0 && info.length <= 8, attalign: 'i', attstorage: info.length < 0 ? 'x' : 'p', attcompression: '', attnotnull: isNotNull, atthasdef: hasDefault, atthasmissing: false,
-    attidentity: '', attgenerated: generated ? 's' : '', attisdropped: false, attislocal: true, attinhcount: 0, attcollation: info.category === 'S' ? 100 : 0,
+    attidentity: attidentity(c), attgenerated: generated ? 's' : '', attisdropped: false, attislocal: true, attinhcount: 0, attcollation: info.category === 'S' ? 100 : 0,
   };
 }
 
@@ -108,7 +111,7 @@ const pgAttrdef: Maker = context => {
   const rows: Readonly<Record<string, Datum>>[] = [];
   for (const r of context.catalog.relations()) {
     visibleColumns(r).forEach((c, i) => {
-      const text = defaultOf(c);
+      const text = defaultOf(r, c);
       if (text !== null) rows.push({ oid: r.id * 100 + i, adrelid: r.id, adnum: i + 1, adbin: text });
     });
   }

@@ -4,7 +4,8 @@
  *   1, table id u32 BE, primary key         → row bytes
  *   2, sequence u64 BE                      → log record: u32 CRC32C of the rest, f64 time in ms, u32 count, changes
  *                                             change: u32 table id, u32 key length, i32 old length, i32 new length (−1 = null), key, old, new   (LE)
- *   3, name                                 → JSON: lastSeq; trimmed (highest sequence trimmed); rowid/<table> (row ids below are used up)
+ *   3, name                                 → JSON: lastSeq; trimmed (highest sequence trimmed); rowid/<table> (row ids below are used up);
+ *                                             number/<table>/<column> (so many numbers of a column that counts are used up)
  */
 import { SqlError } from '../../types/error.js';
 import { crc32c } from '../../types/crc32c.js';

@@ -4,39 +4,36 @@
  * After a failed write the store takes no more (its log may be torn): commits fail until the server is started again.
  */
 import { environmentCode, SqlError } from '../../types/error.js';
-import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, clearRange, type Kv } from '../kv.js';
+import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, clearRange, forEachEntry, type Kv } from '../kv.js';
 import type { Retention, RowChange, TableWriter } from '../tablestore.js';
 import { decodeMeta, decodeRecord, encodeMeta, encodeRecord, logKey, logSeq, metaKey, rowKey, rowRange } from './layout.js';
 
-/** Row ids taken from the stored limit at once; those left over at a crash are skipped. */
+/** Taken from the stored limit at once; those left over at a crash are skipped. Numbers of columns are few in a smallint: as many as Postgres takes. */
 const ROW_IDS = 100000;
+const NUMBERS = 32;
 
 interface Waiting { readonly changes: readonly RowChange[]; readonly bytes: number; resolve(seq: number): void; reject(e: unknown): void }
-interface RowIds { next: number; limit: number }
+interface Counter { next: number; limit: number }
 
 export async function openTableWriter(kv: Kv, now: () => number = Date.now): Promise<TableWriter> {
   const lastSeq = decodeMeta(await kv.get(metaKey('lastSeq')));
-  const rowIds = new Map<number, RowIds>();
-  const iterator = kv.iterate({ gte: metaKey('rowid/'), lt: metaKey('rowid0') });
-  try {
-    for (let part = await iterator.next(1000); part.length > 0; part = await iterator.next(1000)) {
-      for (const [key, value] of part) {
-        const limit = decodeMeta(value);
-        rowIds.set(Number(new TextDecoder().decode(key.subarray(7))), { next: limit, limit });
-      }
-    }
-  } finally {
-    await iterator.close();
+  const counters = new Map<string, Counter>();
+  for (const kind of ['rowid', 'number']) {
+    await forEachEntry(kv, { gte: metaKey(`${kind}/`), lt: metaKey(`${kind}0`) }, (key, value) => {
+      const limit = decodeMeta(value);
+      counters.set(new TextDecoder().decode(key.subarray(1)), { next: limit, limit });
+    });
   }
-  return new LevelTableWriter(kv, lastSeq, rowIds, now);
+  return new LevelTableWriter(kv, lastSeq, counters, now);
 }
 
 class LevelTableWriter implements TableWriter {
   readonly #kv: Kv;
   readonly #now: () => number;
-  readonly #rowIds: Map<number, RowIds>;
-  /** Tables whose row id limit must be stored with the next batch. */
-  readonly #limitsToStore = new Set<number>();
+  /** Row ids and numbers of columns, by the names that their limits are stored under. */
+  readonly #counters: Map<string, Counter>;
+  /** Counters whose limit must be stored with the next batch. */
+  readonly #limitsToStore = new Set<string>();
   readonly #retentions = new Map<number, Retention>();
   readonly #listeners: ((lastSeq: number) => void)[] = [];
   #lastSeq: number;
@@ -45,10 +42,10 @@ class LevelTableWriter implements TableWriter {
   #failure: SqlError | null = null;
   #closed = false;
 
-  constructor(kv: Kv, lastSeq: number, rowIds: Map<number, RowIds>, now: () => number) {
+  constructor(kv: Kv, lastSeq: number, counters: Map<string, Counter>, now: () => number) {
     this.#kv = kv;
     this.#lastSeq = lastSeq;
-    this.#rowIds = rowIds;
+    this.#counters = counters;
     this.#now = now;
   }
 
@@ -104,7 +101,7 @@ class LevelTableWriter implements TableWriter {
       batch.put(logKey(seq), encodeRecord(this.#now(), changes));
     }
     batch.put(metaKey('lastSeq'), encodeMeta(seq));
-    for (const tableId of this.#limitsToStore) batch.put(metaKey(`rowid/${tableId}`), encodeMeta(this.#rowIds.get(tableId)?.limit ?? 0));
+    for (const name of this.#limitsToStore) batch.put(metaKey(name), encodeMeta(this.#counters.get(name)?.limit ?? 0));
     this.#limitsToStore.clear();
     try {
       await batch.write(true);
@@ -125,20 +122,31 @@ class LevelTableWriter implements TableWriter {
     return await this.#kv.getMany(keys.map((key) => rowKey(tableId, key)));
   }
 
-  nextRowId(tableId: number): number {
-    let ids = this.#rowIds.get(tableId);
-    if (ids === undefined) this.#rowIds.set(tableId, ids = { next: 1, limit: 1 });
-    if (ids.next >= ids.limit) {
+  nextRowId(tableId: number): number { return this.#next(`rowid/${tableId}`, 1, ROW_IDS); }
+  nextNumber(tableId: number, column: number): number { return this.#next(`number/${tableId}/${column}`, 0, NUMBERS); }
+
+  #next(name: string, first: number, block: number): number {
+    let counter = this.#counters.get(name);
+    if (counter === undefined) this.#counters.set(name, counter = { next: first, limit: first });
+    if (counter.next >= counter.limit) {
       // Stored with the batch that holds the first row using it.
-      ids.limit = ids.next + ROW_IDS;
-      this.#limitsToStore.add(tableId);
+      counter.limit = counter.next + block;
+      this.#limitsToStore.add(name);
     }
-    return ids.next++;
+    return counter.next++;
   }
 
   async drop(tableId: number): Promise<void> {
     await clearRange(this.#kv, rowRange(tableId, null), false);
     this.#retentions.delete(tableId);
+    const batch = this.#kv.batch();
+    for (const name of this.#counters.keys()) {
+      if (name !== `rowid/${tableId}` && !name.startsWith(`number/${tableId}/`)) continue;
+      this.#counters.delete(name);
+      this.#limitsToStore.delete(name);
+      batch.del(metaKey(name));
+    }
+    await batch.write(false);
   }
 
   setRetention(streamId: number, retention: Retention | null): void {
@@ -207,6 +215,14 @@ class LevelTableWriter implements TableWriter {
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#pump !== null) await this.#pump;
+    if (this.#failure === null) await this.#returnUnused();
     await this.#kv.close();
+  }
+
+  /** After an orderly end the counters go on without a gap. */
+  async #returnUnused(): Promise<void> {
+    const batch = this.#kv.batch();
+    for (const [name, { next, limit }] of this.#counters) if (next < limit) batch.put(metaKey(name), encodeMeta(next));
+    await batch.write(true).catch(() => undefined); // the limits stored before hold
   }
 }
