@@ -168,11 +168,13 @@ export interface ProcessNode extends NodeBase {
   readonly timeColumn: number | null;
 }
 
-/** Set-returning function in FROM (lateral) or in the select list: input columns, then the function's columns (then ordinality). */
-export interface UnnestNode extends NodeBase {
+export interface LockstepFunction { readonly fn: string; readonly args: readonly Expr[] }
+
+/** Set-returning functions in FROM (lateral) or in the select list: input columns, then the functions' columns (then ordinality). */
+export interface UnnestNode extends NodeBase, LockstepFunction {
   readonly op: 'unnest';
-  readonly fn: string;
-  readonly args: readonly Expr[];
+  /** Functions in lockstep with the first: the shorter ones are padded with NULL. */
+  readonly beside?: readonly LockstepFunction[];
   readonly ordinality: boolean;
   /** Keep the input row with NULLs when the function gives no row (LEFT JOIN LATERAL). */
   readonly outer: boolean;
@@ -196,6 +198,8 @@ export interface AggregateCall {
   /** Input boolean column; rows where it is not true do not count. */
   readonly filter: number | null;
   readonly orderBy: readonly SortKey[];
+  /** Of an aggregate WITHIN GROUP: its direct arguments, over the group keys; `orderBy` and `args` are what it is ordered by then. */
+  readonly direct?: readonly Expr[];
   readonly type: SqlType;
 }
 
@@ -277,18 +281,25 @@ export interface OverCall {
   /** Input boolean column (aggregates only); rows where it is not true do not count. */
   readonly filter: number | null;
   readonly frame: Frame;
+  /** RANGE with an offset. */
+  readonly limits?: RangeLimits<number>;
   readonly type: SqlType;
 }
 
-/** Rows, groups of peers (GROUPS), or peers and everything on one side (RANGE: no offsets) around the current row. */
+/** Rows, groups of peers (GROUPS), or values of the order column (RANGE) around the current row. */
 export interface Frame {
   readonly mode: 'rows' | 'range' | 'groups';
   readonly start: FrameBound;
   readonly end: FrameBound;
   readonly exclude: 'none' | 'current row' | 'group' | 'ties';
 }
-/** `offset` only with preceding and following. */
+/** `offset` only with preceding and following, of ROWS and GROUPS. */
 export interface FrameBound { readonly at: 'unbounded preceding' | 'preceding' | 'current row' | 'following' | 'unbounded following'; readonly offset: number }
+
+/** RANGE with an offset, of one type: each row's value, and where its frame starts and ends (null: that edge has no offset). */
+export interface RangeLimits<T> { readonly value: T; readonly start: T | null; readonly end: T | null; readonly descending: boolean }
+export const limitsOf = <T>(l: RangeLimits<T> | null | undefined): T[] => (l === null || l === undefined ? [] : [l.value, l.start, l.end].filter((x): x is NonNullable<typeof x> => x !== null) as T[]);
+export const mapLimits = <T, U>(l: RangeLimits<T>, f: (x: T) => U): RangeLimits<U> => ({ value: f(l.value), start: l.start === null ? null : f(l.start), end: l.end === null ? null : f(l.end), descending: l.descending });
 
 /** Equi-join; no keys = cross join with `residual`. Output: left columns, then right columns (semi, anti: left only). */
 export interface JoinNode extends NodeBase {
@@ -350,7 +361,7 @@ export interface LimitNode extends NodeBase {
   readonly op: 'limit';
   readonly limit: number | null;
   readonly offset: number;
-  /** LIMIT and OFFSET given by parameters (int8), until the values are known: planner/plan/limits.ts then sets the two numbers. */
+  /** LIMIT and OFFSET that are not numbers (int8, no columns): evaluated when the query runs, in place of the two. */
   readonly given?: { readonly limit: Expr | null; readonly offset: Expr | null };
 }
 /** Root of a batch query: hands batches to the client. Columns beyond `visible` (sort keys) are cut. */

@@ -4,34 +4,35 @@ import type { Expr } from '../../types/expr.js';
 import { sameType, UNKNOWN, type SqlType } from '../../types/sqltype.js';
 import type { FunctionDef } from '../../types/functions/catalogue.js';
 import { typeByName } from '../../types/typeinfo.js';
+import { arranged, callArguments, inOrder, type ArgumentNames } from './arguments.js';
 import { canCoerce, coerce, coerceBoolean, known } from './coerce.js';
 import { bindExpr } from './expr.js';
-import { column, located, locationOf, sameExpr, some } from './exprs.js';
+import { column, isVolatile, located, locationOf, sameExpr, some } from './exprs.js';
 import { foldCall } from './fold.js';
 import { aggregatesNamed, allFunctionNames, functionsNamed, setFunctionsNamed, windowFunctionsNamed } from './functions.js';
 import { nearest } from './hints.js';
 import { bindOrder } from './order.js';
 import { bindWindowCall } from './over.js';
-import type { OrderItem } from './rel.js';
+import { bindWithinGroup } from './orderedset.js';
+import type { AggCall, OrderItem } from './rel.js';
 import { resolveOverload, resultOf, type Resolution } from './resolve.js';
 import type { Env } from './scope.js';
 import { category, strings, typeWords } from './typename.js';
-
-/** Functions of Postgres that exist only as ordered-set aggregates: named, not "does not exist". */
-const ORDERED_SET = new Set(['percentile_cont', 'percentile_disc', 'mode']);
 
 export function bindCall(env: Env, call: FuncCall): Expr {
   const { ctx } = env;
   const at = call.location ?? 0;
   const names = strings(call.funcname);
   const name = names.at(-1) ?? '';
-  if (call.agg_within_group === true || ORDERED_SET.has(name)) throw ctx.unsupported(`an ordered-set aggregate (${name} … WITHIN GROUP)`, at);
   if (call.func_variadic === true) throw ctx.unsupported('a VARIADIC argument', at);
   if (names.length > 1 && names[0] !== 'pg_catalog' && names[0] !== 'millrace') throw ctx.error('42883', `function ${names.join('.')}(${(call.args ?? []).length === 0 ? '' : '…'}) does not exist`, at);
-  const named = (call.args ?? []).find((a) => 'NamedArgExpr' in a);
-  if (named !== undefined && 'NamedArgExpr' in named) throw ctx.unsupported('a named argument', named.NamedArgExpr.location);
+  const given = callArguments(ctx, call.args ?? []);
+  if (given.names.some((n) => n !== null) && [aggregatesNamed, windowFunctionsNamed, setFunctionsNamed].some((of) => of(name).length > 0)) {
+    throw ctx.unsupported('a named argument of an aggregate, window or set-returning function', at);
+  }
+  if (call.agg_within_group === true) return bindWithinGroup(env, name, call, at);
   if (call.over !== undefined) return bindWindowCall(env, name, call, call.over, at);
-  if (windowFunctionsNamed(name).length > 0) throw ctx.error('42809', `window function ${name} requires an OVER clause`, at);
+  if (windowFunctionsNamed(name).length > 0 && (call.args === undefined || aggregatesNamed(name).length === 0)) throw ctx.error('42809', `window function ${name} requires an OVER clause`, at);
   if (aggregatesNamed(name).length > 0) return bindAggregate(env, name, call, at);
   const notAggregate = (what: string) => ctx.error('42809', `${what} specified, but ${name} is not an aggregate function`, at);
   if (call.agg_star === true) {
@@ -41,27 +42,29 @@ export function bindCall(env: Env, call: FuncCall): Expr {
   if (call.agg_distinct === true) throw notAggregate('DISTINCT');
   if (call.agg_order !== undefined) throw notAggregate('ORDER BY');
   if (call.agg_filter !== undefined) throw notAggregate('FILTER');
-  const args = (call.args ?? []).map((a) => bindExpr(env, a));
+  const args = given.values.map((a) => bindExpr(env, a));
   if (setFunctionsNamed(name).length > 0 && functionsNamed(name).length === 0) return bindSetCall(env, name, args, at);
-  return callFunction(env, names, args, at);
+  return callFunction(env, names, args, at, given.names);
 }
 
 export const typesOf = (env: Env, args: readonly Expr[]): SqlType[] =>
   args.map((a) => (a.node === 'param' && a.type.kind === 'unknown' ? env.ctx.paramType(a.index) ?? UNKNOWN : a.type));
 
-export function callFunction(env: Env, names: readonly string[], args: readonly Expr[], at: number | undefined): Expr {
+/** `by`: the arguments' names; by position without them. */
+export function callFunction(env: Env, names: readonly string[], args: readonly Expr[], at: number | undefined, by: ArgumentNames = args.map(() => null)): Expr {
   const { ctx } = env;
   const name = names.at(-1) ?? '';
   const types = typesOf(env, args);
   const defs = functionsNamed(name);
-  const cast = functionStyleCast(env, name, args, types, defs, at);
+  const cast = by[0] !== null ? null : functionStyleCast(env, name, args, types, defs, at);
   if (cast !== null) return cast;
-  const r = resolveOverload(defs, types, false);
-  if (r.kind !== 'found') throw functionError(env, names.join('.'), types, r, at);
-  if (ctx.job && r.def.needsContext && CATALOG_FUNCTION.test(name)) throw ctx.unsupported(`function ${name} in a continuous query`, at);
-  const bound = args.map((a, i) => coerce(ctx, a, r.types[i] as SqlType, 'implicit'));
-  const type = r.def.resultType?.(bound.map((a) => a.type)) ?? resultOf(r.def.result, r.element);
-  return located(foldCall(ctx, { node: 'call', fn: r.def.id, args: bound, type }, r.def), at);
+  const r = resolveOverload(arranged(defs, by), types, false);
+  if (r.kind !== 'found') throw functionError(env, names.join('.'), types, r, at, by);
+  const { def } = r.def;
+  if (ctx.job && def.needsContext && CATALOG_FUNCTION.test(name)) throw ctx.unsupported(`function ${name} in a continuous query`, at);
+  const bound = inOrder(r.def, args.map((a, i) => coerce(ctx, a, r.types[i] as SqlType, 'implicit')));
+  const type = def.resultType?.(bound.map((a) => a.type)) ?? resultOf(def.result, r.element);
+  return located(foldCall(ctx, { node: 'call', fn: def.id, args: bound, type }, def), at);
 }
 
 const CATALOG_FUNCTION = /^(pg_|has_|col_description|obj_description|shobj_description|format_type|to_reg|current_setting|current_schemas?$)/;
@@ -86,19 +89,27 @@ function castTarget(name: string): SqlType | null {
   }
 }
 
-export function functionError(env: Env, name: string, types: readonly SqlType[], r: Resolution<unknown>, at: number | undefined) {
-  const text = `${name}(${types.map(typeWords).join(', ')})`;
+export function functionError(env: Env, name: string, types: readonly SqlType[], r: Resolution<unknown>, at: number | undefined, by: ArgumentNames = []) {
+  const text = `${name}(${types.map((t, i) => `${by[i] === null || by[i] === undefined ? '' : `${by[i]} => `}${typeWords(t)}`).join(', ')})`;
   if (r.kind === 'ambiguous') return env.ctx.error('42725', `function ${text} is not unique`, at, { hint: 'Could not choose a best candidate function. You might need to add explicit type casts.' });
-  const near = functionsNamed(name).length + aggregatesNamed(name).length + setFunctionsNamed(name).length > 0 ? null : nearest(name, allFunctionNames());
+  const near = functionsNamed(name).length + aggregatesNamed(name).length + setFunctionsNamed(name).length + windowFunctionsNamed(name).length > 0 ? null : nearest(name, allFunctionNames());
   const hint = near === null ? 'No function matches the given name and argument types. You might need to add explicit type casts.' : `Perhaps you meant the function "${near}".`;
   return env.ctx.error('42883', `function ${text} does not exist`, at, { hint });
 }
 
+/** Where an aggregate's arguments are bound; throws where it must not stand. */
+export function insideAggregate(env: Env, at: number): Env {
+  if (env.insideAggregate && env.clause !== 'FILTER') throw env.ctx.error('42803', 'aggregate function calls cannot be nested', at);
+  if (env.insideAggregate || env.aggregates === null) throw env.ctx.error('42803', `aggregate functions are not allowed in ${env.clause}`, at);
+  return { ...env, insideAggregate: true, setCalls: null, setsRefused: 'aggregate function calls cannot contain set-returning function calls', windows: null };
+}
+
+export const aggregateFilter = (inner: Env, call: FuncCall): Expr | null =>
+  (call.agg_filter === undefined ? null : coerceBoolean(inner.ctx, bindExpr({ ...inner, clause: 'FILTER', setsRefused: undefined }, call.agg_filter), 'FILTER'));
+
 function bindAggregate(env: Env, name: string, call: FuncCall, at: number): Expr {
   const { ctx } = env;
-  if (env.insideAggregate) throw ctx.error('42803', 'aggregate function calls cannot be nested', at);
-  if (env.aggregates === null) throw ctx.error('42803', `aggregate functions are not allowed in ${env.clause}`, at);
-  const inner: Env = { ...env, insideAggregate: true, setCalls: null, windows: null };
+  const inner = insideAggregate(env, at);
   const args = (call.args ?? []).map((a) => bindExpr(inner, a));
   if (args.length === 0 && call.agg_star !== true) {
     if (name === 'count') throw ctx.error('42809', 'count(*) must be used to call a parameterless aggregate function', at);
@@ -106,8 +117,9 @@ function bindAggregate(env: Env, name: string, call: FuncCall, at: number): Expr
   const types = typesOf(env, args);
   const r = resolveOverload(aggregatesNamed(name), types, false);
   if (r.kind !== 'found') throw functionError(env, name, types, r, at);
+  if (r.def.within !== undefined) throw ctx.error('42809', `WITHIN GROUP is required for ordered-set aggregate ${name}`, at);
   const bound = args.map((a, i) => known(ctx, coerce(ctx, a, r.types[i] as SqlType, 'implicit')));
-  const filter = call.agg_filter === undefined ? null : coerceBoolean(ctx, bindExpr({ ...inner, clause: 'FILTER' }, call.agg_filter), 'FILTER');
+  const filter = aggregateFilter(inner, call);
   const orderBy = (call.agg_order ?? []).map((s): OrderItem => bindOrder(inner, s, (node: Node) => known(ctx, bindExpr(inner, node))));
   const distinct = call.agg_distinct === true;
   for (const [k, o] of orderBy.entries()) {
@@ -118,15 +130,20 @@ function bindAggregate(env: Env, name: string, call: FuncCall, at: number): Expr
       throw ctx.error('42P10', 'in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list', locationOf(o.expr));
     }
   }
-  const parts = [...bound, ...(filter === null ? [] : [filter]), ...orderBy.map((o) => o.expr)];
+  const type = r.def.resultType(bound.map((b) => b.type));
+  return addAggregate(env, name, { fn: r.def.id, args: bound, distinct, filter, orderBy: r.def.ordered ? orderBy : [], type }, at, orderBy);
+}
+
+/** The aggregate's column. `orderBy`: as written, where that is more than matters. */
+export function addAggregate(env: Env, name: string, wanted: Omit<AggCall, 'id'>, at: number, orderBy: readonly OrderItem[] = wanted.orderBy): Expr {
+  const { ctx } = env;
+  const parts = [...wanted.args, ...(wanted.filter === null ? [] : [wanted.filter]), ...orderBy.map((o) => o.expr)];
   const has = (kind: Expr['node']): boolean => parts.some((p) => some(p, (x) => x.node === kind));
   if (has('outer') && !has('column')) throw ctx.unsupported("an aggregate of the outer query's columns in a subquery", at);
-  const type = r.def.resultType(bound.map((b) => b.type));
-  const wanted = { fn: r.def.id, args: bound, distinct, filter, orderBy: r.def.ordered ? orderBy : [], type };
-  const same = env.aggregates.find((a) => JSON.stringify({ ...a, id: 0 }) === JSON.stringify({ id: 0, ...wanted }));
-  const id = same?.id ?? ctx.newColumn(name, type).id;
-  if (same === undefined) env.aggregates.push({ id, ...wanted });
-  return located(column(id, type), at);
+  const same = env.aggregates?.find((a) => JSON.stringify({ ...a, id: 0 }) === JSON.stringify({ id: 0, ...wanted }));
+  const id = same?.id ?? ctx.newColumn(name, wanted.type).id;
+  if (same === undefined) env.aggregates?.push({ id, ...wanted });
+  return located(column(id, wanted.type), at);
 }
 
 /** Resolves a set-returning function; the caller places it. */
@@ -141,12 +158,12 @@ export function resolveSetCall(env: Env, name: string, args: readonly Expr[], at
 
 function bindSetCall(env: Env, name: string, args: readonly Expr[], at: number): Expr {
   const { ctx } = env;
+  if (env.setsRefused !== undefined) throw ctx.error('0A000', env.setsRefused, at, { hint: 'You might be able to move the set-returning function into a LATERAL FROM item.' });
   if (env.setCalls === null || env.insideAggregate) throw ctx.error('0A000', `set-returning functions are not allowed in ${env.clause}`, at);
   const call = resolveSetCall(env, name, args, at);
   const only = call.columns[0];
   if (only === undefined || call.columns.length !== 1) throw ctx.unsupported(`${name} in the select list (it gives several columns)`, at, `Write it in FROM: SELECT … FROM ${name}(…).`);
-  const same = env.setCalls.find((s) => s.fn === call.fn && JSON.stringify(s.args) === JSON.stringify(call.args));
-  if (same === undefined && env.setCalls.length > 0) throw ctx.unsupported('more than one set-returning function in a select list', at, 'Write them in FROM.');
+  const same = call.args.some(isVolatile) ? undefined : env.setCalls.find((s) => s.fn === call.fn && JSON.stringify(s.args) === JSON.stringify(call.args));
   const id = same?.id ?? ctx.newColumn(name, only.type).id;
   if (same === undefined) env.setCalls.push({ fn: call.fn, args: call.args, id });
   return located(column(id, only.type), at);

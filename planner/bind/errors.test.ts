@@ -9,6 +9,7 @@ import { TestCatalog } from '../testcatalog.js';
 
 const K = 'a integer, b integer, t text, d date, n numeric, ok boolean, ia integer[], j json';
 const U = 'a integer, c text';
+const K2 = 'id integer, t text, u text';
 
 const SAME_AS_POSTGRES: readonly string[] = [
   'SELECT nope FROM k', 'SELECT k.nope FROM k', 'SELECT z.a FROM k', 'SELECT é.a FROM k', "SELECT 'é', nope FROM k", 'SELECT * FROM missing', 'SELECT * FROM public.missing', 'SELECT a FROM k, u',
@@ -24,12 +25,35 @@ const SAME_AS_POSTGRES: readonly string[] = [
   'WITH q AS (SELECT zz FROM k) SELECT 1', 'SELECT count(*) FILTER (WHERE a) FROM k', 'SELECT lower(DISTINCT t) FROM k', 'SELECT lower(*) FROM k', 'SELECT count() FROM k', 'SELECT sum(t) FROM k', 'SELECT j = j FROM k',
   'SELECT DISTINCT j FROM k', 'SELECT j FROM k GROUP BY j', 'SELECT a[1] FROM k', 'SELECT row_number() FROM k', 'SELECT a FROM k WHERE generate_series(1, 2) = 1', 'SELECT a, a FROM k ORDER BY a, 9',
   'SELECT a AS x, b AS x FROM k ORDER BY x', 'SELECT max(a, b) FROM k', 'SELECT ia || t FROM k', 'SELECT (1, 2) = (1, 2, 3)', 'SELECT 1 = ANY(1)', 'SELECT a FROM k k2 WHERE k.a = 1',
+  'SELECT a FROM k LIMIT a', 'SELECT a FROM k OFFSET 1 + a', 'SELECT (SELECT a FROM u LIMIT a) FROM k', 'SELECT a FROM k OFFSET sum(a)', 'SELECT 1 UNION SELECT 2 LIMIT a', "SELECT a FROM k LIMIT 'x'",
+  'SELECT 1 FROM k JOIN u USING (a) AS k', 'SELECT x.a FROM (k JOIN u USING (a) AS x) AS y',
+  'SELECT make_interval(days => 3, 1)', 'SELECT make_interval(days => 3, days => 4)', 'SELECT make_interval(1, years => 3)', 'SELECT make_interval(foo => a) FROM k', "SELECT make_interval(secs := 'x')", 'SELECT make_date(day => 1, month => 2)', 'SELECT lower(x => t) FROM k', 'SELECT nosuch(x => 1)',
+  'SELECT length(string => t, a + 1) FROM k', 'SELECT text(x => 1)', "SELECT format('%s', x => 1)",
+  'SELECT CASE WHEN a > 0 THEN generate_series(1, 3) END FROM k', 'SELECT coalesce(generate_series(1, 3), a) FROM k', 'SELECT sum(generate_series(1, 3)) FROM k', 'SELECT sum(generate_series(1, 3)) OVER () FROM k', 'SELECT sum(a) FILTER (WHERE generate_series(1, 2) = 1) FROM k',
+  'SELECT generate_series(1, a), count(*) FROM k GROUP BY generate_series(1, a) + 1', 'SELECT a FROM k LIMIT generate_series(1, 2)', 'SELECT a FROM k HAVING generate_series(1, 2) = 1', 'VALUES (generate_series(1, 2))',
   'SELECT a FROM k WHERE row_number() OVER () = 1', 'SELECT a FROM k GROUP BY rank() OVER (ORDER BY a)', 'SELECT count(*) FROM k HAVING row_number() OVER () = 1', 'SELECT sum(row_number() OVER ()) FROM k',
   'SELECT sum(rank() OVER (ORDER BY a)) OVER () FROM k', 'SELECT lower(t) OVER () FROM k', 'SELECT nosuch() OVER () FROM k', 'SELECT sum(DISTINCT a) OVER () FROM k', 'SELECT sum(a ORDER BY b) OVER () FROM k',
   'SELECT rank() FILTER (WHERE ok) OVER () FROM k', 'SELECT sum(a) OVER w FROM k', 'SELECT sum(a) OVER (w PARTITION BY a) FROM k WINDOW w AS (PARTITION BY b)', 'SELECT sum(a) OVER (w ORDER BY a) FROM k WINDOW w AS (ORDER BY b)',
   'SELECT sum(a) OVER (w) FROM k WINDOW w AS (ORDER BY b ROWS 1 PRECEDING)', 'SELECT 1 FROM k WINDOW w AS (), w AS ()', 'SELECT sum(a) OVER (ORDER BY a ROWS -1 PRECEDING) FROM k', 'SELECT sum(a) OVER (GROUPS 1 PRECEDING) FROM k',
+  'SELECT percentile_cont(0.5) FROM k', 'SELECT percentile_cont(0.5, 1) FROM k', 'SELECT mode() FROM k', 'SELECT rank(1) FROM k', 'SELECT rank() FROM k', 'SELECT sum() WITHIN GROUP (ORDER BY a) FROM k', 'SELECT sum(a) WITHIN GROUP (ORDER BY a) FROM k',
+  'SELECT lower() WITHIN GROUP (ORDER BY t) FROM k', 'SELECT nosuch(1) WITHIN GROUP (ORDER BY a) FROM k', 'SELECT row_number() WITHIN GROUP (ORDER BY a) FROM k', 'SELECT ntile() WITHIN GROUP (ORDER BY a) FROM k', 'SELECT ntile() WITHIN GROUP (ORDER BY a) OVER () FROM k', 'SELECT rank() WITHIN GROUP (ORDER BY a) FROM k',
+  'SELECT percentile_cont(0.5, 0.6) WITHIN GROUP (ORDER BY n) FROM k', 'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n, a) FROM k', 'SELECT percentile_cont() WITHIN GROUP (ORDER BY n) FROM k', 'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY t) FROM k',
+  "SELECT percentile_cont('x') WITHIN GROUP (ORDER BY a) FROM k", 'SELECT percentile_disc(true) WITHIN GROUP (ORDER BY a) FROM k', 'SELECT mode(1) WITHIN GROUP (ORDER BY a) FROM k', 'SELECT mode() WITHIN GROUP (ORDER BY a, b) FROM k', 'SELECT mode() WITHIN GROUP (ORDER BY j) FROM k',
+  'SELECT rank(1, 2) WITHIN GROUP (ORDER BY a) FROM k', 'SELECT rank(1) WITHIN GROUP (ORDER BY a, b) FROM k', "SELECT rank('x') WITHIN GROUP (ORDER BY a) FROM k", 'SELECT rank(1) WITHIN GROUP (ORDER BY t) FROM k', "SELECT rank('1'::json) WITHIN GROUP (ORDER BY j) FROM k",
+  'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n) OVER () FROM k', 'SELECT sum() WITHIN GROUP (ORDER BY a) OVER () FROM k', 'SELECT rank(1) OVER () FROM k', 'SELECT percentile_cont(0.5) OVER () FROM k', 'SELECT percentile_cont(a) WITHIN GROUP (ORDER BY n) FROM k',
+  'SELECT rank(a + b) WITHIN GROUP (ORDER BY n) FROM k GROUP BY b', 'SELECT percentile_cont(max(a)) WITHIN GROUP (ORDER BY n) FROM k', 'SELECT mode() WITHIN GROUP (ORDER BY max(a)) FROM k', "SELECT mode() WITHIN GROUP (ORDER BY 'x') FROM k",
+  'SELECT percentile_disc(ARRAY[0.5]) WITHIN GROUP (ORDER BY ia) FROM k', 'SELECT a FROM k WHERE mode() WITHIN GROUP (ORDER BY a) = 1', 'SELECT mode() WITHIN GROUP (ORDER BY a) FILTER (WHERE b) FROM k', 'SELECT count(*) FILTER (WHERE mode() WITHIN GROUP (ORDER BY a) = 1) FROM k',
+  'SELECT percentile_cont(row_number() OVER ()) WITHIN GROUP (ORDER BY a) FROM k', 'SELECT rank(generate_series(1, 2)) WITHIN GROUP (ORDER BY a) FROM k', 'SELECT percentile_cont(DISTINCT 0.5) WITHIN GROUP (ORDER BY n) FROM k',
+  'SELECT sum(b) OVER (ORDER BY t RANGE 1 PRECEDING) FROM k', 'SELECT sum(b) OVER (ORDER BY a, b RANGE 1 PRECEDING) FROM k', 'SELECT sum(b) OVER (RANGE 1 PRECEDING) FROM k', "SELECT sum(b) OVER (ORDER BY a RANGE interval '1 day' PRECEDING) FROM k",
+  'SELECT sum(b) OVER (ORDER BY a RANGE 1.5 PRECEDING) FROM k', 'SELECT sum(b) OVER (ORDER BY d RANGE 1 PRECEDING) FROM k', "SELECT sum(b) OVER (ORDER BY a RANGE 'x' PRECEDING) FROM k",
+  'SELECT sum(b) OVER (ORDER BY a RANGE NULL PRECEDING) FROM k', 'SELECT sum(b) OVER (ORDER BY a RANGE BETWEEN CURRENT ROW AND NULL FOLLOWING) FROM k',
   'SELECT lag() OVER () FROM k', 'SELECT a, rank() OVER (ORDER BY b) FROM k GROUP BY a', 'SELECT DISTINCT ON (a) a FROM k ORDER BY b', 'SELECT count() OVER () FROM k',
   'SELECT first_value(a, b) OVER () FROM k', 'SELECT sum(a) OVER (PARTITION BY j) FROM k', 'SELECT sum(a) OVER (ORDER BY j) FROM k', "SELECT lag(a, 1, 'x') OVER () FROM k", 'SELECT lag(a, 1, 2.5) OVER () FROM k WHERE zz',
+  'SELECT grouping(a) FROM k', 'SELECT a, grouping(b) FROM k GROUP BY a', 'SELECT grouping(a + 1) FROM k GROUP BY ROLLUP (a)', 'SELECT count(*) FROM k HAVING grouping(a) = 0', 'SELECT a FROM k ORDER BY grouping(a)', 'SELECT a FROM k WHERE grouping(a) = 1',
+  'SELECT sum(grouping(a)) FROM k GROUP BY a', 'SELECT sum(a) FILTER (WHERE grouping(a) = 0) FROM k GROUP BY a', 'SELECT grouping(a) FROM k GROUP BY grouping(a)', 'VALUES (grouping(1))', 'SELECT 1 FROM k LIMIT grouping(1)', 'SELECT a FROM k GROUP BY a HAVING max(grouping(a)) > 1',
+  'SELECT b FROM k GROUP BY ROLLUP (a)', 'SELECT a FROM k GROUP BY ROLLUP (a), j', 'SELECT a FROM k GROUP BY CUBE (a, j)', 'SELECT a FROM k GROUP BY ROLLUP (3)', 'SELECT count(*) FROM k GROUP BY ROLLUP (1)', 'SELECT a FROM k GROUP BY CUBE (a, count(*))', 'SELECT a FROM k GROUP BY GROUPING SETS (rank() OVER ())',
+  'SELECT a AS x, b AS x FROM k GROUP BY ROLLUP (x)', `SELECT a FROM k GROUP BY CUBE (${Array.from({ length: 13 }, (_, i) => `a + ${i}`).join(', ')})`, `SELECT 1 FROM k GROUP BY ${Array.from({ length: 13 }, (_, i) => `ROLLUP (a + ${i})`).join(', ')}`,
+  `SELECT grouping(${Array.from({ length: 32 }, () => 'a').join(', ')}) FROM k GROUP BY a`, 'SELECT t FROM k2 GROUP BY ROLLUP (id)', 'SELECT t FROM k2 GROUP BY GROUPING SETS ((id), (u))', 'SELECT a FROM k INTERSECT ALL SELECT 1, 2', 'SELECT a FROM k EXCEPT ALL SELECT t FROM k',
 ];
 
 interface Ours { readonly sql: string; readonly code: string; readonly message: string; readonly at?: string; readonly hint?: string; readonly mode?: 'job' }
@@ -38,16 +62,27 @@ const OURS: readonly Ours[] = [
   { sql: 'SELECT pric FROM bid', code: '42703', message: 'column "pric" does not exist', at: 'pric', hint: 'Perhaps you meant to reference the column "bid.price".', mode: 'job' },
   { sql: 'SELECT lenght(t) FROM k', code: '42883', message: 'function lenght(text) does not exist', at: 'lenght', hint: 'Perhaps you meant the function "length".' },
   { sql: 'SELECT * FROM bid', code: '0A000', message: '"bid" is an unbounded stream: a query over it that ends is not supported', at: 'bid', hint: 'Use SELECT … EMIT CHANGES, or CREATE MATERIALIZED VIEW v AS SELECT ….' },
+  { sql: 'SELECT a FROM k ORDER BY a LIMIT 1 + random()::int', code: '0A000', message: 'an expression that is not constant in LIMIT or OFFSET of a continuous query is not supported', at: '+ random', mode: 'job' },
   { sql: 'SELECT a FROM k LIMIT 3', code: '0A000', message: 'LIMIT without ORDER BY in a continuous query is not supported', at: '3', mode: 'job' },
   { sql: 'SELECT a, (SELECT b FROM k) FROM k', code: '0A000', message: 'a subquery in this place of a continuous query is not supported', at: '(SELECT', mode: 'job' },
-  { sql: 'SELECT sum(b) OVER (ORDER BY a RANGE 1 PRECEDING) FROM k', code: '0A000', message: 'RANGE with an offset is not supported', at: '(ORDER' },
+  { sql: 'SELECT sum(b) OVER (ORDER BY a RANGE b PRECEDING) FROM k', code: '0A000', message: 'a frame offset that is not constant is not supported', at: 'b PRECEDING' },
+  { sql: 'SELECT sum(b) OVER (ORDER BY a RANGE -1 PRECEDING) FROM k', code: '22013', message: 'invalid preceding or following size in window function', at: '-1' },
+  { sql: "SELECT sum(b) OVER (ORDER BY d RANGE BETWEEN CURRENT ROW AND '-1 day' FOLLOWING) FROM k", code: '22013', message: 'invalid preceding or following size in window function', at: "'-1 day'", mode: 'job' },
+  { sql: "SELECT sum(b) OVER (ORDER BY a::float8 RANGE 'infinity' PRECEDING) FROM k", code: '0A000', message: 'an infinite frame offset is not supported', at: "'infinity'" },
   { sql: 'SELECT sum(b) OVER (ORDER BY a ROWS a PRECEDING) FROM k', code: '0A000', message: 'a frame offset that is not constant is not supported', at: 'a PRECEDING' },
-  { sql: 'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a) FROM k', code: '0A000', message: 'an ordered-set aggregate (percentile_cont … WITHIN GROUP) is not supported', at: 'percentile_cont' },
+  { sql: 'SELECT percentile_cont(ARRAY[0.5, 1.5]) WITHIN GROUP (ORDER BY a) FROM k', code: '22003', message: 'percentile value 1.5 is not between 0 and 1', at: 'ARRAY', mode: 'job' },
+  { sql: 'SELECT percentile_disc(-1e-7) WITHIN GROUP (ORDER BY a) FROM k GROUP BY b', code: '22003', message: 'percentile value -1e-07 is not between 0 and 1', at: '-1e-7', mode: 'job' },
+  { sql: 'SELECT rank(random()) WITHIN GROUP (ORDER BY a) FROM k', code: '0A000', message: 'a direct argument whose value changes (now, random, …) in a continuous query is not supported', mode: 'job' },
+  { sql: 'SELECT rank((SELECT max(a) FROM u)) WITHIN GROUP (ORDER BY a) FROM k', code: '0A000', message: 'a subquery in this place of a continuous query is not supported', at: '(SELECT max', mode: 'job' },
   { sql: 'WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r', code: '0A000', message: 'WITH RECURSIVE is not supported', at: 'WITH' },
+  { sql: 'SELECT sum(a) OVER (ORDER BY generate_series(1, 2)) FROM k', code: '0A000', message: 'a set-returning function in a window of a query that is not grouped by it is not supported', at: 'generate_series', hint: 'Write it in FROM.' },
+  { sql: 'SELECT DISTINCT ON (a) a, generate_series(1, 2) FROM k ORDER BY a', code: '0A000', message: 'a set-returning function in the select list of DISTINCT ON with ORDER BY is not supported', at: 'generate_series', hint: 'Write SELECT …, f(…) FROM (SELECT DISTINCT ON … ORDER BY …) q.' },
   { sql: 'SELECT a FROM k FOR UPDATE', code: '0A000', message: 'a row-locking clause (FOR UPDATE, FOR SHARE) is not supported' },
   { sql: 'SELECT * FROM k TABLESAMPLE system (1)', code: '0A000', message: 'TABLESAMPLE is not supported', at: 'system' },
   { sql: 'SELECT k FROM k', code: '0A000', message: 'a whole-row reference is not supported', at: 'k FROM' },
-  { sql: 'SELECT a, count(*) FROM k GROUP BY ROLLUP (a)', code: '0A000', message: 'GROUPING SETS, ROLLUP and CUBE is not supported', at: 'ROLLUP' },
+  { sql: 'SELECT (SELECT grouping(a)) FROM k GROUP BY ROLLUP (a)', code: '0A000', message: "GROUPING of the outer query's columns in a subquery is not supported", at: 'grouping' },
+  { sql: "SELECT window_start, count(*) FROM TUMBLE(bid, ts, INTERVAL '1 minute') GROUP BY ROLLUP (window_start) EMIT ON WINDOW CLOSE", code: '0A000', message: 'EMIT ON WINDOW CLOSE is not supported for this query', mode: 'job' },
+  { sql: 'SELECT a FROM k GROUP BY ROLLUP (a, ROW(b, t))', code: '0A000', message: 'a row in GROUP BY is not supported', at: 'ROW' },
   { sql: "SELECT t COLLATE \"de_DE\" FROM k", code: '0A000', message: 'collation "de_DE" is not supported', at: 'COLLATE' },
   { sql: "SELECT * FROM SESSION(bid, ts, INTERVAL '1 minute', by => price)", code: '42883', message: 'wrong arguments of SESSION', at: 'by', hint: 'Write SESSION(relation, column, gap [, partition_by => key]).', mode: 'job' },
   { sql: "SELECT * FROM SESSION(bid, ts)", code: '42883', message: 'wrong arguments of SESSION', at: 'SESSION', hint: 'Write SESSION(relation, column, gap [, partition_by => key]).', mode: 'job' },
@@ -71,8 +106,8 @@ let catalog: TestCatalog;
 before(async () => {
   await loadParser();
   db = await PGlite.create();
-  await db.exec(`CREATE TABLE k (${K}); CREATE TABLE u (${U});`);
-  catalog = new TestCatalog().table('k', K, null).table('u', U, null).stream('bid', 'auction bigint, price bigint, ts timestamp', { watermark: ['ts', "ts - INTERVAL '1 second'"] })
+  await db.exec(`CREATE TABLE k (${K}); CREATE TABLE u (${U}); CREATE TABLE k2 (${K2}, PRIMARY KEY (id));`);
+  catalog = new TestCatalog().table('k', K, null).table('u', U, null).table('k2', K2, [0]).stream('bid', 'auction bigint, price bigint, ts timestamp', { watermark: ['ts', "ts - INTERVAL '1 second'"] })
     .materialized('v1', 'SELECT a AS x FROM k', 1).materialized('v2', 'SELECT a AS x FROM k', 2);
 });
 after(async () => { await db.close(); });

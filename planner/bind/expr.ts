@@ -6,6 +6,7 @@ import { arrayOf, BOOL, INT4, INT8, NAME, NUMERIC, sameType, TEXT, TIMESTAMPTZ, 
 import { bindCall, callFunction } from './call.js';
 import { coerce, coerceBoolean, commonType, known, unify } from './coerce.js';
 import { conjuncts, literal, located, locationOf } from './exprs.js';
+import { bindGrouping } from './grouping.js';
 import { callOperator, equalityOperator } from './operator.js';
 import { findItem, resolveColumn, type Env } from './scope.js';
 import { bindSubLink } from './sublink.js';
@@ -42,10 +43,11 @@ export function bindExpr(env: Env, node: Node): Expr {
     return located(nulltesttype === 'IS_NULL' ? isnull : { node: 'not', arg: isnull, type: BOOL }, location);
   }
   if ('BooleanTest' in node) return booleanTest(env, node.BooleanTest);
-  if ('CaseExpr' in node) return caseExpr(env, node.CaseExpr);
+  if ('CaseExpr' in node) return caseExpr(withoutSets(env, 'CASE'), node.CaseExpr);
   if ('CoalesceExpr' in node) {
     const { args = [], location } = node.CoalesceExpr;
-    const { exprs, type } = unify(ctx, args.map((a) => bindExpr(env, a)), 'COALESCE');
+    const inside = withoutSets(env, 'COALESCE');
+    const { exprs, type } = unify(ctx, args.map((a) => bindExpr(inside, a)), 'COALESCE');
     const first = exprs[0];
     return located(exprs.length === 1 && first !== undefined ? first : { node: 'coalesce', args: exprs, type }, location);
   }
@@ -56,6 +58,7 @@ export function bindExpr(env: Env, node: Node): Expr {
   }
   if ('A_ArrayExpr' in node) return arrayExpr(env, node.A_ArrayExpr.elements ?? [], node.A_ArrayExpr.location, null);
   if ('A_Indirection' in node) return indirection(env, node.A_Indirection);
+  if ('GroupingFunc' in node) return bindGrouping(env, node.GroupingFunc);
   if ('SubLink' in node) return bindSubLink(env, node.SubLink);
   if ('ParamRef' in node) return paramRef(env, node.ParamRef);
   if ('SQLValueFunction' in node) return sqlValue(env, node.SQLValueFunction);
@@ -73,7 +76,7 @@ function unsupportedNode(env: Env, node: Node) {
   const kind = Object.keys(node)[0] ?? '';
   const inner = (node as unknown as Record<string, { location?: number } | undefined>)[kind];
   const names: Readonly<Record<string, string>> = {
-    RowExpr: 'a row constructor', GroupingFunc: 'GROUPING', XmlExpr: 'XML', XmlSerialize: 'XML', CurrentOfExpr: 'WHERE CURRENT OF', SetToDefault: 'DEFAULT in this place', NamedArgExpr: 'a named argument',
+    RowExpr: 'a row constructor', XmlExpr: 'XML', XmlSerialize: 'XML', CurrentOfExpr: 'WHERE CURRENT OF', SetToDefault: 'DEFAULT in this place', NamedArgExpr: 'a named argument',
     JsonFuncExpr: 'the SQL/JSON query functions', JsonObjectConstructor: 'JSON_OBJECT', JsonArrayConstructor: 'JSON_ARRAY', JsonObjectAgg: 'JSON_OBJECTAGG', JsonArrayAgg: 'JSON_ARRAYAGG',
     JsonIsPredicate: 'IS JSON', JsonParseExpr: 'JSON()', JsonScalarExpr: 'JSON_SCALAR', JsonSerializeExpr: 'JSON_SERIALIZE', MergeSupportFunc: 'MERGE',
   };
@@ -267,6 +270,8 @@ function booleanTest(env: Env, t: BooleanTest): Expr {
     default: return located(otherwise(arg, 'f'), t.location);
   }
 }
+
+const withoutSets = (env: Env, word: string): Env => (env.setsRefused === undefined && env.setCalls !== null ? { ...env, setsRefused: `set-returning functions are not allowed in ${word}` } : env);
 
 function caseExpr(env: Env, c: CaseExpr): Expr {
   const { ctx } = env;

@@ -189,7 +189,6 @@ function orFarther(env: Env, near: Scope, bind: () => BoundQuery, again: (wider:
 }
 
 function joinExpr(env: Env, j: JoinExpr): FromItem {
-  const { ctx } = env;
   const left = bindItem(env, j.larg as Node, null);
   const kind: JoinKind = j.jointype === 'JOIN_LEFT' ? 'left' : j.jointype === 'JOIN_RIGHT' ? 'right' : j.jointype === 'JOIN_FULL' ? 'full' : 'inner';
   const right = j.rarg as Node;
@@ -199,7 +198,7 @@ function joinExpr(env: Env, j: JoinExpr): FromItem {
   else if ('RangeFunction' in right && windowName(env, right.RangeFunction) === null) joined = joinFunction(env, j, left, right.RangeFunction, kind);
   else if (isLateral(right) && j.usingClause === undefined && j.isNatural !== true) joined = lateral(env, right.RangeSubselect, left, kind, j.quals ?? null);
   else joined = joinItems(env, j, left, bindItem(env, right, null), kind);
-  if (j.join_using_alias !== undefined) throw ctx.unsupported('an alias of JOIN … USING', undefined);
+  if (j.join_using_alias !== undefined) joined = usingAlias(env, joined, j.join_using_alias.aliasname ?? '', strings(j.usingClause));
   if (j.alias === undefined) return joined;
   return aliased(env, joined.rel, '', joined.columns, j.alias);
 }
@@ -232,6 +231,13 @@ function joinItems(env: Env, j: JoinExpr, left: FromItem, right: FromItem, kind:
   scope.columns = [...both.columns];
   const on = bindCondition({ ...env, scope, clause: 'JOIN/ON', aggregates: null, setCalls: null }, j.quals);
   return { ...both, rel: { rel: 'join', kind, left: left.rel, right: right.rel, on } };
+}
+
+/** JOIN … USING (a) AS x: x has the columns of USING. */
+function usingAlias(env: Env, joined: FromItem, alias: string, names: readonly string[]): FromItem {
+  const item: ScopeItem = { alias, columns: joined.columns.slice(0, names.length), primaryKey: null };
+  checkDistinctAliases(env, joined.items, [item]);
+  return { ...joined, items: [...joined.items, item] };
 }
 
 function joinUsing(env: Env, left: FromItem, right: FromItem, kind: JoinKind, names: readonly string[]): FromItem {
@@ -326,7 +332,7 @@ function setItem(env: Env, input: Rel, name: string, args: readonly Node[], at: 
   const call = resolveSetCall(env, name, args.map((a) => bindExpr(env, a)), at);
   const columns = call.columns.map((c) => ({ name: c.name, id: ctx.newColumn(c.name, c.type).id }));
   const ordinality = f.ordinality === true ? ctx.newColumn('ordinality', INT8).id : null;
-  const rel: Rel = { rel: 'unnest', input, fn: call.fn, args: call.args, cols: columns.map((c) => c.id), ordinality, outer };
+  const rel: Rel = { rel: 'unnest', input, fn: call.fn, args: call.args, cols: columns.map((c) => c.id), beside: [], ordinality, outer };
   return { rel, columns: ordinality === null ? columns : [...columns, { name: 'ordinality', id: ordinality }], scalar: columns.length === 1 };
 }
 

@@ -5,14 +5,14 @@
  */
 import type { FuncCall, Node, WindowDef } from 'libpg-query';
 import type { Expr } from '../../types/expr.js';
-import { INT8 } from '../../types/sqltype.js';
 import type { SqlType } from '../../types/sqltype.js';
-import type { Frame, FrameBound } from '../../types/plan.js';
+import { limitsOf, mapLimits, type Frame, type RangeLimits } from '../../types/plan.js';
 import { functionError, typesOf } from './call.js';
 import { coerce, coerceBoolean, known } from './coerce.js';
 import type { BindContext } from './context.js';
 import { bindExpr } from './expr.js';
 import { column, located, locationOf, sameExpr } from './exprs.js';
+import { bindFrame, type BoundFrame } from './frame.js';
 import { aggregatesNamed, functionsNamed, windowFunctionsNamed } from './functions.js';
 import { requireEquality } from './operator.js';
 import { bindOrder } from './order.js';
@@ -26,6 +26,7 @@ export interface WindowCall {
   readonly args: readonly Expr[];
   readonly filter: Expr | null;
   readonly frame: Frame;
+  readonly limits: RangeLimits<Expr> | null;
   readonly type: SqlType;
 }
 
@@ -62,17 +63,18 @@ export function bindWindowCall(env: Env, name: string, call: FuncCall, over: Win
   if (call.agg_distinct === true) throw ctx.error('0A000', 'DISTINCT is not implemented for window functions', at);
   if (call.agg_order !== undefined) throw ctx.error('0A000', 'aggregate ORDER BY is not implemented for window functions', at);
   if (call.agg_filter !== undefined && own.length > 0) throw ctx.error('0A000', 'FILTER is not implemented for non-aggregate window functions', at);
-  const inner: Env = { ...env, insideWindow: true, setCalls: null };
+  const inner: Env = { ...env, insideWindow: true, setCalls: null, setsRefused: 'window function calls cannot contain set-returning function calls' };
   const args = (call.args ?? []).map((a) => bindExpr(inner, a));
   if (args.length === 0 && call.agg_star !== true && name === 'count') throw ctx.error('42809', 'count(*) must be used to call a parameterless aggregate function', at);
   const types = typesOf(env, args);
   const r = resolveOverload([...own, ...aggregates], types, false);
   if (r.kind !== 'found') throw functionError(env, name, types, r, at);
+  if (r.def.within !== undefined) throw ctx.error('42809', `WITHIN GROUP is required for ordered-set aggregate ${name}`, at);
   const bound = args.map((a, i) => known(ctx, coerce(ctx, a, r.types[i] as SqlType, 'implicit')));
   const filter = call.agg_filter === undefined ? null : coerceBoolean(ctx, bindExpr({ ...inner, clause: 'FILTER', windows: null }, call.agg_filter), 'FILTER');
-  const { spec, frame } = bindSpec(inner, over, windows.defs);
+  const { spec, frame, limits } = bindSpec({ ...env, insideWindow: true }, over, windows.defs);
   const type = r.def.resultType(bound.map((b) => b.type));
-  const wanted = { fn: r.def.id, args: bound, filter, frame, type };
+  const wanted = { fn: r.def.id, args: bound, filter, frame, limits, type };
   let group = windows.specs.find((s) => JSON.stringify(s.spec) === JSON.stringify(spec));
   if (group === undefined) {
     group = { spec, calls: [] };
@@ -85,10 +87,10 @@ export function bindWindowCall(env: Env, name: string, call: FuncCall, over: Win
 }
 
 /** OVER w; OVER (w ORDER BY …): PARTITION BY is the named window's, ORDER BY too where it has one; a frame is never taken over. */
-function bindSpec(env: Env, over: WindowDef, defs: readonly WindowDef[]): { spec: WindowSpec; frame: Frame } {
+function bindSpec(env: Env, over: WindowDef, defs: readonly WindowDef[]): BoundFrame & { readonly spec: WindowSpec } {
   const { ctx } = env;
   if (over.name !== undefined) return bindSpec(env, named(ctx, defs, over.name, over.location), defs);
-  let base: { spec: WindowSpec; frame: Frame } | null = null;
+  let base: { readonly spec: WindowSpec } | null = null;
   if (over.refname !== undefined) {
     const def = named(ctx, defs, over.refname, over.location);
     if ((over.partitionClause ?? []).length > 0) throw ctx.error('42P20', `cannot override PARTITION BY clause of window "${over.refname}"`, over.location);
@@ -99,7 +101,7 @@ function bindSpec(env: Env, over: WindowDef, defs: readonly WindowDef[]): { spec
   const partition = base?.spec.partition ?? (over.partitionClause ?? []).map((n) => distinctValue(env, known(ctx, bindExpr(env, n))));
   const own = (over.orderClause ?? []).map((s): OrderItem => bindOrder(env, s, (n) => orderable(env, known(ctx, bindExpr(env, n)))));
   const order = own.length > 0 ? own : base?.spec.order ?? [];
-  return { spec: { partition, order }, frame: bindFrame(env, over, order) };
+  return { spec: { partition, order }, ...bindFrame(env, over, order) };
 }
 
 function named(ctx: BindContext, defs: readonly WindowDef[], name: string, location: number | undefined): WindowDef {
@@ -121,40 +123,8 @@ function orderable(env: Env, e: Expr): Expr {
   return e;
 }
 
-// Bits of WindowDef.frameOptions (nodes/parsenodes.h).
+/** Bit of WindowDef.frameOptions (nodes/parsenodes.h): a frame was written. */
 const NONDEFAULT = 0x1;
-const ROWS = 0x4;
-const GROUPS = 0x8;
-const BOUNDS: readonly (readonly [start: number, end: number, at: FrameBound['at']])[] = [
-  [0x20, 0x40, 'unbounded preceding'], [0x80, 0x100, 'unbounded following'], [0x200, 0x400, 'current row'], [0x800, 0x1000, 'preceding'], [0x2000, 0x4000, 'following'],
-];
-const EXCLUDES: readonly (readonly [number, Frame['exclude']])[] = [[0x8000, 'current row'], [0x10000, 'group'], [0x20000, 'ties']];
-
-function bindFrame(env: Env, def: WindowDef, order: readonly OrderItem[]): Frame {
-  const { ctx } = env;
-  const options = def.frameOptions ?? 0;
-  const mode: Frame['mode'] = (options & ROWS) !== 0 ? 'rows' : (options & GROUPS) !== 0 ? 'groups' : 'range';
-  const bound = (which: 0 | 1, node: Node | undefined): FrameBound => {
-    const at = BOUNDS.find((b) => (options & b[which]) !== 0)?.[2] ?? 'current row';
-    if (at !== 'preceding' && at !== 'following') return { at, offset: 0 };
-    if (mode === 'range') throw ctx.unsupported('RANGE with an offset', def.location, 'Use ROWS or GROUPS, or a self-join over the range.');
-    return { at, offset: frameOffset(env, node, mode.toUpperCase(), which === 0 ? 'starting' : 'ending') };
-  };
-  if (mode === 'groups' && order.length === 0) throw ctx.error('42P20', 'GROUPS mode requires an ORDER BY clause', def.location);
-  return {
-    mode, start: bound(0, def.startOffset), end: bound(1, def.endOffset), exclude: EXCLUDES.find(([bit]) => (options & bit) !== 0)?.[1] ?? 'none',
-  };
-}
-
-function frameOffset(env: Env, node: Node | undefined, mode: string, which: string): number {
-  const { ctx } = env;
-  const e = node === undefined ? null : coerce(ctx, bindExpr({ ...env, clause: `window ${mode}`, aggregates: null, windows: null }, node), INT8, 'assignment');
-  if (e === null || e.node !== 'literal') throw ctx.unsupported('a frame offset that is not constant', e === null ? undefined : locationOf(e));
-  if (e.text === null) throw ctx.error('22004', `frame ${which} offset must not be null`, undefined);
-  const n = Number(e.text);
-  if (n < 0) throw ctx.error('22013', `frame ${which} offset must not be negative`, undefined);
-  return n;
-}
 
 /** The relation with the columns of all window functions. `rewrite`: expressions over FROM → over the grouped input. */
 export function overRels(ctx: BindContext, input: Rel, windows: Windows, rewrite: (e: Expr) => Expr): Rel {
@@ -170,7 +140,7 @@ export function overRels(ctx: BindContext, input: Rel, windows: Windows, rewrite
     rel = {
       rel: 'over', input: rel, partition: spec.partition.map((e) => item(e, 'partition')),
       order: spec.order.map((o) => ({ item: item(o.expr, 'order'), descending: o.descending, nullsFirst: o.nullsFirst })),
-      calls: calls.map((c): OverCallItem => ({ ...c, args: c.args.map((a) => item(a, 'arg')), filter: c.filter === null ? null : item(c.filter, 'filter') })),
+      calls: calls.map((c): OverCallItem => ({ ...c, args: c.args.map((a) => item(a, 'arg')), filter: c.filter === null ? null : item(c.filter, 'filter'), limits: c.limits === null ? null : mapLimits(c.limits, (e) => item(e, 'limit')) })),
     };
   }
   return rel;
@@ -181,6 +151,6 @@ export const windowIds = (windows: Windows): ReadonlySet<number> => new Set(wind
 /** Expressions of all window functions, as bound over FROM. */
 export function windowExprs(windows: Windows): Expr[] {
   return windows.specs.flatMap(({ spec, calls }) => [
-    ...spec.partition, ...spec.order.map((o) => o.expr), ...calls.flatMap((c) => (c.filter === null ? c.args : [...c.args, c.filter])),
+    ...spec.partition, ...spec.order.map((o) => o.expr), ...calls.flatMap((c) => [...c.args, ...(c.filter === null ? [] : [c.filter]), ...limitsOf(c.limits)]),
   ]);
 }

@@ -7,7 +7,7 @@
  */
 import type { Expr } from '../../types/expr.js';
 import type { SqlType } from '../../types/sqltype.js';
-import type { Frame, RankFunction } from '../../types/plan.js';
+import type { Frame, RangeLimits, RankFunction } from '../../types/plan.js';
 import type { MaterializedViewRelation, StreamRelation, SystemRelation, TableRelation } from '../catalog.js';
 
 export type ColId = number;
@@ -23,7 +23,7 @@ export interface ColInfo {
 }
 
 export type Rel =
-  | ScanRel | RowsRel | FilterRel | ProjectRel | WindowRel | SessionRel | ProcessRel | UnnestRel | AggregateRel | OverRel | TopNRel | JoinRel | UnionRel | SortRel | LimitRel;
+  | ScanRel | RowsRel | FilterRel | ProjectRel | WindowRel | SessionRel | ProcessRel | UnnestRel | ExpandRel | AggregateRel | OverRel | TopNRel | JoinRel | UnionRel | SortRel | LimitRel;
 
 export type ScannedRelation = StreamRelation | TableRelation | MaterializedViewRelation | SystemRelation;
 
@@ -81,12 +81,13 @@ export interface ProcessRel {
   /** Of its name in the client's text, for errors. */
   readonly position: number | undefined;
 }
-export interface UnnestRel {
+export interface SetFunction { readonly fn: string; readonly args: readonly Expr[]; readonly cols: readonly ColId[] }
+/** Puts out its input's columns, those of the functions, the ordinality. */
+export interface UnnestRel extends SetFunction {
   readonly rel: 'unnest';
   readonly input: Rel;
-  readonly fn: string;
-  readonly args: readonly Expr[];
-  readonly cols: readonly ColId[];
+  /** Functions in lockstep with the first. */
+  readonly beside: readonly SetFunction[];
   readonly ordinality: ColId | null;
   readonly outer: boolean;
 }
@@ -98,7 +99,22 @@ export interface AggCall {
   readonly distinct: boolean;
   readonly filter: Expr | null;
   readonly orderBy: readonly OrderItem[];
+  /** Of an aggregate WITHIN GROUP: over FROM's columns until it stands in an AggregateRel, then over its keys. */
+  readonly direct?: readonly Expr[];
   readonly type: SqlType;
+}
+/**
+ * Grouping sets: each row once for each set, with the set's number in `set`; `keys` (those that some set lacks) are NULL in rows of sets that lack
+ * them. Puts out its input's columns too. A set without keys has one row more, of NULLs, in which `present` is false; null: there is no such set.
+ */
+export interface ExpandRel {
+  readonly rel: 'expand';
+  readonly input: Rel;
+  readonly keys: readonly Item[];
+  /** Ids of the keys that each set has. */
+  readonly sets: readonly ReadonlySet<ColId>[];
+  readonly set: ColId;
+  readonly present: ColId | null;
 }
 export interface AggregateRel {
   readonly rel: 'aggregate';
@@ -121,6 +137,7 @@ export interface OverCallItem {
   readonly args: readonly Item[];
   readonly filter: Item | null;
   readonly frame: Frame;
+  readonly limits: RangeLimits<Item> | null;
   readonly type: SqlType;
 }
 /** Rows that rank `from` to `to` (null: no end) in their partition; `rank`: id of the rank's column. */
@@ -150,7 +167,8 @@ export function outputIds(rel: Rel): ColId[] {
     case 'project': return rel.items.map((i) => i.id);
     case 'window': case 'session': return [...outputIds(rel.input), rel.start, rel.end];
     case 'process': return [...rel.cols];
-    case 'unnest': return [...outputIds(rel.input), ...rel.cols, ...(rel.ordinality === null ? [] : [rel.ordinality])];
+    case 'unnest': return [...outputIds(rel.input), ...unnestColumns(rel)];
+    case 'expand': return [...outputIds(rel.input), ...expandedIds(rel)];
     case 'aggregate': return [...rel.keys.map((k) => k.id), ...rel.calls.map((c) => c.id)];
     case 'over': return [...outputIds(rel.input), ...rel.calls.map((c) => c.id)];
     case 'topn': return rel.rank === null ? outputIds(rel.input) : [...outputIds(rel.input), rel.rank];
@@ -159,6 +177,11 @@ export function outputIds(rel: Rel): ColId[] {
   }
 }
 
+export const unnestColumns = (rel: UnnestRel): ColId[] => [...rel.cols, ...rel.beside.flatMap((f) => f.cols), ...(rel.ordinality === null ? [] : [rel.ordinality])];
+
+/** The columns that an expand adds. */
+export const expandedIds = (rel: ExpandRel): ColId[] => [...rel.keys.map((k) => k.id), rel.set, ...(rel.present === null ? [] : [rel.present])];
+
 /**
  * Makes column `id`, which some relation below puts out, a column of `rel` as well. False where an aggregate hides it, and for
  * `rowOnly` also at joins: a joined row may come out long after its own time.
@@ -166,7 +189,7 @@ export function outputIds(rel: Rel): ColId[] {
 export function threadColumn(rel: Rel, id: ColId, type: SqlType, rowOnly: boolean): boolean {
   switch (rel.rel) {
     case 'scan': case 'rows': case 'process': return outputIds(rel).includes(id);
-    case 'filter': case 'sort': case 'limit': case 'window': case 'unnest':
+    case 'filter': case 'sort': case 'limit': case 'window': case 'unnest': case 'expand':
       return threadColumn(rel.input, id, type, rowOnly) || (!rowOnly && outputIds(rel).includes(id));
     case 'session':
       // Its rows come out long after their own time.

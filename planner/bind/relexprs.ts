@@ -1,5 +1,6 @@
 /** All expressions of a relation and of everything below it. */
 import type { Expr } from '../../types/expr.js';
+import { limitsOf } from '../../types/plan.js';
 import type { OverRel, Rel } from './rel.js';
 
 export function ownExprs(rel: Rel): Expr[] {
@@ -8,9 +9,10 @@ export function ownExprs(rel: Rel): Expr[] {
     case 'rows': return rel.rows.flat();
     case 'filter': return [...rel.preds];
     case 'project': return rel.items.map((i) => i.expr);
-    case 'unnest': return [...rel.args];
-    case 'aggregate': return [...rel.keys.map((k) => k.expr), ...rel.calls.flatMap((c) => [...c.args, ...(c.filter === null ? [] : [c.filter]), ...c.orderBy.map((o) => o.expr)])];
-    case 'over': return [...rankingExprs(rel), ...rel.calls.flatMap((c) => [...c.args.map((a) => a.expr), ...(c.filter === null ? [] : [c.filter.expr])])];
+    case 'unnest': return [...rel.args, ...rel.beside.flatMap((f) => f.args)];
+    case 'expand': return rel.keys.map((k) => k.expr);
+    case 'aggregate': return [...rel.keys.map((k) => k.expr), ...rel.calls.flatMap((c) => [...c.args, ...(c.filter === null ? [] : [c.filter]), ...c.orderBy.map((o) => o.expr), ...c.direct ?? []])];
+    case 'over': return [...rankingExprs(rel), ...rel.calls.flatMap((c) => [...c.args.map((a) => a.expr), ...(c.filter === null ? [] : [c.filter.expr]), ...limitsOf(c.limits).map((i) => i.expr)])];
     case 'topn': return rankingExprs(rel);
     case 'join': return [...rel.on];
     case 'limit': return [rel.limit, rel.offset].filter((e) => e !== null);

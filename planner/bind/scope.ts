@@ -7,6 +7,7 @@ import type { Expr } from '../../types/expr.js';
 import type { SqlError } from '../../types/error.js';
 import type { BindContext } from './context.js';
 import { column, located, sameExpr } from './exprs.js';
+import type { GroupingCall } from './grouping.js';
 import { nearest } from './hints.js';
 import type { Windows } from './over.js';
 import type { AggCall, ColId } from './rel.js';
@@ -66,7 +67,11 @@ export interface Env {
   readonly aggregates: AggCall[] | null;
   /** Collects set-returning functions of the select list; null where they are not allowed. */
   readonly setCalls: SetCall[] | null;
+  /** In place of "set-returning functions are not allowed in (clause)", with the HINT that FROM is the place. */
+  readonly setsRefused?: string | undefined;
   readonly insideAggregate: boolean;
+  /** Collects GROUPING, where aggregates are allowed. */
+  readonly groupings?: GroupingCall[];
   /** Collects window functions; null or absent where they are not allowed. */
   readonly windows?: Windows | null;
   readonly insideWindow?: boolean;

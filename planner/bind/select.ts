@@ -9,14 +9,16 @@ import { coerce, coerceBoolean, known } from './coerce.js';
 import { columnName } from './colname.js';
 import type { BindContext } from './context.js';
 import { bindExpr } from './expr.js';
-import { column, conjuncts, isVolatile, literal, located, locationOf, sameExpr } from './exprs.js';
+import { column, columnsOf, conjuncts, isVolatile, literal, located, locationOf, sameExpr, some, substitute } from './exprs.js';
 import { bindCte, bindFrom } from './from.js';
-import { containsColumn, Grouping } from './grouping.js';
+import { containsColumn, Grouping, type GroupingCall } from './grouping.js';
+import { bindGroupingSets } from './groupingsets.js';
 import { requireEquality } from './operator.js';
 import { bindOrder } from './order.js';
 import { newWindows, overRels, windowExprs, windowIds, type Windows } from './over.js';
 import type { AggCall, Item, OrderItem, Rel } from './rel.js';
 import { findItem, Scope, type Cte, type CteScope, type Env, type ScalarSubquery, type ScopeColumn, type SetCall } from './scope.js';
+import { setsAmong, withSets } from './setcalls.js';
 import { bindSetOperation, bindValues } from './setop.js';
 import { withScalars } from './sublink.js';
 import { strings } from './typename.js';
@@ -56,8 +58,11 @@ function bindStatement(q: QueryEnv, stmt: SelectStmt): BoundQuery {
   let bound: BoundQuery;
   if (stmt.op !== undefined && stmt.op !== 'SETOP_NONE') bound = bindSetOperation(env, stmt);
   else if (stmt.valuesLists !== undefined) bound = bindValues(env, stmt.valuesLists);
-  else return limited(env, stmt, bindSimple(env, stmt));
-  return limited(env, stmt, sortedByOutput(env, stmt, bound));
+  else {
+    const scope = new Scope(env.parent, env.outer);
+    return limited(env, stmt, bindSimple(env, stmt, scope), scope);
+  }
+  return limited(env, stmt, sortedByOutput(env, stmt, bound), new Scope(env.parent, env.outer));
 }
 
 export function withCtes(q: QueryEnv, stmt: Pick<SelectStmt, 'withClause'>): QueryEnv {
@@ -88,9 +93,9 @@ function hasCte(scope: CteScope | null, end: CteScope | null, name: string): boo
 
 interface Target { readonly name: string; readonly expr: Expr }
 
-function bindSimple(q: QueryEnv, stmt: SelectStmt): BoundQuery {
+/** Fills the scope. */
+function bindSimple(q: QueryEnv, stmt: SelectStmt, scope: Scope): BoundQuery {
   const { ctx } = q;
-  const scope = new Scope(q.parent, q.outer);
   const base: Env = { ctx, scope, ctes: q.ctes, clause: 'FROM', aggregates: null, setCalls: null, insideAggregate: false };
   let rel: Rel = bindFrom(base, stmt.fromClause) ?? { rel: 'rows', cols: [], rows: [[]] };
   rel = bindWhere({ ...base, clause: 'WHERE' }, rel, stmt.whereClause);
@@ -98,28 +103,49 @@ function bindSimple(q: QueryEnv, stmt: SelectStmt): BoundQuery {
   const sets: SetCall[] = [];
   const scalars: ScalarSubquery[] = [];
   const windows = newWindows(ctx, stmt.windowClause);
-  const inSelect: Env = { ...base, clause: 'SELECT', aggregates: calls, setCalls: sets, windows, scalars: ctx.job ? scalars : null };
+  const groupings: GroupingCall[] = [];
+  const inSelect: Env = { ...base, clause: 'SELECT', aggregates: calls, groupings, setCalls: sets, windows, scalars: ctx.job ? scalars : null };
   const targets = bindTargets(inSelect, stmt.targetList ?? [], q.keepUnknown === true);
-  const groupKeys = (stmt.groupClause ?? []).map((g) => bindGroupKey({ ...base, clause: 'GROUP BY' }, g, targets, calls, sets, windows));
-  const having = stmt.havingClause === undefined ? [] : bindHaving({ ...base, clause: 'HAVING', aggregates: calls, scalars: ctx.job ? scalars : null }, stmt.havingClause);
+  const groups = bindGroupingSets(ctx, stmt.groupClause ?? [], stmt.groupDistinct === true, (g) => bindGroupKey({ ...base, clause: 'GROUP BY', setCalls: sets }, g, targets, calls, windows));
+  const having = stmt.havingClause === undefined ? [] : bindHaving({ ...base, clause: 'HAVING', aggregates: calls, groupings, scalars: ctx.job ? scalars : null }, stmt.havingClause);
   const order = (stmt.sortClause ?? []).map((s) => bindOrder(inSelect, s, (n) => orderExpr(inSelect, n, targets, 'ORDER BY')));
   const onNodes = (stmt.distinctClause ?? []).filter((d) => Object.keys(d).length > 0);
   const on = onNodes.length === 0 ? null : onNodes.map((n) => located({ ...orderExpr({ ...inSelect, clause: 'DISTINCT ON' }, n, targets, 'DISTINCT ON') }, 'ColumnRef' in n ? n.ColumnRef.location : undefined));
   let rewrite = (e: Expr): Expr => e;
-  if (groupKeys.length > 0 || calls.length > 0 || stmt.havingClause !== undefined) {
-    for (const k of groupKeys) requireEquality(base, k, locationOf(k));
+  let setId = (id: number): number => id;
+  const setsAbove = (): SetCall[] => {
+    const used = [...targets, ...order].map((x) => x.expr).concat(on ?? []).reduce((ids, e) => columnsOf(rewrite(e), ids), new Set<number>());
+    return setsAmong(sets, used, rewrite, setId);
+  };
+  if (stmt.groupClause !== undefined || calls.length > 0 || groupings.length > 0 || stmt.havingClause !== undefined) {
+    for (const k of groups.keys) requireEquality(base, k, locationOf(k));
+    // Set-returning functions in GROUP BY run below it; those of the same text elsewhere that are no key run again above.
+    const inKeys = setsAmong(sets, groups.keys.reduce((ids, k) => columnsOf(k, ids), new Set<number>()));
+    rel = withSets(rel, inKeys);
+    const again = new Map(inKeys.map((s) => [s.id, ctx.newColumn(ctx.info(s.id).name, ctx.info(s.id).type)]));
     // Results of set-returning functions and scalar subqueries stand above the grouping: they are no columns of FROM.
     const above = new Set([...sets.map((s) => s.id), ...windowIds(windows), ...scalars.flatMap((s) => s.bound.columns.map((c) => c.id))]);
-    const grouping = new Grouping(base, groupKeys, calls, above);
-    rewrite = (e) => grouping.rewrite(e);
+    const grouping = new Grouping(base, groups, calls, groupings, above);
+    rewrite = (e) => substitute(grouping.rewrite(e), (id) => { const to = again.get(id); return to === undefined ? undefined : column(to.id, to.type); });
+    setId = (id) => again.get(id)?.id ?? id;
     // Rewriting may add keys (columns that a primary key determines), so it comes before the node is built.
-    const all = [...targets.map((t) => t.expr), ...order.map((o) => o.expr), ...having, ...(on ?? []), ...windowExprs(windows), ...sets.flatMap((s) => s.args), ...scalars.flatMap((s) => s.outer)];
+    const all = [...targets.map((t) => t.expr), ...order.map((o) => o.expr), ...having, ...(on ?? []), ...windowExprs(windows), ...scalars.flatMap((s) => s.outer)];
     for (const e of all) rewrite(e);
+    setsAbove();
     rel = withScalars(ctx, grouping.rel(rel), scalars, rewrite);
     if (having.length > 0) rel = { rel: 'filter', input: rel, preds: having.map(rewrite) };
   } else rel = withScalars(ctx, rel, scalars);
+  const ahead = windowExprs(windows).find((e) => containsColumn(rewrite(e), new Set(sets.map((s) => setId(s.id)))));
+  if (ahead !== undefined) throw ctx.unsupported('a set-returning function in a window of a query that is not grouped by it', locationOf(ahead), 'Write it in FROM.');
   rel = overRels(ctx, rel, windows, rewrite);
-  for (const s of sets) rel = { rel: 'unnest', input: rel, fn: s.fn, args: s.args.map(rewrite), cols: [s.id], ordinality: null, outer: false };
+  const called = setsAbove();
+  rel = withSets(rel, called);
+  const ids = new Set(called.map((s) => s.id));
+  const isSet = (e: Expr): boolean => containsColumn(rewrite(e), ids);
+  if (on !== null && order.length > 0 && called.length > 0 && ![...on, ...order.map((o) => o.expr)].some(isSet)) {
+    // PostgreSQL calls these for the rows that DISTINCT ON leaves.
+    throw ctx.unsupported('a set-returning function in the select list of DISTINCT ON with ORDER BY', targets.map((t) => t.expr).filter(isSet).map(locationOf)[0], 'Write SELECT …, f(…) FROM (SELECT DISTINCT ON … ORDER BY …) q.');
+  }
   return project(base, stmt, rel, targets.map((t) => ({ ...t, expr: rewrite(t.expr) })), order.map((o) => ({ ...o, expr: rewrite(o.expr) })), on?.map(rewrite) ?? null);
 }
 
@@ -185,9 +211,8 @@ function byAlias(env: Env, node: Node, targets: readonly Target[], clause: strin
 }
 
 /** GROUP BY n, name or expression: a name is first a column of FROM, then an output column. */
-function bindGroupKey(env: Env, node: Node, targets: readonly Target[], calls: readonly AggCall[], sets: readonly SetCall[], windows: Windows): Expr {
+function bindGroupKey(env: Env, node: Node, targets: readonly Target[], calls: readonly AggCall[], windows: Windows): Expr {
   const { ctx, scope } = env;
-  if ('GroupingSet' in node) throw ctx.unsupported('GROUPING SETS, ROLLUP and CUBE', node.GroupingSet.location);
   if ('RowExpr' in node) throw ctx.unsupported('a row in GROUP BY', node.RowExpr.location);
   const ordinal = byOrdinal(env, node, targets, 'GROUP BY');
   const fields = 'ColumnRef' in node ? strings(node.ColumnRef.fields) : [];
@@ -197,10 +222,11 @@ function bindGroupKey(env: Env, node: Node, targets: readonly Target[], calls: r
     const at = locationOf(picked);
     if (containsColumn(picked, new Set(calls.map((c) => c.id)))) throw ctx.error('42803', 'aggregate functions are not allowed in GROUP BY', at);
     if (containsColumn(picked, windowIds(windows))) throw ctx.error('42P20', 'window functions are not allowed in GROUP BY', at);
-    if (containsColumn(picked, new Set(sets.map((s) => s.id)))) throw ctx.unsupported('a set-returning function in GROUP BY', at, 'Write it in FROM.');
     return picked;
   }
-  return known(ctx, bindExpr(env, node));
+  const expr = known(ctx, bindExpr(env, node));
+  // A constant is a key of the select list's: one that is not there is a value like any other.
+  return expr.node === 'literal' ? targets.find((t) => sameExpr(t.expr, expr))?.expr ?? expr : expr;
 }
 
 function orderExpr(env: Env, node: Node, targets: readonly Target[], clause: string): Expr {
@@ -295,20 +321,21 @@ function sortedByOutput(q: QueryEnv, stmt: SelectStmt, bound: BoundQuery): Bound
   return { ...bound, rel };
 }
 
-function limited(q: QueryEnv, stmt: SelectStmt, bound: BoundQuery): BoundQuery {
+/** LIMIT and OFFSET: values that are the same for all rows. Columns in them are `scope`'s before they are an outer query's. */
+function limited(q: QueryEnv, stmt: SelectStmt, bound: BoundQuery, scope: Scope): BoundQuery {
   if (stmt.limitCount === undefined && stmt.limitOffset === undefined) return bound;
   const { ctx } = q;
   if (stmt.limitOption === 'LIMIT_OPTION_WITH_TIES') throw ctx.unsupported('FETCH … WITH TIES', undefined);
-  const env: Env = { ctx, scope: new Scope(q.parent, q.outer), ctes: q.ctes, clause: 'LIMIT', aggregates: null, setCalls: null, insideAggregate: false };
-  const count = (node: Node | undefined): Expr | null => {
+  const count = (node: Node | undefined, clause: string): Expr | null => {
     if (node === undefined) return null;
-    const e = coerce(ctx, bindExpr({ ...env }, node), INT8, 'assignment');
+    const e = coerce(ctx, bindExpr({ ctx, scope, ctes: q.ctes, clause, aggregates: null, setCalls: null, insideAggregate: false }, node), INT8, 'assignment');
     if (e.node === 'literal' && e.text === null) return null;
-    if (e.node !== 'literal' && e.node !== 'param') throw ctx.unsupported('an expression that is not constant in LIMIT or OFFSET', locationOf(e));
+    some(e, (x) => { if (x.node === 'column') throw ctx.error('42P10', `argument of ${clause} must not contain variables`, locationOf(x)); return false; });
+    if (ctx.job && e.node !== 'literal' && e.node !== 'param') throw ctx.unsupported(`an expression that is not constant in LIMIT or OFFSET of a continuous query`, locationOf(e));
     return e;
   };
-  const limit = count(stmt.limitCount);
-  const offset = count(stmt.limitOffset);
+  const limit = count(stmt.limitCount, 'LIMIT');
+  const offset = count(stmt.limitOffset, 'OFFSET');
   for (const [e, word, code] of [[limit, 'LIMIT', '2201W'], [offset, 'OFFSET', '2201X']] as const) {
     if (e !== null && e.node === 'literal' && e.text?.startsWith('-') === true) throw ctx.error(code, `${word} must not be negative`, undefined);
   }

@@ -83,7 +83,7 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'session': return `Session ${sessionText(node, input)}`;
     case 'sessionaggregate': return `Session aggregate ${sessionText(node, input)}`;
     case 'process': return `Function ${columnText(node.fn)}${node.partition.length === 0 ? '' : ` by (${names(input, node.partition)})`}${node.timeColumn === null ? '' : ` time ${nameAt(input, node.timeColumn)}`}: ${allNames(node)}`;
-    case 'unnest': return `Unnest ${nameOf(node.fn)}(${node.args.map((a) => exprText(a, over(input))).join(', ')})${node.ordinality ? ' with ordinality' : ''}${node.outer ? ' outer' : ''}`;
+    case 'unnest': return `Unnest ${[node, ...(node.beside ?? [])].map((f) => `${nameOf(f.fn)}(${f.args.map((a) => exprText(a, over(input))).join(', ')})`).join(', ')}${node.ordinality ? ' with ordinality' : ''}${node.outer ? ' outer' : ''}`;
     case 'exchange': return node.kind === 'single' ? 'Exchange single' : `Exchange hash (${names(input, node.keys)})`;
     case 'aggregate': return aggregateTitle(node, input);
     case 'extremerows': return `Rows with the largest ${nameAt(input, node.column)} by (${names(input, node.partition)})`;
@@ -95,7 +95,7 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'materialize': return `Materialize ${columnText(node.relationName)} (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})${hiddenText(node)}`;
     case 'sink': return `Sink ${columnText(node.relationName)} (${node.connector})${hiddenText(node)}`;
     case 'sort': return `Sort by ${sortText(node.keys, node)}${node.top === null ? '' : ` top ${node.top}`}`;
-    case 'limit': return node.given === undefined ? `Limit ${node.limit ?? 'all'}${node.offset === 0 ? '' : ` offset ${node.offset}`}` : 'Limit by parameters';
+    case 'limit': return node.given === undefined ? `Limit ${node.limit ?? 'all'}${node.offset === 0 ? '' : ` offset ${node.offset}`}` : `Limit ${node.given.limit === null ? 'all' : exprText(node.given.limit, over(undefined))}${node.given.offset === null ? '' : ` offset ${exprText(node.given.offset, over(undefined))}`}`;
     case 'output': return `Output (${names(node, node.columns.map((_, i) => i).slice(0, node.visible))})`;
     default: return unreachable(node);
   }
@@ -118,10 +118,10 @@ function topNTitle(node: TopNNode, input: PlanNode | undefined): string {
 }
 
 function callText(c: OverCall, input: PlanNode | undefined): string {
-  const bound = (b: FrameBound): string => (b.at === 'preceding' || b.at === 'following' ? `${b.offset} ${b.at}` : b.at);
+  const bound = (b: FrameBound, limit: number | null | undefined): string => (b.at === 'preceding' || b.at === 'following' ? `${typeof limit === 'number' ? nameAt(input, limit) : b.offset} ${b.at}` : b.at);
   const { mode, start, end, exclude } = c.frame;
   const standard = mode === 'range' && start.at === 'unbounded preceding' && end.at === 'current row' && exclude === 'none';
-  const frame = standard ? '' : ` ${mode} between ${bound(start)} and ${bound(end)}${exclude === 'none' ? '' : ` exclude ${exclude}`}`;
+  const frame = standard ? '' : ` ${mode} between ${bound(start, c.limits?.start)} and ${bound(end, c.limits?.end)}${exclude === 'none' ? '' : ` exclude ${exclude}`}`;
   return `${nameOf(c.fn)}(${c.fn === 'count()' ? '*' : names(input, c.args)})${c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`}${frame}`;
 }
 
@@ -149,7 +149,9 @@ function details(node: PlanNode, inputs: readonly PlanNode[]): string[] {
     ];
     case 'aggregate': case 'sessionaggregate': return node.calls.length === 0 ? [] : [`calls: ${node.calls.map((c) => {
       const order = c.orderBy.length === 0 ? '' : ` order by ${c.orderBy.map((o) => nameAt(input, o.column) + (o.descending ? ' desc' : '')).join(', ')}`;
-      return `${nameOf(c.fn)}(${c.distinct ? 'distinct ' : ''}${c.fn === 'count()' ? '*' : names(input, c.args)}${order})${c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`}`;
+      const filter = c.filter === null ? '' : ` filter (${nameAt(input, c.filter)})`;
+      if (c.direct !== undefined) return `${nameOf(c.fn)}(${c.direct.map((e) => exprText(e, over(node))).join(', ')}) within group (${order.trimStart()})${filter}`;
+      return `${nameOf(c.fn)}(${c.distinct ? 'distinct ' : ''}${c.fn === 'count()' ? '*' : names(input, c.args)}${order})${filter}`;
     }).join(', ')}`];
     case 'process': return Object.keys(node.args).length === 0 ? [] : [`arguments: ${Object.entries(node.args).map(([name, value]) => `${name} = ${String(value)}`).join(', ')}`];
     case 'over': return [`calls: ${node.calls.map((c) => callText(c, input)).join(', ')}`];

@@ -85,7 +85,9 @@ export function draftExprs(n: NodeDraft | PlanNode): readonly Expr[] {
   switch (n.op) {
     case 'calc': return n.filter === null ? n.project : [n.filter, ...n.project];
     case 'rows': return n.rows.flat();
-    case 'unnest': return n.args;
+    case 'aggregate': return n.calls.flatMap((c) => c.direct ?? []);
+    case 'limit': return [n.given?.limit, n.given?.offset].filter((e) => e !== undefined && e !== null);
+    case 'unnest': return [...n.args, ...(n.beside ?? []).flatMap((f) => f.args)];
     case 'join': case 'lookup': return n.residual === null ? [] : [n.residual];
     case 'source': return n.watermark === null ? [] : [n.watermark.timeExpr, n.watermark.watermarkExpr];
     default: return [];

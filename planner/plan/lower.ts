@@ -10,10 +10,10 @@
  * Runs several times over one tree (see planquery.ts): it must not change the tree.
  */
 import type { Expr } from '../../types/expr.js';
-import type { SortKey } from '../../types/plan.js';
+import type { LockstepFunction, SortKey } from '../../types/plan.js';
 import type { BindContext } from '../bind/context.js';
-import { children, column, columnsOf, conjunction, hasSubplan, isVolatile, substitute } from '../bind/exprs.js';
-import type { ColId, Item, LimitRel, ProjectRel, Rel, SortRel, UnionRel, UnnestRel, WindowRel } from '../bind/rel.js';
+import { children, column, columnsOf, conjunction, hasSubplan, isVolatile, literal, substitute } from '../bind/exprs.js';
+import { expandedIds, unnestColumns, type ColId, type ExpandRel, type Item, type LimitRel, type ProjectRel, type Rel, type SetFunction, type SortRel, type UnionRel, type UnnestRel, type WindowRel } from '../bind/rel.js';
 import { lowerAggregate } from './aggregate.js';
 import { positional, positionOf, type Distribution, type Edge, type PlanBuilder } from './builder.js';
 import { lowerJoin } from './join.js';
@@ -41,6 +41,7 @@ export function lower(l: Lowering, rel: Rel, needed: ReadonlySet<ColId>): Edge {
     case 'session': return lowerSession(l, rel, needed);
     case 'process': return lowerProcess(l, rel);
     case 'unnest': return lowerUnnest(l, rel, needed);
+    case 'expand': return lowerExpand(l, rel, needed);
     case 'aggregate': return lowerAggregate(l, rel);
     case 'over': return lowerOver(l, rel, needed);
     case 'topn': return lowerTopN(l, rel, needed);
@@ -157,15 +158,36 @@ function lowerWindow(l: Lowering, rel: WindowRel, needed: ReadonlySet<ColId>): E
 }
 
 function lowerUnnest(l: Lowering, rel: UnnestRel, needed: ReadonlySet<ColId>): Edge {
-  const own = new Set([...rel.cols, ...(rel.ordinality === null ? [] : [rel.ordinality])]);
+  const own = new Set(unnestColumns(rel));
   const inner = new Set([...needed].filter((id) => !own.has(id)));
-  for (const a of rel.args) columnsOf(a, inner);
+  for (const f of [rel, ...rel.beside]) for (const a of f.args) columnsOf(a, inner);
   const below = narrow(l, rel.input, itemsOf(l, inner));
+  const fn = (f: SetFunction): LockstepFunction => ({ fn: f.fn, args: f.args.map((a) => positional(a, below.layout)) });
   return l.builder.add(
-    { op: 'unnest', fn: rel.fn, args: rel.args.map((a) => positional(a, below.layout)), ordinality: rel.ordinality !== null, outer: rel.outer },
+    { op: 'unnest', ...fn(rel), ...(rel.beside.length === 0 ? {} : { beside: rel.beside.map(fn) }), ordinality: rel.ordinality !== null, outer: rel.outer },
     [below],
     { layout: [...below.layout, ...own], key: null, appendOnly: below.appendOnly, dist: below.dist },
   );
+}
+
+/** A calc for each set over one input, put together. */
+function lowerExpand(l: Lowering, rel: ExpandRel, needed: ReadonlySet<ColId>): Edge {
+  const own = expandedIds(rel);
+  const passed = itemsOf(l, [...needed].filter((id) => !own.includes(id)));
+  const keys = rel.keys.filter((k) => needed.has(k.id));
+  const below = narrow(l, rel.input, [...passed, ...keys]);
+  const literalOf = (id: ColId, text: string | null): Item => ({ id, expr: literal(text, l.ctx.info(id).type) });
+  const marks = (n: number, present: 't' | 'f'): Item[] => [rel.set, rel.present].flatMap((id) => (id === null || !needed.has(id) ? [] : [literalOf(id, id === rel.set ? String(n) : present)]));
+  const branches = rel.sets.map((set, n) => {
+    const values = keys.map((k) => (set.has(k.id) ? { id: k.id, expr: column(k.id, k.expr.type) } : literalOf(k.id, null)));
+    return emit(l, below, [], [...passed, ...values, ...marks(n, 't')], 'exact');
+  });
+  const layout = branches[0]?.layout ?? [];
+  const nulls = [...passed, ...keys].map((i) => literalOf(i.id, null));
+  const seeds = rel.sets.flatMap((set, n) => (rel.present === null || set.size > 0 ? [] : [[...nulls, ...marks(n, 'f')].map((i) => i.expr)]));
+  const rows = seeds.length === 0 ? [] : [l.builder.add({ op: 'rows', rows: seeds, system: null }, [], { layout, key: null, appendOnly: true, dist: l.job ? null : 'single' })];
+  const inputs = [...branches, ...rows];
+  return l.builder.add({ op: 'union' }, inputs, { layout, key: null, appendOnly: below.appendOnly, dist: inputs.every((i) => i.dist === 'single') ? 'single' : null });
 }
 
 function lowerUnion(l: Lowering, rel: UnionRel, needed: ReadonlySet<ColId>): Edge {
@@ -187,10 +209,10 @@ function lowerSort(l: Lowering, rel: SortRel, needed: ReadonlySet<ColId>, top: n
 }
 
 function lowerLimit(l: Lowering, rel: LimitRel, needed: ReadonlySet<ColId>): Edge {
-  const isParam = (e: Expr | null): boolean => e !== null && e.node !== 'literal';
+  const isOpen = (e: Expr | null): boolean => e !== null && e.node !== 'literal';
   const limit = count(rel.limit, 'LIMIT', '2201W');
   const offset = count(rel.offset, 'OFFSET', '2201X') ?? 0;
-  const given = isParam(rel.limit) || isParam(rel.offset) ? { limit: rel.limit, offset: rel.offset } : null;
+  const given = isOpen(rel.limit) || isOpen(rel.offset) ? { limit: rel.limit, offset: rel.offset } : null;
   const sort = sortBelow(rel.input);
   const top = limit === null || given !== null ? null : limit + offset;
   const below = sort !== null && top !== null ? lowerSort(l, sort, needed, top) : lower(l, rel.input, needed);

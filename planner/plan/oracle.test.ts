@@ -55,12 +55,14 @@ class Evaluator {
         return input.filter((r) => filter === null || filter(r) === true).map((r) => project.map((p) => p(r)));
       }
       case 'unnest': {
-        const def = setFunctionById(n.fn);
-        const args = n.args.map((a) => this.#fn(a));
         const width = n.columns.length - (nodes[0]?.columns.length ?? 0);
         return input.flatMap((r) => {
-          const values = args.map((a) => a(r));
-          const rows = def === null || (def.strict && values.includes(null)) ? [] : [...def.evaluate(CONSTANT_CONTEXT, values, n.args.map((a) => a.type))];
+          const beside = [n, ...n.beside ?? []].map((f) => {
+            const values = f.args.map((a) => this.#fn(a)(r));
+            const def = setFunctionById(f.fn);
+            return def === null || (def.strict && values.includes(null)) ? [] : [...def.evaluate(CONSTANT_CONTEXT, values, f.args.map((a) => a.type))];
+          });
+          const rows = beside.length === 1 ? beside[0] ?? [] : Array.from({ length: Math.max(...beside.map((x) => x.length)) }, (_, i) => beside.map((x) => x[i]?.[0] ?? null));
           if (rows.length === 0 && n.outer) return [[...r, ...Array.from({ length: width }, () => null)]];
           return rows.map((s, i) => [...r, ...s, ...(n.ordinality ? [i + 1] : [])]);
         });
@@ -69,7 +71,11 @@ class Evaluator {
       case 'aggregate': return this.#aggregate(n.groupKeys, n.calls, input, nodes[0] as PlanNode);
       case 'union': return inputs.flat();
       case 'sort': return sorted(input, n.keys).slice(0, n.top ?? input.length);
-      case 'limit': return input.slice(n.offset, n.limit === null ? input.length : n.offset + n.limit);
+      case 'limit': {
+        const given = n.given === undefined ? [n.limit, n.offset] : [n.given.limit, n.given.offset].map((e) => (e === null ? null : this.#fn(e)([])));
+        const [limit, offset] = given.map((v) => (v === null ? null : Number(v)));
+        return input.slice(offset ?? 0).slice(0, limit ?? input.length);
+      }
       case 'output': case 'materialize': return input.map((r) => r.slice(0, n.visible));
       case 'exchange': return input;
       default: throw new Error(`not in this test: ${n.op}`);
@@ -180,13 +186,49 @@ const QUERIES: readonly string[] = [
   'SELECT x, u FROM h, unnest(ARRAY[1, 2]) u WHERE x > 10 AND u = 2', 'SELECT a, u FROM k, generate_series(1, a) u WHERE a < 3', 'SELECT a, u, o FROM k JOIN generate_series(a, 2) WITH ORDINALITY AS g(u, o) ON true', 'SELECT a, u FROM k LEFT JOIN LATERAL generate_series(a, 2) u ON true', 'SELECT a, generate_series(1, 2) FROM k WHERE a < 3',
   'SELECT b, generate_series(1, count(*)::int) FROM k GROUP BY b', "SELECT CASE WHEN b > 10 THEN 'big' WHEN b IS NULL THEN 'none' ELSE 'small' END AS size, count(*) FROM k GROUP BY 1", 'SELECT a IS DISTINCT FROM b, b IS NOT DISTINCT FROM NULL FROM k', 'SELECT b = ANY(ARRAY[10, 20]), b <> ALL(ARRAY[10, NULL]) FROM k',
   'SELECT (b > 10) IS TRUE, (b > 10) IS NOT TRUE, (b > 10) IS FALSE, (b > 10) IS NOT FALSE, (b > 10) IS UNKNOWN, (b > 10) IS NOT UNKNOWN FROM k', 'SELECT b BETWEEN 10 AND 20, b NOT BETWEEN 10 AND 20, b BETWEEN SYMMETRIC 20 AND 10, b NOT BETWEEN SYMMETRIC 20 AND 10 FROM k', 'SELECT nullif(b, 20), greatest(a, b), least(a, b, 2) FROM k',
+  'SELECT b, t, count(*), sum(a) FROM k GROUP BY ROLLUP (b, t)', 'SELECT b, t, grouping(b), grouping(t), grouping(t, b), count(*) FROM k GROUP BY CUBE (b, t)', 'SELECT b, t, count(*) FROM k GROUP BY GROUPING SETS ((b), (t), (b), ())',
+  'SELECT a, sum(z), count(*), count(z), array_agg(z) FROM e GROUP BY ROLLUP (a)', 'SELECT a, count(*) FROM e GROUP BY GROUPING SETS ((a), (), ())', 'SELECT a, count(*) FROM e GROUP BY GROUPING SETS ((a), (a))', 'SELECT count(*) FROM e GROUP BY ()', 'SELECT 1 FROM e GROUP BY (), ()', 'SELECT 1 FROM e GROUP BY GROUPING SETS ((), ())', 'SELECT 1 FROM k GROUP BY ()',
+  'SELECT b, t, a, count(*) FROM k GROUP BY b, ROLLUP (t, a)', 'SELECT b, t, a, count(*) FROM k GROUP BY ROLLUP (b), CUBE (t, a)', 'SELECT b, t, a FROM k GROUP BY GROUPING SETS (ROLLUP (b), CUBE (t, a), (b, t), a, ())', 'SELECT b, t, a FROM k GROUP BY GROUPING SETS ((b, t), GROUPING SETS ((a), GROUPING SETS ((), (t))))',
+  'SELECT b, t, a FROM k GROUP BY CUBE ((b, t), a)', 'SELECT b, t FROM k GROUP BY (b, t)', 'SELECT b, t FROM k GROUP BY (b, (t)), ()', 'SELECT b, t, count(*) FROM k GROUP BY DISTINCT ROLLUP (b, t), ROLLUP (t, b)', 'SELECT b, t, count(*) FROM k GROUP BY ALL ROLLUP (b), ROLLUP (t, b)',
+  'SELECT b + 1 AS c, b, count(*) FROM k GROUP BY GROUPING SETS ((b + 1), (b))', 'SELECT b + 1 + a FROM k GROUP BY ROLLUP (b + 1, a)', 'SELECT coalesce(b, -1) AS c, b IS NULL AND grouping(b) = 0, count(*) FROM k GROUP BY ROLLUP (b)', 'SELECT coalesce(b, -1) AS c, count(*) FROM k GROUP BY ROLLUP (c)',
+  'SELECT b, t, count(*) FROM k GROUP BY ROLLUP (1, 2)', 'SELECT 1 AS one FROM k GROUP BY ROLLUP (one)', 'SELECT 1 AS one, 1 AS two, 1 + 1 FROM k GROUP BY ROLLUP (one, two)', "SELECT 'x'::text AS c, 'x'::text || a FROM k GROUP BY ROLLUP (c), a",
+  'SELECT b, count(*) FROM k GROUP BY ROLLUP (b) HAVING grouping(b) = 0', 'SELECT b, count(*) FROM k GROUP BY ROLLUP (b) HAVING grouping(b) = 1 OR b > 10', 'SELECT b, count(*) FROM k GROUP BY ROLLUP (b) HAVING b IS NULL', 'SELECT b, t FROM k GROUP BY b, ROLLUP (t) HAVING b > 10', 'SELECT a FROM e GROUP BY ROLLUP (a) HAVING a IS NOT NULL', 'SELECT a FROM e GROUP BY ROLLUP (a) HAVING false',
+  'SELECT b, count(DISTINCT t), sum(a) FILTER (WHERE t IS NOT NULL), sum(b), sum(10 / (a - 1)) FILTER (WHERE a > 1) FROM k GROUP BY ROLLUP (b)', 'SELECT t, string_agg(t, \',\' ORDER BY a DESC), array_agg(b ORDER BY a), sum(1 / a) FROM k GROUP BY CUBE (t)', 'SELECT grouping(b) FROM k GROUP BY b', 'SELECT sum(a) + grouping(b, b) FROM k GROUP BY CUBE (b)',
+  'SELECT DISTINCT grouping(b, t), t FROM k GROUP BY CUBE (b, t)', 'SELECT * FROM (SELECT b, t, count(*) AS c, grouping(b, t) AS g FROM k GROUP BY CUBE (b, t)) q WHERE g < 3 AND (t = \'x\' OR t IS NULL) AND c > 0', 'SELECT k.b, h.y, count(*) FROM k LEFT JOIN h ON h.x = k.b GROUP BY ROLLUP (k.b, h.y)', 'SELECT k.a, k.t, count(*) FROM k JOIN h ON h.x = k.b GROUP BY k.a, ROLLUP (h.y)',
+  'SELECT b, generate_series(1, 2 - grouping(b)) FROM k GROUP BY ROLLUP (b)', 'SELECT count(*) FROM (SELECT b FROM k GROUP BY ROLLUP (b)) q', 'SELECT q.b, h.y FROM (SELECT b, sum(a) AS s FROM k GROUP BY ROLLUP (b)) q JOIN h ON h.x = q.b', 'SELECT b FROM k GROUP BY ROLLUP (b) UNION ALL SELECT x FROM h GROUP BY ROLLUP (x)', 'SELECT b, c FROM (SELECT b, count(*) AS c FROM k GROUP BY ROLLUP (b)) q GROUP BY ROLLUP (b, c)',
+  'SELECT b FROM k INTERSECT ALL SELECT x FROM h', 'SELECT b FROM k EXCEPT ALL SELECT x FROM h', 'SELECT x FROM h EXCEPT ALL SELECT b FROM k', 'SELECT t, b IS NULL FROM k INTERSECT ALL SELECT t, false FROM k', 'SELECT t FROM k EXCEPT ALL (SELECT t FROM k EXCEPT ALL SELECT \'x\')', 'SELECT b FROM k EXCEPT ALL SELECT x FROM h EXCEPT ALL SELECT 10',
+  'SELECT * FROM (SELECT b FROM k UNION ALL SELECT b FROM k INTERSECT ALL SELECT x FROM h) q WHERE b > 10', 'SELECT b, count(*) FROM (SELECT b FROM k EXCEPT ALL SELECT a FROM e) q GROUP BY b', 'SELECT a FROM e INTERSECT ALL SELECT a FROM k', 'SELECT a FROM k EXCEPT ALL SELECT a FROM e', 'SELECT a FROM k INTERSECT ALL SELECT 2 EXCEPT ALL SELECT 3',
+];
+/** Set-returning functions in the select list and in GROUP BY. */
+const SET_CALLS: readonly string[] = [
+  'SELECT generate_series(1, 3), unnest(ARRAY[7, 8])', 'SELECT a, generate_series(1, a), generate_series(a, 3) FROM k', 'SELECT a, generate_series(1, b) FROM k WHERE a > 3', 'SELECT generate_series(1, generate_series(1, a)), generate_series(2, 4), t FROM k WHERE a < 4',
+  'SELECT generate_series(generate_series(1, 3), generate_series(2, 4))', 'SELECT generate_series(1, 3), generate_series(1, 3) + 1, generate_series(1, 2) + 10', "SELECT a, unnest(string_to_array('p,q', ',')) || t, generate_series(3, 1, -1) FROM k", 'SELECT DISTINCT generate_series(1, 3), unnest(ARRAY[1, 1, 2, 2])',
+  'SELECT generate_series(1, 2), count(*) FROM k GROUP BY generate_series(1, 2)', 'SELECT generate_series(1, a), count(*), sum(a) FROM k GROUP BY generate_series(1, a)', 'SELECT generate_series(1, a) + 1 AS g, count(*) FROM k GROUP BY g', 'SELECT generate_series(1, a) + 1, count(*) FROM k GROUP BY generate_series(1, a)',
+  'SELECT generate_series(1, 2) + 2, b, count(*) FROM k GROUP BY generate_series(1, 2) + 1, b', 'SELECT b, count(*) FROM k GROUP BY b, generate_series(1, 2), generate_series(1, 3)', 'SELECT generate_series(1, generate_series(1, 2)), count(*) FROM k GROUP BY generate_series(1, 2)', 'SELECT generate_series(1, generate_series(1, 2)), count(*) FROM k GROUP BY 1',
+  'SELECT b, generate_series(1, max(a)), generate_series(1, count(*)::int) FROM k GROUP BY b', 'SELECT b, unnest(ARRAY[5, 6]) AS u, count(*) FROM k GROUP BY ROLLUP (b, u)', 'SELECT g, count(*) FROM (SELECT generate_series(1, 3) AS g, unnest(ARRAY[1, 2]) AS u, a FROM k) q WHERE u = 1 AND a > 1 GROUP BY g',
+  'SELECT unnest(ARRAY[]::integer[]), generate_series(1, 2)', 'SELECT unnest(NULL::integer[]), generate_series(1, 0) FROM k',
+];
+/** Arguments by name, and those left out. */
+const NAMED: readonly string[] = [
+  'SELECT make_interval()::text, make_interval(1, 2)::text, make_interval(years := 2, days => 3)::text, make_interval(1, secs => 1.5)::text', 'SELECT make_date(day => a, month => 2, year => 2020)::text, make_interval(mins => b)::text FROM k', "SELECT make_timestamp(2020, 1, 1, 0, sec => 2, min => 3)::text, make_time(hour => 3, min => '4', sec => 5)::text",
+  "SELECT jsonb_set('{\"a\": 1}', path => '{b}', replacement => '2', create_if_missing => false)::text, regexp_replace('aXbX', 'x', '-', flags => 'gi'), regexp_instr('abcabc', 'b', \"N\" => 2, start => 1), regexp_count(pattern => 'x', string => t) FROM k",
+];
+/** JOIN … USING (…) AS alias. */
+const USING_ALIAS: readonly string[] = [
+  'SELECT x.*, p.a, q.a FROM k p JOIN k q USING (b) AS x WHERE x.b > 10', 'SELECT x.a, k.a, e.a FROM k LEFT JOIN e USING (a) AS x', 'SELECT x.b, y.b FROM (k p JOIN k q USING (b) AS x) JOIN h ON h.x = x.b JOIN (SELECT a AS z, b FROM k) r USING (b) AS y', 'SELECT * FROM (k JOIN (SELECT 2 AS a) z USING (a) AS x) AS y',
+  'SELECT x.b FROM k FULL JOIN (SELECT 20 AS b UNION ALL SELECT 99) z USING (b) AS x',
 ];
 /** Ordered results, or subqueries as values: batch only. */
 const BATCH_ONLY: readonly string[] = [
+  'SELECT a FROM k ORDER BY a LIMIT (SELECT count(*) FROM e) + 2 OFFSET (SELECT 1)', 'SELECT a FROM k ORDER BY a LIMIT 1 + 1 OFFSET (SELECT NULL::integer)', 'SELECT a, (SELECT a FROM k z ORDER BY z.a LIMIT 1 OFFSET k.a - 1), ARRAY(SELECT x FROM h ORDER BY x LIMIT k.a) FROM k ORDER BY 1', 'SELECT a FROM k UNION SELECT 9 ORDER BY 1 LIMIT (SELECT 3)',
+  'SELECT generate_series(1, 3) + a FROM k ORDER BY generate_series(1, 3) DESC, a', 'SELECT a FROM k ORDER BY a DESC, generate_series(1, 2)', 'SELECT a, generate_series(1, 3), generate_series(1, 2) FROM k ORDER BY a, 2 LIMIT 4',
+  'SELECT a, ARRAY(SELECT generate_series(1, k.a) + unnest(ARRAY[1, 2])) FROM k ORDER BY a',
   'SELECT a FROM k WHERE EXISTS (SELECT 1 FROM h WHERE h.x = k.b GROUP BY y HAVING count(*) > 0)', 'SELECT a, b FROM k ORDER BY b DESC, a', 'SELECT a FROM k ORDER BY b NULLS FIRST, a DESC LIMIT 3', 'SELECT a FROM k ORDER BY t, a OFFSET 2', 'SELECT a + 1 AS c FROM k ORDER BY c DESC LIMIT 2 OFFSET 1', 'SELECT b, count(*) FROM k GROUP BY b ORDER BY count(*) DESC, b LIMIT 2', 'SELECT DISTINCT b FROM k ORDER BY b DESC',
   'SELECT a FROM k UNION SELECT x FROM h ORDER BY a DESC LIMIT 4', 'SELECT a FROM (SELECT a FROM k ORDER BY a DESC LIMIT 2) q WHERE a < 5', 'VALUES (3, \'c\'), (1, \'a\') ORDER BY 1', 'SELECT a, (SELECT max(x) FROM h WHERE h.x = k.b) FROM k ORDER BY a', 'SELECT a FROM k WHERE a NOT IN (SELECT x FROM h)', 'SELECT a FROM k WHERE a NOT IN (SELECT x FROM h WHERE x IS NOT NULL)',
   'SELECT a FROM k WHERE b > ALL (SELECT x FROM h WHERE x < 20)', 'SELECT a, ARRAY(SELECT y FROM h WHERE h.x = k.b ORDER BY y) FROM k', 'SELECT a, EXISTS (SELECT 1 FROM h WHERE h.x = k.b) FROM k', 'SELECT b, (SELECT count(*) FROM h WHERE h.x = k.b) + count(*) FROM k GROUP BY b',
   'SELECT a FROM k WHERE b = (SELECT min(x) FROM h) OR EXISTS (SELECT 1 FROM h WHERE h.x = k.b AND EXISTS (SELECT 1 FROM e WHERE e.a = k.a OR h.y = \'r\'))', 'SELECT a, (SELECT (SELECT h.x + k.a FROM h ORDER BY h.x LIMIT 1)) FROM k', 'SELECT a FROM k WHERE EXISTS (SELECT 1 FROM (SELECT x FROM h WHERE h.x = k.b) z WHERE z.x > 10)',
+  'SELECT b, t, count(*) FROM k GROUP BY ROLLUP (b, t) ORDER BY grouping(b, t) DESC, b NULLS FIRST, t', 'SELECT b, t, grouping(b, t) AS g FROM k GROUP BY CUBE (b, t) ORDER BY g, b, t LIMIT 6', 'SELECT b, (SELECT count(*) FROM h WHERE h.x = k.b) FROM k GROUP BY ROLLUP (b) ORDER BY 1', 'SELECT b, (SELECT count(*) FROM h GROUP BY ROLLUP (h.x) HAVING h.x = k.b OR grouping(h.x) = 1 ORDER BY 1 LIMIT 1) FROM k ORDER BY a',
+  'SELECT b, count(*) FROM k GROUP BY ROLLUP (b) HAVING count(*) > (SELECT grouping(x) FROM h GROUP BY x LIMIT 1) ORDER BY b, 2', 'SELECT b FROM k EXCEPT ALL SELECT x FROM h ORDER BY 1 DESC', 'SELECT a, ARRAY(SELECT y FROM h WHERE h.x = k.b INTERSECT ALL SELECT \'q\') FROM k ORDER BY a',
 ];
 
 let db: PGlite;
@@ -251,7 +293,7 @@ async function executed(plan: Plan, batchMode: boolean): Promise<string[]> {
   return [...out].flatMap(([text, n]) => { assert.ok(n >= 0, `${text} has count ${n}`); return Array.from({ length: n }, () => text); });
 }
 
-for (const sql of QUERIES) {
+for (const sql of [...QUERIES, ...SET_CALLS, ...NAMED, ...USING_ALIAS]) {
   test(`rows of ${sql}`, async () => {
     const rows = (await expected(sql)).sort();
     const query = parseQuery(sql);

@@ -119,6 +119,68 @@ export const GOLDEN: Readonly<Record<string, string>> = {
           project: window_start
         Tumble ts size 1min
           Source f (file): ts`,
+  [`job: SELECT window_start, id, grouping(id), sum(v) FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start, ROLLUP (id) EMIT ON WINDOW CLOSE`]: `Materialize v (window_start, id, "grouping", sum) hidden (grouping_set) · key (window_start, id, grouping_set) · append-only
+  Calc
+      project: window_start, id, CASE WHEN grouping_set IN (1) THEN 1 ELSE 0 END AS "grouping", sum, grouping_set
+    Aggregate by (window_start, id, grouping_set) · emits on window close · added up before the exchange · key (window_start, id, grouping_set) · append-only
+        calls: sum(v)
+      Exchange hash (window_start, id, grouping_set)
+        Union all
+          Calc
+              project: window_start, v, id, 0 AS grouping_set
+            Calc [node 3]
+                project: window_start, v, id
+              Tumble ts size 1min · drops late rows
+                Source s (file): id, v, ts, split_watermark
+                    watermark: ts - '00:00:01'::interval
+          Calc
+              project: window_start, v, NULL AS id, 1 AS grouping_set
+            (node 3, see above)`,
+  [`job: SELECT k.t, h.y, count(*) FILTER (WHERE h.x > 1), max(a + x) FROM k JOIN h ON k.b = h.x WHERE h.y = 'q' GROUP BY ROLLUP (k.t, h.y) HAVING k.t IS NULL`]: `Materialize v (t, y, count, max) hidden (grouping_set) · key (t, y, grouping_set)
+  Calc
+      project: t, y, count, max, grouping_set
+    Aggregate by (t, y, grouping_set) · key (t, y, grouping_set)
+        calls: count(*) filter (filter), max(arg) filter (present)
+      Exchange hash (t, y, grouping_set)
+        Calc
+            filter: t IS NULL
+            project: t, y, grouping_set, present AND x > 1 AS filter, CASE WHEN present THEN a + x END AS arg, present
+          Union all
+            Calc
+                project: x, a, t, y, 0 AS grouping_set, true AS present
+              Calc [node 7]
+                  project: x, a, t, y
+                Hash inner join on b = x
+                  Exchange hash (b)
+                    Table k: a, b, t
+                  Exchange hash (x)
+                    Calc
+                        filter: y = 'q'
+                        project: x, y
+                      Table h: x, y
+            Calc
+                project: x, a, t, NULL AS y, 1 AS grouping_set, true AS present
+              (node 7, see above)
+            Calc
+                project: x, a, NULL AS t, NULL AS y, 2 AS grouping_set, true AS present
+              (node 7, see above)
+            Rows (1)`,
+  [`job: SELECT b, t, count(*) FROM k GROUP BY b, GROUPING SETS ((t), ()) HAVING b > 1`]: `Materialize v (b, t, count) hidden (grouping_set) · key (b, t, grouping_set)
+  Calc
+      project: b, t, count, grouping_set
+    Aggregate by (b, t, grouping_set) · added up before the exchange · key (b, t, grouping_set)
+        calls: count(*)
+      Exchange hash (b, t, grouping_set)
+        Union all
+          Calc
+              project: b, t, 0 AS grouping_set
+            Calc [node 2]
+                filter: b > 1
+                project: b, t
+              Table k: b, t
+          Calc
+              project: b, NULL AS t, 1 AS grouping_set
+            (node 2, see above)`,
   [`job: SELECT DISTINCT id FROM s`]: `Materialize v (id) · key (id) · append-only
   Distinct by (id) · added up before the exchange · key (id) · append-only
     Exchange hash (id)
@@ -147,6 +209,22 @@ export const GOLDEN: Readonly<Record<string, string>> = {
             Calc
                 project: x AS b, false AS side
               Table h: x`,
+  [`job: SELECT b FROM k EXCEPT ALL SELECT x FROM h`]: `Materialize v (b)
+  Calc
+      project: b
+    Unnest generate_series(1, rows - rows)
+      Aggregate by (b) · added up before the exchange · key (b)
+          calls: count(*) filter (side), count(*) filter (filter)
+        Exchange hash (b)
+          Calc
+              project: b, side, NOT side AS filter
+            Union all
+              Calc
+                  project: b, true AS side
+                Table k: b
+              Calc
+                  project: x AS b, false AS side
+                Table h: x`,
   [`job: SELECT b, n + 1 AS n FROM mv ORDER BY n`]: `Materialize v (b, n) · key (b)
   Exchange hash (b)
     Calc
@@ -206,7 +284,7 @@ export const GOLDEN: Readonly<Record<string, string>> = {
   [`batch: SELECT a, $1::int + 1, b = $2 FROM k WHERE t = $3 ORDER BY b DESC LIMIT 5 OFFSET $4`]: `Output (a, "?column?", "?column?")
   Calc
       project: a, "?column?", "?column?"
-    Limit by parameters
+    Limit 5 offset $4
       Sort by sort desc
         Calc
             filter: t = $3

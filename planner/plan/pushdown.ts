@@ -10,7 +10,7 @@ import { column, columnsOf, conjuncts, isVolatile, some, substitute } from '../b
 import { functionById } from '../bind/functions.js';
 import type { BindContext } from '../bind/context.js';
 import { pushOver, pushTopN } from './over.js';
-import { outputIds, type JoinKind, type JoinRel, type Rel } from '../bind/rel.js';
+import { expandedIds, outputIds, unnestColumns, type JoinKind, type JoinRel, type Rel } from '../bind/rel.js';
 
 export function pushdown(ctx: BindContext, rel: Rel, preds: readonly Expr[] = []): Rel {
   switch (rel.rel) {
@@ -38,7 +38,12 @@ export function pushdown(ctx: BindContext, rel: Rel, preds: readonly Expr[] = []
     // Every row may change what comes of others.
     case 'process': return wrap({ ...rel, input: pushdown(ctx, rel.input) }, preds);
     case 'unnest': {
-      const own = rel.ordinality === null ? rel.cols : [...rel.cols, rel.ordinality];
+      const own = unnestColumns(rel);
+      const [stay, down] = split(preds, (p) => uses(p, own));
+      return wrap({ ...rel, input: pushdown(ctx, rel.input, down) }, stay);
+    }
+    case 'expand': {
+      const own = expandedIds(rel);
       const [stay, down] = split(preds, (p) => uses(p, own));
       return wrap({ ...rel, input: pushdown(ctx, rel.input, down) }, stay);
     }

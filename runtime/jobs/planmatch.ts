@@ -11,7 +11,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Expr } from '../../types/expr.js';
-import type { Plan, PlanNode, SortKey } from '../../types/plan.js';
+import { limitsOf, type Plan, type PlanNode, type SortKey, type UnnestNode } from '../../types/plan.js';
 import { normalisePlan } from '../task/fragment.js';
 
 export interface NodeMatch {
@@ -68,6 +68,10 @@ class Described {
   origin(id: number, column: number): string { return this.#origins.get(id)?.[column] ?? '?'; }
   #all(id: number): readonly string[] { return this.#origins.get(id) ?? []; }
 
+  #beside(n: UnnestNode, below: readonly string[]): string {
+    return (n.beside ?? []).map(f => ` beside ${f.fn} ${f.args.map(a => this.#expression(a, below)).join()}`).join('');
+  }
+
   #describe(n: PlanNode): string[] {
     const input = (k: number): string => this.origin(n.inputs[0], k);
     const below = n.inputs.length > 0 ? this.#all(n.inputs[0]) : [];
@@ -78,8 +82,8 @@ class Described {
       case 'rows': return n.columns.map((_, k) => `rows ${json(n.rows)}.${k}`);
       case 'calc': return n.project.map(e => this.#expression(e, below));
       case 'window': return [...below, ...['start', 'end'].map(edge => `${edge} of ${json([n.sizeUs, n.slideUs, n.offsetUs, n.cumulate ?? false, n.ranges ?? false])} ${input(n.timeColumn)}`)];
-      case 'unnest': return [...below, ...n.columns.slice(below.length).map((_, k) => `${n.fn}.${k} ${n.args.map(a => this.#expression(a, below)).join()}`)];
-      case 'aggregate': return [...n.groupKeys.map(input), ...n.calls.map(c => `${this.#call(c, below)} by ${n.groupKeys.map(input).join()}`)];
+      case 'unnest': return [...below, ...n.columns.slice(below.length).map((_, k) => `${n.fn}.${k} ${n.args.map(a => this.#expression(a, below)).join()}${this.#beside(n, below)}`)];
+      case 'aggregate': { const keys = n.groupKeys.map(input); return [...keys, ...n.calls.map(c => `${this.#call(c, below)}${c.direct === undefined ? '' : ` of ${c.direct.map(e => this.#expression(e, keys)).join()}`} by ${keys.join()}`)]; }
       case 'session': return [...n.keep.map(input), ...['start', 'end'].map(edge => `${edge} of session ${n.gapUs} ${input(n.timeColumn)} ${n.partition.map(input).join()}`)];
       case 'sessionaggregate': {
         const session = `of session ${n.gapUs} ${input(n.timeColumn)} ${n.partition.map(input).join()}`;
@@ -87,7 +91,7 @@ class Described {
       }
       case 'process': return n.columns.map((c, k) => `${n.fn}.${k}:${json(c.type)} ${json(n.args)} ${n.partition.map(input).join()}`);
       case 'topn': return n.rank ? [...below, `${n.fn} ${n.partition.map(input).join()} ${this.#order(n.order, below)}`] : [...below];
-      case 'over': return [...below, ...n.calls.map(c => `${c.fn} ${c.args.map(input).join()} ${c.filter === null ? '' : input(c.filter)} ${json(c.frame)} over ${n.partition.map(input).join()} ${this.#order(n.order, below)}`)];
+      case 'over': return [...below, ...n.calls.map(c => `${c.fn} ${c.args.map(input).join()} ${c.filter === null ? '' : input(c.filter)} ${json(c.frame)}${limitsOf(c.limits).map(input).join()} over ${n.partition.map(input).join()} ${this.#order(n.order, below)}`)];
       case 'join': case 'lookup': return n.op === 'join' && (n.kind === 'semi' || n.kind === 'anti') ? [...below] : [...below, ...this.#all(n.inputs[1])];
       case 'union': return n.columns.map((_, k) => `union ${n.inputs.map(i => this.origin(i, k)).join()}`);
       default: return [...below];
@@ -116,7 +120,7 @@ class Described {
       case 'aggregate': return json([n.op, of(n.groupKeys), n.calls.map(c => [this.#call(c, below), c.type, of(c.args)]), n.inputAppendOnly, n.closes, n.hop === undefined ? null : [n.hop.sizeUs, n.hop.slideUs, n.hop.start, n.hop.end], ...ttl(n.expires)]);
       case 'extremerows': return json([n.op, kept(n.inputs[0]), of(n.partition), of([n.column])]);
       case 'topn': return json([n.op, kept(n.inputs[0]), of(n.partition), this.#order(n.order, below), n.fn, n.from, n.to, n.rank, n.inputAppendOnly, ...ttl(n.expires)]);
-      case 'over': return json([n.op, kept(n.inputs[0]), of(n.partition), this.#order(n.order, below), n.calls.map(c => [c.fn, of(c.args), c.filter === null ? null : below[c.filter], c.frame])]);
+      case 'over': return json([n.op, kept(n.inputs[0]), of(n.partition), this.#order(n.order, below), n.calls.map(c => [c.fn, of(c.args), c.filter === null ? null : below[c.filter], c.frame, of(limitsOf(c.limits))])]);
       case 'join': return json([n.op, n.kind, kept(n.inputs[0]), kept(n.inputs[1]), n.leftKeys, n.rightKeys, n.residual, n.leftAppendOnly, n.rightAppendOnly, n.leftEnds, n.rightEnds, ...ttl(n.expires)]);
       case 'lookup': return json([n.op, n.kind, kept(n.inputs[0]), kept(n.inputs[1]), n.leftKeys, n.rightKeys, n.residual]);
       case 'session': return json([n.op, kept(n.inputs[0]), n.keep, n.timeColumn, n.partition, n.gapUs, n.lateColumn === null, n.emitOnClose]);
@@ -138,7 +142,7 @@ class Described {
       let here = filters;
       if (at.op === 'calc' && at.filter !== null) here = [...filters, this.#expression(at.filter, below)];
       else if (at.op === 'window') here = [...filters, json([at.op, at.sizeUs, at.slideUs, at.offsetUs, at.lateColumn === null])];
-      else if (at.op === 'unnest') here = [...filters, json([at.op, at.fn, at.args.map(a => this.#expression(a, below)), at.outer])];
+      else if (at.op === 'unnest') here = [...filters, json([at.op, at.fn, at.args.map(a => this.#expression(a, below)), at.outer]) + this.#beside(at, below)];
       for (const i of at.inputs) walk(i, here, appendOnly && at.appendOnly);
     };
     for (const i of n.inputs) walk(i, [], true);

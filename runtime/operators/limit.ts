@@ -1,8 +1,13 @@
 /** Limit (batch queries): skips `offset` rows, lets `limit` pass, then wants no more. Rows of weight n count n times. */
+import { SqlError } from '../../types/error.js';
+import type { Expr } from '../../types/expr.js';
 import type { LimitNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
+import type { Datum } from '../../types/value.js';
 import type { Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
+import { interpret } from '../codegen/interpret.js';
+import type { SubplanRunner } from '../codegen/subplan.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { slice } from '../vectors.js';
 
@@ -13,12 +18,14 @@ export class LimitOperator implements Operator {
   #skip: number;
   #left: number;
 
-  constructor(node: LimitNode, context: OperatorContext, input: readonly Column[]) {
+  constructor(node: LimitNode, context: OperatorContext, input: readonly Column[], subplans: SubplanRunner | null = null) {
     this.node = node;
     this.#context = context;
     this.#types = input.map(c => c.type);
-    this.#skip = node.offset;
-    this.#left = node.limit ?? Infinity;
+    const { given } = node;
+    const value = (e: Expr | null, word: string, code: string): number | null => (e === null ? null : count(interpret(e, subplans)([], context.session), word, code));
+    this.#left = (given === undefined ? node.limit : value(given.limit, 'LIMIT', '2201W')) ?? Infinity;
+    this.#skip = (given === undefined ? node.offset : value(given.offset, 'OFFSET', '2201X')) ?? 0;
   }
 
   /** A full limit wants no more rows: sources stop. */
@@ -32,6 +39,11 @@ export class LimitOperator implements Operator {
     this.#left -= to - from;
     if (to > from) this.#context.emit(slice(rows, from, to));
   }
+}
+
+function count(value: Datum, word: string, code: string): number | null {
+  if (value !== null && Number(value) < 0) throw new SqlError(code, `${word} must not be negative`);
+  return value === null ? null : Number(value);
 }
 
 /** Rows of weight n as n rows. */

@@ -35,7 +35,7 @@ export function createOperator(node: PlanNode, context: OperatorContext, inputs:
     case 'process': return new ProcessOperator(node, context, inputs[0]);
     case 'unnest': return new UnnestOperator(node, context, inputs[0], subplans);
     case 'exchange': case 'union': return new PassThroughOperator(node, context);
-    case 'aggregate': return new AggregateOperator(node, context, inputs[0]);
+    case 'aggregate': return new AggregateOperator(node, context, inputs[0], subplans);
     case 'extremerows': return new ExtremeRowsOperator(node, context, inputs[0]);
     case 'topn': return topN(node, context, inputs[0]);
     case 'over': return new OverOperator(node, context, inputs[0]);
@@ -43,7 +43,7 @@ export function createOperator(node: PlanNode, context: OperatorContext, inputs:
     case 'lookup': return new LookupOperator(node, context, inputs[0], inputs[1], subplans);
     case 'materialize': return new MaterializeOperator(node, context, inputs[0]);
     case 'sort': return new SortOperator(node, context, inputs[0]);
-    case 'limit': return new LimitOperator(node, context, inputs[0]);
+    case 'limit': return new LimitOperator(node, context, inputs[0], subplans);
     case 'output': return new OutputOperator(node, context, inputs[0]);
     default: return unreachable(node);
   }

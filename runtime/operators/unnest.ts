@@ -1,8 +1,11 @@
 /**
- * Unnest: a set-returning function of each input row; the row is repeated beside the function's rows (and their ordinality). Between
- * batches it has no state; a long series is made in runs, and others of the thread get their turn between two.
+ * Unnest: set-returning functions of each input row; the row is repeated beside the functions' rows (and their ordinality), which run in lockstep:
+ * the shorter ones are padded with NULLs. Between batches it has no state; a long series is made in runs, and others of the thread get their turn
+ * between two.
  */
-import type { UnnestNode } from '../../types/plan.js';
+import type { LockstepFunction, UnnestNode } from '../../types/plan.js';
+import type { SetFunctionDef } from '../../types/functions/catalogue.js';
+import type { EvalContext } from '../../types/functions/evalcontext.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import { setFunctionById } from '../../types/functions/registry.js';
@@ -14,6 +17,36 @@ import type { SubplanRunner } from '../codegen/subplan.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { datumRow } from '../vectors.js';
 
+interface SetFunction { readonly def: SetFunctionDef; readonly args: readonly RowFunction[]; readonly argTypes: readonly SqlType[]; readonly padding: readonly Datum[] }
+
+const nulls = (count: number): Datum[] => Array.from({ length: count }, () => null);
+
+function setFunction(f: LockstepFunction, subplans: SubplanRunner | null): SetFunction {
+  const def = setFunctionById(f.fn);
+  assert(def !== null, `set function ${f.fn} is not in the catalogue`);
+  const argTypes = f.args.map(a => a.type);
+  return { def, args: f.args.map(a => interpret(a, subplans)), argTypes, padding: nulls(def.columns(argTypes).length) };
+}
+
+function call(f: SetFunction, row: readonly Datum[], ctx: EvalContext): Iterable<readonly Datum[]> {
+  const args = f.args.map(a => a(row, ctx));
+  return f.def.strict && args.includes(null) ? [] : f.def.evaluate(ctx, args, f.argTypes);
+}
+
+/** The functions' rows beside each other, until the longest ends. */
+function rowsOf(functions: readonly SetFunction[], row: readonly Datum[], ctx: EvalContext): Iterable<readonly Datum[]> {
+  return functions.length === 1 ? call(functions[0], row, ctx) : lockstep(functions, row, ctx);
+}
+
+function* lockstep(functions: readonly SetFunction[], row: readonly Datum[], ctx: EvalContext): Iterable<readonly Datum[]> {
+  const running = functions.map(f => call(f, row, ctx)[Symbol.iterator]());
+  for (;;) {
+    const steps = running.map(r => r.next());
+    if (steps.every(s => s.done === true)) return;
+    yield steps.flatMap((s, k) => (s.done === true ? functions[k].padding : s.value));
+  }
+}
+
 /** Named limit: rows made in one go. */
 const RUN_ROWS = 16 * BATCH_ROWS_MAX;
 
@@ -21,8 +54,7 @@ export class UnnestOperator implements Operator {
   readonly node: UnnestNode;
   readonly #context: OperatorContext;
   readonly #types: readonly SqlType[];
-  readonly #args: readonly RowFunction[];
-  readonly #argTypes: readonly SqlType[];
+  readonly #functions: readonly SetFunction[];
   readonly #builder: BatchBuilder;
   /** Rows of the batch in hand that are not made yet. */
   #rest: Generator<void> | null = null;
@@ -31,8 +63,7 @@ export class UnnestOperator implements Operator {
     this.node = node;
     this.#context = context;
     this.#types = input.map(c => c.type);
-    this.#args = node.args.map(a => interpret(a, subplans));
-    this.#argTypes = node.args.map(a => a.type);
+    this.#functions = [node, ...node.beside ?? []].map(f => setFunction(f, subplans));
     this.#builder = new BatchBuilder(node.columns.map(c => c.type));
   }
 
@@ -54,24 +85,19 @@ export class UnnestOperator implements Operator {
 
   /** Adds the rows one by one. */
   *#rows(batch: Batch): Generator<void> {
-    const def = setFunctionById(this.node.fn);
-    assert(def !== null, `set function ${this.node.fn} is not in the catalogue`);
-    const width = this.node.columns.length - this.#types.length - (this.node.ordinality ? 1 : 0);
+    const width = this.node.columns.length - this.#types.length;
     const ctx = this.#context.session;
     for (let i = 0; i < batch.length; i++) {
       const row = datumRow(this.#types, batch, i);
       const weight = batch.weights === null ? 1 : batch.weights[i];
-      const args = this.#args.map(a => a(row, ctx));
       let ordinal = 0;
-      if (!(def.strict && args.includes(null))) {
-        for (const out of def.evaluate(ctx, args, this.#argTypes)) {
-          ordinal++;
-          this.#add([...row, ...out, ...(this.node.ordinality ? [ordinal] : [])], weight);
-          yield;
-        }
+      for (const out of rowsOf(this.#functions, row, ctx)) {
+        ordinal++;
+        this.#add([...row, ...out, ...(this.node.ordinality ? [ordinal] : [])], weight);
+        yield;
       }
       if (ordinal === 0 && this.node.outer) {
-        this.#add([...row, ...Array.from({ length: width + (this.node.ordinality ? 1 : 0) }, (): Datum => null)], weight);
+        this.#add([...row, ...nulls(width)], weight);
         yield;
       }
     }

@@ -1,10 +1,9 @@
 /** Puts the values of a prepared statement's parameters into its plan: every `param` node becomes a literal of the parameter's type. */
 import type { Plan } from '../../types/plan.js';
-import { settleLimits } from '../../planner/plan/limits.js';
 import { SqlError } from '../../types/error.js';
 
 export function withParams(plan: Plan, values: readonly (string | null)[]): Plan {
-  return values.length === 0 ? plan : settleLimits(replace(plan, values) as Plan);
+  return values.length === 0 ? plan : replace(plan, values) as Plan;
 }
 
 function replace(node: unknown, values: readonly (string | null)[]): unknown {

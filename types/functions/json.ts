@@ -179,7 +179,7 @@ function access(kind: 'json' | 'jsonb'): FunctionDef[] {
     fn(`${kind}_extract_path_text(${kind},text…)`, 'text', (j: Json, ...p: string[]) => textOf(jsonPath(j.root, p), j)),
     fn(`${kind}_typeof(${kind})`, 'text', (j: Json) => jsonTypeOf(j.root)),
     fn(`${kind}_array_length(${kind})`, 'int4', (j: Json) => arrayLength(j)),
-    fn(`${kind}_strip_nulls(${kind})`, kind, (j: Json) => wrap(stripNulls(j.root), j)),
+    fn(`${kind}_strip_nulls(${kind})`, kind, (j: Json) => wrap(stripNulls(j.root), j), { argNames: ['target'] }),
   ];
 }
 
@@ -327,6 +327,8 @@ function pairArrays(keys: SqlArray, values: SqlArray): [string, string | null][]
 const jsonbOf = (pairs: [string, string | null][]): Json => Json.ofNode(JsonObject.canonical(pairs.map((p) => p[0]), pairs.map((p) => p[1])));
 const jsonOf = (pairs: [string, string | null][]): Json => Json.trusted(`{${pairs.map(([k, v]) => `${quoteJson(k)} : ${v === null ? 'null' : quoteJson(v)}`).join(', ')}}`, false);
 
+const CHANGE_NAMES = ['jsonb_in', 'path', 'replacement'];
+
 export const jsonFunctions: readonly FunctionDef[] = [
   ...access('json'),
   ...access('jsonb'),
@@ -347,10 +349,10 @@ export const jsonFunctions: readonly FunctionDef[] = [
     return a.elems.length === 0 ? j : Json.ofNode(deletePath(j.root, a.elems.map(String)));
   }),
   fn('jsonb_pretty(jsonb)', 'text', (j: Json) => prettyJson(j.root)),
-  fn('jsonb_set(jsonb,text[],jsonb)', 'jsonb', (j: Json, p: SqlArray, v: Json) => change(j, p, { mode: 'set', value: v.root, create: true, after: false })),
-  fn('jsonb_set(jsonb,text[],jsonb,bool)', 'jsonb', (j: Json, p: SqlArray, v: Json, create: boolean) => change(j, p, { mode: 'set', value: v.root, create, after: false })),
-  fn('jsonb_insert(jsonb,text[],jsonb)', 'jsonb', (j: Json, p: SqlArray, v: Json) => change(j, p, { mode: 'insert', value: v.root, create: true, after: false })),
-  fn('jsonb_insert(jsonb,text[],jsonb,bool)', 'jsonb', (j: Json, p: SqlArray, v: Json, after: boolean) => change(j, p, { mode: 'insert', value: v.root, create: true, after })),
+  fn('jsonb_set(jsonb,text[],jsonb)', 'jsonb', (j: Json, p: SqlArray, v: Json) => change(j, p, { mode: 'set', value: v.root, create: true, after: false }), { argNames: CHANGE_NAMES }),
+  fn('jsonb_set(jsonb,text[],jsonb,bool)', 'jsonb', (j: Json, p: SqlArray, v: Json, create: boolean) => change(j, p, { mode: 'set', value: v.root, create, after: false }), { argNames: [...CHANGE_NAMES, 'create_if_missing'] }),
+  fn('jsonb_insert(jsonb,text[],jsonb)', 'jsonb', (j: Json, p: SqlArray, v: Json) => change(j, p, { mode: 'insert', value: v.root, create: true, after: false }), { argNames: CHANGE_NAMES }),
+  fn('jsonb_insert(jsonb,text[],jsonb,bool)', 'jsonb', (j: Json, p: SqlArray, v: Json, after: boolean) => change(j, p, { mode: 'insert', value: v.root, create: true, after }), { argNames: [...CHANGE_NAMES, 'insert_after'] }),
   boundFn('to_json(anyelement)', 'json', (types) => (ctx, v) => Json.trusted(toJsonText(types[0], v, ctx), false), { volatility: 'stable' }),
   boundFn('to_jsonb(anyelement)', 'jsonb', (types) => (ctx, v) => Json.ofNode(toNode(types[0], v, ctx)), { volatility: 'stable' }),
   boundFn('array_to_json(anyarray)', 'json', (types) => (ctx, v) => Json.trusted(toJsonText(types[0], v, ctx), false), { volatility: 'stable' }),

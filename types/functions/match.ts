@@ -161,7 +161,19 @@ function substringSimilar(s: string, pattern: string, escape: string): string | 
   return m === null ? null : m[1];
 }
 
-export const matchFunctions: readonly FunctionDef[] = [
+/** Names of arguments; the text behind a replacement is the flags. */
+const ARG_NAMES: Readonly<Record<string, readonly string[]>> = {
+  regexp_match: ['string', 'pattern', 'flags'], regexp_like: ['string', 'pattern', 'flags'], regexp_split_to_array: ['string', 'pattern', 'flags'],
+  regexp_replace: ['string', 'pattern', 'replacement', 'start', 'N', 'flags'], regexp_count: ['string', 'pattern', 'start', 'flags'],
+  regexp_substr: ['string', 'pattern', 'start', 'N', 'flags', 'subexpr'], regexp_instr: ['string', 'pattern', 'start', 'N', 'endoption', 'flags', 'subexpr'],
+};
+function withNames(def: FunctionDef): FunctionDef {
+  const names = ARG_NAMES[def.name];
+  if (names === undefined) return def;
+  return { ...def, argNames: def.id === 'regexp_replace(text,text,text,text)' ? ['string', 'pattern', 'replacement', 'flags'] : names.slice(0, def.args.length) };
+}
+
+const FUNCTIONS: readonly FunctionDef[] = [
   ...likes('text'), ...likes('bpchar'), ...likes('name'),
   fn('like(text,text)', 'bool', (s: string, p: string) => likeMatcher(p)(s)),
   fn('notlike(text,text)', 'bool', (s: string, p: string) => !likeMatcher(p)(s)),
@@ -207,4 +219,5 @@ export const matchFunctions: readonly FunctionDef[] = [
   fn('substring(text,text)', 'text', substringRegex),
   fn('substring(text,text,text)', 'text', substringSimilar),
 ];
+export const matchFunctions = FUNCTIONS.map(withNames);
 

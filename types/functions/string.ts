@@ -256,7 +256,7 @@ export const stringFunctions: readonly FunctionDef[] = [
     const parts = splitName(s);
     if (parts === null || !/^\s*(?:"(?:[^"]|"")+"|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)(?:\s*\.\s*(?:"(?:[^"]|"")+"|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*))*\s*$/.test(s)) throw new SqlError('22023', `string is not a valid identifier: "${s}"`);
     return SqlArray.of(parts);
-  }),
+  }, { argNames: ['str'] }),
   fn('unistr(text)', 'text', (s: string) => s.replace(/\\(?!u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\+[0-9a-fA-F]{6}|[0-9a-fA-F]{4}|\\)|\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|\+([0-9a-fA-F]{6})|([0-9a-fA-F]{4})|(\\))/g, (all: string, a?: string, b?: string, c?: string, d?: string) => {
     const code = a ?? b ?? c ?? d;
     if (code === undefined && all === '\\') throw new SqlError('42601', 'invalid Unicode escape', { hint: 'Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.' });
