@@ -4,8 +4,8 @@ import type { PGlite } from '@electric-sql/pglite';
 
 export type TextRows = readonly (readonly (string | null)[])[];
 
-/** Types whose values PGlite would make JavaScript's of: bool, int8, int2, int4, text, float8, numeric, timestamp, interval, int4[], text[]. */
-const AS_TEXT = Object.fromEntries([16, 20, 21, 23, 25, 701, 1700, 1114, 1186, 1007, 1009].map(oid => [oid, (value: string): string => value]));
+/** Types whose values PGlite would make JavaScript's of: bool, int8, int2, int4, text, float8, numeric, timestamp, interval, int4[], text[], float8[]. */
+const AS_TEXT = Object.fromEntries([16, 20, 21, 23, 25, 701, 1700, 1114, 1186, 1007, 1009, 1022].map(oid => [oid, (value: string): string => value]));
 
 /** Rows as lines in an order of their own: queries without ORDER BY give them in any. */
 export function sorted(rows: TextRows): string[] { return rows.map(r => r.map(v => v ?? '∅').join('|')).sort(); }

@@ -7,7 +7,7 @@
  * value that the outer columns are compared with (equality only). Other forms stay unsupported.
  */
 import type { Expr } from '../../types/expr.js';
-import { BOOL, INT8 } from '../../types/sqltype.js';
+import { BOOL } from '../../types/sqltype.js';
 import type { BindContext } from './context.js';
 import { column, columnsOf, conjuncts, hasSubplan, isVolatile, literal, mapChildren, some, substitute } from './exprs.js';
 import { outputIds, type AggregateRel, type ColId, type Item, type LimitRel, type Rel, type TopNRel } from './rel.js';
@@ -83,6 +83,9 @@ function freeProject(ctx: BindContext, own: readonly Item[], input: Rel): Freed 
   return { ...f, rel: { rel: 'project', input: f.rel, items }, late };
 }
 
+/** Aggregates whose result over no rows is not NULL. */
+const OF_NO_ROWS: ReadonlyMap<string, string> = new Map([['count', '0'], ['rank', '1'], ['dense_rank', '1'], ['percent_rank', '0'], ['cume_dist', '1']]);
+
 function freeAggregate(ctx: BindContext, rel: AggregateRel): Freed | null {
   const f = free(ctx, rel.input);
   if (f === null || f.single) return null;
@@ -102,7 +105,8 @@ function freeAggregate(ctx: BindContext, rel: AggregateRel): Freed | null {
   const renamed = calls.map((c) => {
     const id = ctx.newColumn(ctx.info(c.id).name, c.type).id;
     const value = column(id, c.type);
-    late.set(c.id, c.fn.startsWith('count(') ? { node: 'coalesce', args: [value, literal('0', INT8)], type: INT8 } : value);
+    const empty = OF_NO_ROWS.get(c.fn.slice(0, c.fn.indexOf('(')));
+    late.set(c.id, empty === undefined ? value : { node: 'coalesce', args: [value, literal(empty, c.type)], type: c.type });
     return { ...c, id };
   });
   return { rel: { ...rel, input: f.rel, keys, calls: renamed }, preds, late, single: true, after: [] };

@@ -2,12 +2,12 @@
  * GROUP BY and DISTINCT → aggregate: a calc below computes keys, arguments and filters, each once. Over append-only input a key that is a
  * window's edge says when a group is over: its state is freed then, and with EMIT ON WINDOW CLOSE only then it is put out.
  */
-import { SqlError } from '../../types/error.js';
+import { SqlError, unsupported } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
 import type { AggregateCall, AggregateNode } from '../../types/plan.js';
 import { sameExpr, some } from '../bind/exprs.js';
 import type { AggregateRel, ColId, Item, Rel } from '../bind/rel.js';
-import { positionOf, type Edge } from './builder.js';
+import { isNondeterministic, positional, positionOf, type Edge } from './builder.js';
 import { hopRanges } from './hop.js';
 import { hashed, narrow, single, type Lowering } from './lower.js';
 import { lowerSessionAggregate } from './session.js';
@@ -25,7 +25,7 @@ export function lowerAggregate(l: Lowering, rel: AggregateRel): Edge {
     return id;
   };
   const calls = rel.calls.map((c) => ({
-    call: c, args: c.args.map((a) => idOf(c.filter === null ? a : guarded(a, c.filter), 'arg')), filter: c.filter === null ? null : idOf(c.filter, 'filter'), order: c.orderBy.map((o) => idOf(o.expr, 'order')),
+    call: c, args: c.args.map((a) => idOf(c.filter === null ? a : guarded(a, c.filter), 'arg')), filter: c.filter === null ? null : idOf(c.filter, 'filter'), order: c.orderBy.map((o) => idOf(c.filter === null ? o.expr : guarded(o.expr, c.filter), 'order')),
   }));
   const hop = hopRanges(l, rel);
   if (hop !== null) for (const edge of hop.edges) if (!items.some((i) => i.id === edge.id)) items.push(edge);
@@ -36,9 +36,11 @@ export function lowerAggregate(l: Lowering, rel: AggregateRel): Edge {
   const at = (id: ColId): number => positionOf(below.layout, id);
   const closes = l.job && below.appendOnly ? closing(l, rel) : null;
   if (l.emitOnClose && closes === null) throw notClosing(below.appendOnly);
+  if (l.job && rel.calls.some((c) => c.direct?.some(isNondeterministic) === true)) throw unsupported('a direct argument whose value changes (now, random, …) in a continuous query', undefined);
   const physical: AggregateCall[] = calls.map(({ call, args, filter, order }) => ({
     fn: call.fn, args: args.map(at), distinct: call.distinct, filter: filter === null ? null : at(filter),
-    orderBy: call.orderBy.map((o, i) => ({ column: at(order[i] as number), descending: o.descending, nullsFirst: o.nullsFirst })), type: call.type,
+    orderBy: call.orderBy.map((o, i) => ({ column: at(order[i] as number), descending: o.descending, nullsFirst: o.nullsFirst })),
+    ...(call.direct === undefined ? {} : { direct: call.direct.map((e) => positional(e, keyIds)) }), type: call.type,
   }));
   const distinctOnly = calls.length === 0 && keyIds.length > 0 && below.appendOnly;
   return l.builder.add({ op: 'aggregate', groupKeys: keyIds.map(at), calls: physical, inputAppendOnly: below.appendOnly, closes, ...(hop === null ? {} : { hop: hop.at(at) }) }, [below], {

@@ -10,15 +10,19 @@
  */
 import type { AggregateNode } from '../../types/plan.js';
 import type { SqlType } from '../../types/sqltype.js';
+import type { Datum } from '../../types/value.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import { RowCodec } from '../../types/encoding/row.js';
 import { BATCH_ROWS_MAX, type Batch, type Vector } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import { changePairs } from '../changepairs.js';
 import type { KeyBatch } from '../keys.js';
+import { interpret, type RowFunction } from '../codegen/interpret.js';
+import { columnsOf } from '../codegen/expressions.js';
+import type { SubplanRunner } from '../codegen/subplan.js';
 import type { OperatorContext } from '../operator.js';
 import type { Slot, StateTable } from '../state/table.js';
-import { datumAt } from '../vectors.js';
+import { datumAt, datumRow } from '../vectors.js';
 import type { FixedAccumulator } from './fixed.js';
 import { emptyKey, KeyColumns, KeyList, keysReadable } from './groupkeys.js';
 import { IdleSweep } from './idlesweep.js';
@@ -32,6 +36,8 @@ const CLOSES_AT = 2;
 /** Of a group that expires, which no time closes: the time of the barrier after its last write. */
 const WRITTEN_AT = CLOSES_AT;
 export const HEAD = 3;
+
+const NO_DATUMS: readonly Datum[] = [];
 
 export type Result = { readonly fixed: FixedAccumulator } | { readonly group: GroupAccumulator };
 
@@ -52,6 +58,10 @@ export class GroupState {
   readonly #keyTypes: readonly SqlType[];
   readonly #outTypes: readonly SqlType[];
   readonly #results: readonly Result[];
+  /** Direct arguments of the calls that have them, over the group's key. */
+  readonly #direct: readonly (readonly RowFunction[] | null)[];
+  /** Reads the group's key for them; null where they are constant. */
+  readonly #directKey: BatchBuilder | null;
   readonly #parts: readonly GroupPart[];
   readonly #readable: boolean;
   readonly #codec: RowCodec;
@@ -74,12 +84,14 @@ export class GroupState {
   #due: KeyList | null = null;
   readonly #oneKey = { length: 1, data: new Uint8Array(0), start: new Int32Array(1), end: new Int32Array(1), hash: new Int32Array(1), anyNull: null };
 
-  constructor(node: AggregateNode, context: OperatorContext, keyTypes: readonly SqlType[], results: readonly Result[], parts: readonly GroupPart[], cells: number) {
+  constructor(node: AggregateNode, context: OperatorContext, keyTypes: readonly SqlType[], results: readonly Result[], parts: readonly GroupPart[], cells: number, subplans: SubplanRunner | null) {
     this.#node = node;
     this.#context = context;
     this.#keyTypes = keyTypes;
     this.#outTypes = [...keyTypes, ...node.calls.map((c) => c.type)];
     this.#results = results;
+    this.#direct = node.calls.map((c) => c.direct?.map((e) => interpret(e, subplans)) ?? null);
+    this.#directKey = node.calls.some((c) => c.direct?.some((e) => columnsOf(e).size > 0) === true) ? new BatchBuilder(keyTypes) : null;
     this.#parts = parts;
     this.#readable = keysReadable(keyTypes);
     this.#keyColumns = new KeyColumns(keyTypes);
@@ -168,21 +180,34 @@ export class GroupState {
     const page = this.table.page(slot);
     const offset = this.table.offset(slot);
     const width = this.#keyTypes.length;
-    if (this.#readable) {
-      this.#keyColumns.append(builder, page.bytes, this.table.keyOffset(slot), page.view);
-    } else builder.appendStoredColumns(page.bytes, offset + this.#fixedBytes, 0, width);
+    this.#appendKey(builder, slot);
     const row = builder.length;
     const at = offset >>> 3;
     for (let c = 0; c < this.#results.length; c++) {
       const result = this.#results[c];
       if ('fixed' in result) result.fixed.emit(page.f64, at + result.fixed.first, builder.columns[width + c], row);
     }
+    const key = this.#directKey === null ? NO_DATUMS : this.#keyDatums(this.#directKey, slot);
     // Afterwards: reading a group table may bring nodes into memory.
     for (let c = 0; c < this.#results.length; c++) {
       const result = this.#results[c];
-      if ('group' in result) result.group.emit(keys, i, builder.columns[width + c], row);
+      if (!('group' in result)) continue;
+      const direct = this.#direct[c];
+      result.group.emit(keys, i, builder.columns[width + c], row, direct === null ? NO_DATUMS : direct.map((f) => f(key, this.#context.session)));
     }
     builder.endRow(1);
+  }
+
+  #appendKey(builder: BatchBuilder, slot: Slot): void {
+    const page = this.table.page(slot);
+    if (this.#readable) this.#keyColumns.append(builder, page.bytes, this.table.keyOffset(slot), page.view);
+    else builder.appendStoredColumns(page.bytes, this.table.offset(slot) + this.#fixedBytes, 0, this.#keyTypes.length);
+  }
+
+  #keyDatums(builder: BatchBuilder, slot: Slot): readonly Datum[] {
+    this.#appendKey(builder, slot);
+    builder.endRow(1);
+    return datumRow(this.#keyTypes, builder.finish(), 0);
   }
 
   // ---- barrier ----

@@ -8,6 +8,7 @@ import type { GroupTable } from '../state/table.js';
 import { BitAccumulator, BoolAccumulator, CountAccumulator, ExtremeAccumulator, type FixedAccumulator } from './fixed.js';
 import { FloatSum, FloatVariance, RegressionAccumulator, type RegressionForm } from './floats.js';
 import { type GroupAccumulator, ListAccumulator, listFinish, OrderedExtreme } from './ordered.js';
+import { OrderedSetAccumulator } from './orderedset.js';
 import { IntegerSum, IntervalSum, NumericSum, NumericVariance, type VarianceForm } from './sums.js';
 
 export interface AccumulatorContext {
@@ -28,6 +29,7 @@ const isFloat = (t: SqlType): boolean => t.kind === 'float4' || t.kind === 'floa
 
 export function makeAccumulator(call: AggregateCall, c: AccumulatorContext): { readonly fixed: FixedAccumulator } | { readonly group: GroupAccumulator } {
   const name = call.fn.slice(0, call.fn.indexOf('('));
+  if (call.direct !== undefined) return { group: new OrderedSetAccumulator(call, c.types, c.nextTable()) };
   const argTypes = call.args.map((a) => c.types[a]);
   const finish = listFinish(name, argTypes, c.session);
   if (finish !== null) return { group: new ListAccumulator(c.nextTable(), c.types, call, c.batchMode, finish, name === 'string_agg' ? call.args[0] : null) };

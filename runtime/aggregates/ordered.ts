@@ -32,8 +32,8 @@ export interface GroupAccumulator {
   readonly table: GroupTable;
   /** `keys`: the group keys of the batch's rows. */
   update(batch: Batch, selection: Selection, keys: KeyBatch): void;
-  /** Appends the result for the group of row i of `keys`. */
-  emit(keys: KeyBatch, i: number, column: ColumnBuilder, row: number): void;
+  /** Appends the result for the group of row i of `keys`. `direct`: the call's direct arguments. */
+  emit(keys: KeyBatch, i: number, column: ColumnBuilder, row: number, direct: readonly Datum[]): void;
 }
 
 /** min and max of any ordered type. */

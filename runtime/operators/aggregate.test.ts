@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { PGlite } from '@electric-sql/pglite';
-import type { AggregateCall, AggregateNode, PlanNode, RowsNode } from '../../types/plan.js';
+import type { Expr } from '../../types/expr.js';
+import type { AggregateCall, AggregateNode, PlanNode, RowsNode, SortKey } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
 import { BOOL, FLOAT8, INT4, INT8, INTERVAL, NUMERIC, TEXT, TIMESTAMP, arrayOf } from '../../types/sqltype.js';
 import { formatDatum, parseDatum } from '../../types/textio.js';
@@ -182,6 +183,12 @@ const TYPES: readonly SqlType[] = [INT4, INT8, NUMERIC, FLOAT8, TEXT, BOOL, INTE
 const NAMES = ['k', 'i', 'n', 'f', 't', 'b', 'v', 'ts'];
 
 const ORDER_T = [{ column: 4, descending: false, nullsFirst: false }];
+const sortKey = (column: number, descending = false, nullsFirst = descending): SortKey => ({ column, descending, nullsFirst });
+const literal = (text: string | null, type: SqlType): Expr => ({ node: 'literal', text, type });
+/** fn(direct) WITHIN GROUP (ORDER BY …); `args`: of those that give one of the values. */
+const within = (fn: string, direct: readonly Expr[], args: readonly number[], orderBy: readonly SortKey[], type: SqlType, filter: number | null = null): AggregateCall => call(fn, args, type, { direct, orderBy, filter });
+const FRACTIONS: SqlType = arrayOf(FLOAT8);
+const KEY_QUARTERS: Expr = { node: 'call', fn: '/(float8,float8)', args: [{ node: 'cast', arg: { node: 'column', index: 0, type: INT4 }, explicit: false, type: FLOAT8 }, literal('4', FLOAT8)], type: FLOAT8 };
 const CALLS: readonly (readonly [string, AggregateCall])[] = [
   ['count(*)', call('count()', [], INT8)],
   ['count(i)', call('count(any)', [1], INT8)],
@@ -209,6 +216,22 @@ const CALLS: readonly (readonly [string, AggregateCall])[] = [
   ['array_agg(DISTINCT i)', call('array_agg(anynonarray)', [1], arrayOf(INT8), { distinct: true })],
   ['var_samp(i)', call('var_samp(int8)', [1], NUMERIC)],
   ['stddev_pop(n)', call('stddev_pop(numeric)', [2], NUMERIC)],
+];
+
+/** Of these some share a table: the same rows in the same order. */
+const WITHIN: readonly (readonly [string, AggregateCall])[] = [
+  ['percentile_cont(0.3) WITHIN GROUP (ORDER BY f)', within('percentile_cont(float8,float8)', [literal('0.3', FLOAT8)], [3], [sortKey(3)], FLOAT8)],
+  ['percentile_cont(ARRAY[0, NULL, 0.5, 1]) WITHIN GROUP (ORDER BY f)', within('percentile_cont(float8[],float8)', [literal('{0,NULL,0.5,1}', FRACTIONS)], [3], [sortKey(3)], arrayOf(FLOAT8))],
+  ['percentile_cont(0.7) WITHIN GROUP (ORDER BY v DESC)', within('percentile_cont(float8,interval)', [literal('0.7', FLOAT8)], [6], [sortKey(6, true)], INTERVAL)],
+  ['percentile_disc(k / 4.0) WITHIN GROUP (ORDER BY n)', within('percentile_disc(float8,anyelement)', [KEY_QUARTERS], [2], [sortKey(2)], NUMERIC)],
+  ["percentile_disc('{{0.9,0.1},{0.5,0.5}}'::float8[]) WITHIN GROUP (ORDER BY i) FILTER (WHERE b)", within('percentile_disc(float8[],anyelement)', [literal('{{0.9,0.1},{0.5,0.5}}', FRACTIONS)], [1], [sortKey(1)], arrayOf(INT8), 5)],
+  ['mode() WITHIN GROUP (ORDER BY n)', within('mode(anyelement)', [], [2], [sortKey(2)], NUMERIC)],
+  ['mode() WITHIN GROUP (ORDER BY t)', within('mode(anyelement)', [], [4], [sortKey(4)], TEXT)],
+  ['mode() WITHIN GROUP (ORDER BY b DESC)', within('mode(anyelement)', [], [5], [sortKey(5, true)], BOOL)],
+  ['rank(0) WITHIN GROUP (ORDER BY f DESC)', within('rank(any…)', [literal('0', FLOAT8)], [], [sortKey(3, true)], INT8)],
+  ["dense_rank('a b', true) WITHIN GROUP (ORDER BY t, b NULLS FIRST)", within('dense_rank(any…)', [literal('a b', TEXT), literal('t', BOOL)], [], [sortKey(4), sortKey(5, false, true)], INT8)],
+  ['percent_rank(50) WITHIN GROUP (ORDER BY n)', within('percent_rank(any…)', [literal('50', NUMERIC)], [], [sortKey(2)], FLOAT8)],
+  ['cume_dist(NULL) WITHIN GROUP (ORDER BY (ts)) FILTER (WHERE b)', within('cume_dist(any…)', [literal(null, TIMESTAMP)], [], [sortKey(7)], FLOAT8, 5)],
 ];
 
 function randomRow(random: (n: number) => number): Datum[] {
@@ -252,10 +275,11 @@ assert.ok(!canPreaggregate({ groupKeys: [2], calls: [], inputAppendOnly: true },
 
 const CASES = [
   [1, false, false, CALLS, [0]], [2, false, true, CALLS, [0]], [3, true, false, CALLS, [0]], [4, true, true, CALLS, [0]],
+  [11, false, false, WITHIN, [0]], [12, false, true, WITHIN, [0]], [13, true, true, WITHIN, [0, 4]],
   [5, false, false, MERGEABLE, [0]], [6, false, true, MERGEABLE, [0, 4]], [7, true, false, APPEND_ONLY, [0]], [8, true, true, APPEND_ONLY, [0]], [9, true, true, APPEND_ONLY, [4, 1, 7]], [10, true, false, APPEND_ONLY, []],
 ] as const;
 for (const [seed, appendOnly, evict, list, by] of CASES) {
-  test(`aggregates follow random changes as PostgreSQL computes them (seed ${seed}, ${appendOnly ? 'append-only' : 'with retractions'}${evict ? ', evicted' : ''}, by ${by.length} keys${list === CALLS ? '' : ', by epoch'})`, async () => {
+  test(`aggregates follow random changes as PostgreSQL computes them (seed ${seed}, ${appendOnly ? 'append-only' : 'with retractions'}${evict ? ', evicted' : ''}, by ${by.length} keys${list === CALLS ? '' : list === WITHIN ? ', within groups' : ', by epoch'})`, async () => {
     await db.exec('DELETE FROM r');
     const random = seeded(seed);
     const types = [...TYPES, TEXT];

@@ -24,7 +24,9 @@ import { RecentKeys } from '../aggregates/groupkeys.js';
 import { type GroupPart, GroupState, HEAD, type Result, ROWS } from '../aggregates/groupstate.js';
 import { makeAccumulator } from '../aggregates/make.js';
 import { DistinctSet, type GroupAccumulator, OrderedExtreme } from '../aggregates/ordered.js';
+import { OrderedSetAccumulator, orderedSetKey } from '../aggregates/orderedset.js';
 import type { Batch } from '../batch.js';
+import type { SubplanRunner } from '../codegen/subplan.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder } from '../keys.js';
 import type { Barrier, Operator, OperatorContext } from '../operator.js';
 import type { GroupTable } from '../state/table.js';
@@ -71,7 +73,7 @@ export class AggregateOperator implements Operator {
   #pages: Float64Array[] = [];
   #all = new Int32Array(0);
 
-  constructor(node: AggregateNode, context: OperatorContext, input: readonly Column[]) {
+  constructor(node: AggregateNode, context: OperatorContext, input: readonly Column[], subplans: SubplanRunner | null = null) {
     this.node = node;
     this.#context = context;
     this.#types = input.map((c) => c.type);
@@ -82,7 +84,7 @@ export class AggregateOperator implements Operator {
     const distincts: EpochDistinct[] = [];
     const extremes: EpochExtreme[] = [];
     const cells = byEpoch ? this.#layOutByEpoch(distincts, extremes) : this.#layOut();
-    this.#state = new GroupState(node, context, node.groupKeys.map((k) => this.#types[k]), this.#results, this.#parts, cells);
+    this.#state = new GroupState(node, context, node.groupKeys.map((k) => this.#types[k]), this.#results, this.#parts, cells, subplans);
     this.#epoch = byEpoch ? new EpochGroups(this.#types, node, this.#inputs, distincts, extremes, cells) : null;
   }
 
@@ -107,8 +109,12 @@ export class AggregateOperator implements Operator {
   /** Makes the accumulators and gives each its cells; the number of doubles of a group. */
   #layOut(): number {
     let first = HEAD;
+    const sets = new Map<string, OrderedSetAccumulator>();
     for (const call of this.node.calls) {
+      const shared = call.direct === undefined ? undefined : sets.get(orderedSetKey(call));
+      if (shared !== undefined) { this.#results.push({ group: shared.sharing(call, this.#types) }); continue; }
       const made = this.#make(call);
+      if ('group' in made && made.group instanceof OrderedSetAccumulator) sets.set(orderedSetKey(call), made.group);
       if ('fixed' in made) { made.fixed.first = first; first += made.fixed.slots; }
       this.#results.push(made);
       const inputs = this.#inputsFor(call.filter, isDistinct(call) ? call.args : null);

@@ -135,6 +135,6 @@ class SlidingAggregate {
 
   #emit(i: number, out: ColumnBuilder): void {
     if ('fixed' in this.#made) this.#made.fixed.emit(this.#page, 0, out, i);
-    else this.#made.group.emit(this.#keys, 0, out, i);
+    else this.#made.group.emit(this.#keys, 0, out, i, []);
   }
 }

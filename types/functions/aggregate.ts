@@ -20,6 +20,8 @@ const NUMBERS = ['int2', 'int4', 'int8', 'numeric', 'float4', 'float8'];
 const first = (args: readonly SqlType[]): SqlType => bareType(args[0]);
 const floatOrNumeric = (args: readonly SqlType[]): SqlType => (args[0].kind === 'float4' || args[0].kind === 'float8' ? FLOAT8 : NUMERIC);
 
+const within = (id: string, result: Parameters<typeof aggregate>[1], kind: AggregateDef['within'] & string = 'ordered-set'): AggregateDef => ({ ...aggregate(id, result), within: kind });
+
 export const aggregates: readonly AggregateDef[] = [
   aggregate('count()', 'int8'),
   aggregate('count(any)', 'int8'),
@@ -40,4 +42,10 @@ export const aggregates: readonly AggregateDef[] = [
   ...['corr', 'covar_pop', 'covar_samp', 'regr_slope', 'regr_intercept', 'regr_r2', 'regr_avgx', 'regr_avgy', 'regr_sxx', 'regr_syy', 'regr_sxy']
     .map((name) => aggregate(`${name}(float8,float8)`, 'float8')),
   aggregate('regr_count(float8,float8)', 'int8'),
+  ...[['float8', 'float8'], ['float8', 'interval']].flatMap(([f, v]) => [within(`percentile_cont(${f},${v})`, v), within(`percentile_cont(${f}[],${v})`, `${v}[]`)]),
+  within('percentile_disc(float8,anyelement)', (args) => bareType(args[1])),
+  within('percentile_disc(float8[],anyelement)', (args) => arrayOf(bareType(args[1]))),
+  within('mode(anyelement)', first),
+  ...['rank', 'dense_rank'].map((name) => within(`${name}(any…)`, 'int8', 'hypothetical-set')),
+  ...['percent_rank', 'cume_dist'].map((name) => within(`${name}(any…)`, 'float8', 'hypothetical-set')),
 ];

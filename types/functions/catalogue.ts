@@ -72,6 +72,8 @@ export interface AggregateDef {
   readonly resultType: (args: readonly SqlType[]) => SqlType;
   /** Result depends on the order of its input (array_agg, string_agg): without ORDER BY the runtime orders by stream key. */
   readonly ordered: boolean;
+  /** Takes WITHIN GROUP: `args` are the direct arguments, then what it is ordered by; a hypothetical-set aggregate's are as many as its ORDER BY has. */
+  readonly within?: 'ordered-set' | 'hypothetical-set';
 }
 
 export type CastContext = 'implicit' | 'assignment' | 'explicit';
