@@ -43,9 +43,12 @@ const VIEWS: Readonly<Record<string, string>> = {
   longest: 'SELECT who, max(window_end - window_start) AS longest, count(*) AS c FROM (SELECT who, window_start, window_end FROM {S} w GROUP BY 1, 2, 3) q GROUP BY who',
   cumulated: 'SELECT window_start, window_end, who, count(*) AS c, sum(v) AS sv FROM {C} w GROUP BY window_start, window_end, who',
   cumulated_rows: 'SELECT id, window_end FROM {C} w',
+  session_rollup: 'SELECT who, window_start, window_end, s, grouping(s) AS gs, count(*) AS c, sum(v) AS sv FROM {S} w GROUP BY who, window_start, window_end, ROLLUP (s)',
+  cumulated_cube: 'SELECT window_start, window_end, who, s, grouping(who, s) AS gs, count(*) AS c, max(v) AS mx FROM {C} w GROUP BY window_start, window_end, CUBE (who, s)',
+  rollup_of_windows: 'SELECT window_end, who, count(*) AS c, count(DISTINCT v) AS dv FROM {C} w GROUP BY ROLLUP (window_end, who)',
 };
 /** Emitted on window close; in Postgres the rows whose window_end the watermark has reached. */
-const CLOSED = ['of_rows', 'by_session', 'by_end', 'texts', 'not_by_key', 'of_the_whole', 'cumulated'];
+const CLOSED = ['of_rows', 'by_session', 'by_end', 'texts', 'not_by_key', 'of_the_whole', 'cumulated', 'session_rollup', 'cumulated_cube'];
 
 const here = (sql: string): string => WINDOWS.reduce((text, [mark, ours]) => text.replaceAll(mark, ours), sql);
 const there = (sql: string): string => WINDOWS.reduce((text, [mark, , theirs]) => text.replaceAll(mark, theirs), sql);

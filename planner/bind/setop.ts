@@ -2,10 +2,12 @@
  * UNION, INTERSECT, EXCEPT, VALUES. Column types are each position's common type.
  *   UNION      = DISTINCT over UNION ALL
  *   INTERSECT  = both sides tagged and put together, grouped by the whole row, groups with rows of both sides; EXCEPT = of the left side only
+ *   … ALL      = of each such group as many copies as the lesser count of rows; EXCEPT: as the left side has rows more than the right one
  */
 import type { Node, SelectStmt } from 'libpg-query';
 import type { Expr } from '../../types/expr.js';
 import { BOOL, INT8, type SqlType } from '../../types/sqltype.js';
+import { callFunction, resolveSetCall } from './call.js';
 import { coerce, commonType, known } from './coerce.js';
 import { bindExpr } from './expr.js';
 import { column, isVolatile, literal, locationOf } from './exprs.js';
@@ -37,8 +39,7 @@ export function bindSetOperation(q: QueryEnv, stmt: SelectStmt): BoundQuery {
     if (stmt.all === true) return { ...all, volatile };
     return { ...distinctOf(q, all), volatile };
   }
-  if (stmt.all === true) throw ctx.unsupported(`${word} ALL`, branchLocation(stmt.rarg));
-  return { ...counted(q, sides, types, word === 'EXCEPT'), volatile };
+  return { ...counted(q, sides, types, word === 'EXCEPT', stmt.all === true), volatile };
 }
 
 /** Branches of a UNION ALL that has no clause of its own (ORDER BY, LIMIT, WITH); anything else is one branch. */
@@ -54,7 +55,7 @@ function branchLocation(stmt: SelectStmt | undefined): number | undefined {
 }
 
 /** What decides a column's type: the literal itself where it has none. */
-function outputExpr(q: QueryEnv, b: BoundQuery, i: number): Expr {
+export function outputExpr(q: Pick<QueryEnv, 'ctx'>, b: BoundQuery, i: number): Expr {
   const id = b.columns[i]?.id ?? -1;
   const item = b.rel.rel === 'project' ? b.rel.items.find((s) => s.id === id)?.expr : undefined;
   return item !== undefined ? item : column(id, q.ctx.info(id).type);
@@ -76,7 +77,7 @@ function distinctOf(q: QueryEnv, b: BoundQuery): BoundQuery {
   return { ...b, ...distinctRel(q.ctx, b.rel, b.columns) };
 }
 
-function counted(q: QueryEnv, sides: readonly BoundQuery[], types: readonly SqlType[], except: boolean): BoundQuery {
+function counted(q: QueryEnv, sides: readonly BoundQuery[], types: readonly SqlType[], except: boolean, copies: boolean): BoundQuery {
   const { ctx } = q;
   const env = plainEnv(q, except ? 'EXCEPT' : 'INTERSECT');
   const tagged = sides.map((s, k): BoundQuery => {
@@ -94,8 +95,18 @@ function counted(q: QueryEnv, sides: readonly BoundQuery[], types: readonly SqlT
   const right = call({ node: 'not', arg: side, type: BOOL });
   const compare = (id: number, op: string): Expr => callOperator(env, op, [column(id, INT8), literal('0', INT8)], 0);
   const preds = [compare(left.id, '>'), compare(right.id, except ? '=' : '>')];
-  const rel: Rel = { rel: 'filter', input: { rel: 'aggregate', input: all.rel, keys, calls: [left, right] }, preds };
+  const groups: Rel = { rel: 'aggregate', input: all.rel, keys, calls: [left, right] };
+  const counts = [left, right].map((c) => column(c.id, INT8));
+  const rel: Rel = copies
+    ? repeated(env, groups, except ? callOperator(env, '-', counts, 0) : callFunction(env, ['least'], counts, undefined))
+    : { rel: 'filter', input: groups, preds };
   return { rel, columns: rows.map((c, i) => ({ name: c.name, id: keys[i]?.id ?? -1 })), volatile: false };
+}
+
+/** Each row as many times as `count` says; none below 1. */
+function repeated(env: Env, input: Rel, count: Expr): Rel {
+  const call = resolveSetCall(env, 'generate_series', [literal('1', INT8), count], undefined);
+  return { rel: 'unnest', input, fn: call.fn, args: call.args, cols: [env.ctx.newColumn('copy', INT8).id], beside: [], ordinality: null, outer: false };
 }
 
 export function bindValues(q: QueryEnv, lists: readonly Node[]): BoundQuery {

@@ -92,7 +92,7 @@ export function closesAt(l: Lowering, rel: Rel, id: ColId): number | null {
     case 'session':
       // A row comes out when its session closes, before the watermark goes on.
       return id === rel.end && rel.late !== null && l.emitOnClose ? 0 : null;
-    case 'filter': case 'sort': case 'unnest': return closesAt(l, rel.input, id);
+    case 'filter': case 'sort': case 'unnest': case 'expand': return closesAt(l, rel.input, id);
     case 'project': return throughItem(l, rel.input, rel.items.find((i) => i.id === id));
     case 'aggregate': return l.emitOnClose ? throughItem(l, rel.input, rel.keys.find((i) => i.id === id)) : null;
     case 'union': {
@@ -110,6 +110,6 @@ function throughItem(l: Lowering, input: Rel, item: Item | undefined): number | 
 
 function notClosing(appendOnly: boolean): SqlError {
   return new SqlError('0A000', 'EMIT ON WINDOW CLOSE is not supported for this query', appendOnly
-    ? { detail: 'A GROUP BY has no window_start or window_end of a window over event time.', hint: 'Group by window_start or window_end of TUMBLE, HOP, CUMULATE or SESSION over a stream with WATERMARK FOR its time column.' }
+    ? { detail: 'A GROUP BY, or one of its grouping sets, has no window_start or window_end of a window over event time.', hint: 'Group by window_start or window_end of TUMBLE, HOP, CUMULATE or SESSION over a stream with WATERMARK FOR its time column.' }
     : { detail: 'The input of a GROUP BY takes rows back, so its windows never end.' });
 }

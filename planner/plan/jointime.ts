@@ -44,7 +44,7 @@ function endsAt(l: Lowering, rel: Rel, id: ColId): number | null {
   switch (rel.rel) {
     case 'aggregate': return through(rel.keys, id, (below) => closesAt(l, rel.input, below));
     case 'project': return through(rel.items, id, (below) => endsAt(l, rel.input, below));
-    case 'filter': case 'sort': case 'unnest': return endsAt(l, rel.input, id);
+    case 'filter': case 'sort': case 'unnest': case 'expand': return endsAt(l, rel.input, id);
     case 'window': case 'session': return closesAt(l, rel, id);
     case 'union': {
       const from = rel.cols.find((c) => c.id === id)?.from ?? [];
