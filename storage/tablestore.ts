@@ -26,17 +26,23 @@ export interface LogRecord {
 
 export interface Retention { readonly ms: number; readonly bytes: number }
 
+/** A column that counts has given `next` numbers since it began anew. */
+export interface Restart { readonly tableId: number; readonly column: number; readonly next: number }
+export interface Numbering { readonly given: number; readonly restarts: number }
+
 export interface TableWriter {
   /** Last committed sequence; 0 before the first. */
   readonly lastSeq: number;
   /** Commits one transaction: resolves with its sequence once it is on disk. Order of calls = order of sequences. */
-  commit(changes: readonly RowChange[]): Promise<number>;
+  commit(changes: readonly RowChange[], restarts?: readonly Restart[]): Promise<number>;
   get(tableId: number, key: Uint8Array): Promise<Uint8Array | undefined>;
   getMany(tableId: number, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
   /** Next value of the hidden row id of a table without primary key; unique over restarts. */
   nextRowId(tableId: number): number;
   /** How many numbers a column that counts has given before, with those lost in a crash; then one more. Unique over restarts. */
   nextNumber(tableId: number, column: number): number;
+  /** Numbers given and restarts committed of a table's columns since the store was opened. */
+  numbering(tableId: number): Numbering;
   /** Deletes rows of a dropped table, in chunks. */
   drop(tableId: number): Promise<void>;
   /** Rows of a stream without connector are kept in the log until both limits are passed by `trim`; null: trimmed like a table's. */

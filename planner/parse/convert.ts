@@ -26,7 +26,7 @@ export function convert(raw: Node, piece: Piece, lifted: Lifted): Statement {
   if ('DeleteStmt' in raw) return { kind: 'delete', ast: raw.DeleteStmt, source, target: relation(raw.DeleteStmt.relation, source), sql };
   if ('TruncateStmt' in raw) {
     const names = (raw.TruncateStmt.relations ?? []).map((n) => relation('RangeVar' in n ? n.RangeVar : undefined, source));
-    return { kind: 'truncate', names, cascade: raw.TruncateStmt.behavior === 'DROP_CASCADE' };
+    return { kind: 'truncate', names, restartIdentity: raw.TruncateStmt.restart_seqs === true };
   }
   if ('TransactionStmt' in raw) return transaction(raw.TransactionStmt, piece);
   if ('VariableSetStmt' in raw) return variableSet(raw.VariableSetStmt, piece);

@@ -216,6 +216,9 @@ export interface Insert { readonly kind: 'insert'; readonly ast: InsertStmt; rea
 export interface Update { readonly kind: 'update'; readonly ast: UpdateStmt; readonly source: SourceText; readonly target: RelationName; readonly sql: string }
 export interface Delete { readonly kind: 'delete'; readonly ast: DeleteStmt; readonly source: SourceText; readonly target: RelationName; readonly sql: string }
 
+/** CASCADE or not is the same: no table refers to another. */
+export interface Truncate { readonly kind: 'truncate'; readonly names: readonly RelationName[]; readonly restartIdentity: boolean }
+
 export type Copy =
   | { readonly kind: 'copy from'; readonly table: RelationName; readonly columns: readonly string[] | null; readonly options: CopyOptions; readonly position: number }
   | {
@@ -233,7 +236,7 @@ export type FetchDirection = 'next' | 'prior' | 'first' | 'last' | 'absolute' | 
 export type Statement =
   | SelectStatement | Insert | Update | Delete | CreateTable | CreateTableAs | CreateView | CreateMaterializedView | CreateStream | CreateDerivedStream | CreateSink | Subscribe | Copy
   | { readonly kind: 'drop'; readonly object: DropObject; readonly names: readonly RelationName[]; readonly ifExists: boolean; readonly cascade: boolean }
-  | { readonly kind: 'truncate'; readonly names: readonly RelationName[]; readonly cascade: boolean }
+  | Truncate
   | { readonly kind: 'create schema'; readonly name: string; readonly ifNotExists: boolean; readonly position: number }
   | { readonly kind: 'create index'; readonly name: string | null; readonly table: RelationName; readonly columns: readonly string[]; readonly ifNotExists: boolean; readonly unique: boolean; readonly position: number }
   | { readonly kind: 'comment' }

@@ -4,7 +4,6 @@
  */
 import type { Identity, TableColumn, TableRelation } from '../../planner/catalog.js';
 import type { IdentityDefinition } from '../../planner/parse/statement.js';
-import type { TableWriter } from '../../storage/tablestore.js';
 import { SqlError } from '../../types/error.js';
 import type { SqlType } from '../../types/sqltype.js';
 import { quoteIdentifier } from '../../types/textio.js';
@@ -36,13 +35,13 @@ export function identityOf(d: IdentityDefinition, type: SqlType): Identity {
   return { kind: d.kind, start: String(start), increment: String(increment), min: String(min), max: String(max) };
 }
 
-/** Gives the column's numbers, one a call. Throws 2200H when there are no more. */
-export function numbersOf(tables: TableWriter, table: TableRelation, column: number): () => Datum {
+/** Gives the column's numbers, one a call; `count`: how many were given before. Throws 2200H when there are no more. */
+export function numbersOf(table: TableRelation, column: number, count: () => number): () => Datum {
   const { name, identity } = table.columns[column] ?? {};
   if (name === undefined || identity === undefined) throw new SqlError('XX000', `internal error: column ${column} of "${table.name}" does not count`);
   const [start, increment, min, max] = [identity.start, identity.increment, identity.min, identity.max].map(BigInt) as [bigint, bigint, bigint, bigint];
   return () => {
-    const value = start + BigInt(tables.nextNumber(table.id, column)) * increment;
+    const value = start + BigInt(count()) * increment;
     if (value > max) throw new SqlError('2200H', `nextval: reached maximum value of sequence "${sequenceName(table.name, name)}" (${max})`);
     if (value < min) throw new SqlError('2200H', `nextval: reached minimum value of sequence "${sequenceName(table.name, name)}" (${min})`);
     return value <= EXACT && value >= -EXACT ? Number(value) : value;

@@ -38,6 +38,7 @@ import { createSavepoint, dropSavepoint, explainRestore, pauseJob, RESTORE_COLUM
 import { SessionSettings, refuseServerScope } from './sessionsettings.js';
 import { planQuerySubscription, planSubscription, type Subscription } from './subscribe.js';
 import { Transaction } from './transaction.js';
+import { truncate } from './truncate.js';
 import { copyFrom, planWrite, runWrite, type WritePlan } from './write.js';
 import { wholeRelation } from './wholerelation.js';
 
@@ -292,7 +293,7 @@ export class SqlSession implements BackendSession {
       case 'cancel job': this.#refuseBlock(statement.kind); await database.engine.cancelJob(jobNamed(database, statement.job, statement.position).jobId); return command('CANCEL JOB');
       case 'copy from': return copyFrom(database, this.#querySession(), statement, await this.#writing());
       case 'copy to': return this.#copyTo(statement, context);
-      case 'truncate': throw unsupported('TRUNCATE', undefined, 'DELETE FROM t; removes all rows.');
+      case 'truncate': await truncate(database, statement, await this.#writing(), context.signal); return command('TRUNCATE TABLE');
       case 'create schema':
         if (statement.ifNotExists && database.catalog.schemaExists(statement.name)) return command('CREATE SCHEMA');
         throw unsupported('CREATE SCHEMA', statement.position, 'Relations stand in schema public.');

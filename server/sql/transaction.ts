@@ -3,7 +3,7 @@
  * still the same (40001 otherwise) and writes them as one log record: all tables change in one epoch.
  * Keys stand as latin1 strings of their bytes (a Map needs value equality); this is client DML, no hot path.
  */
-import type { RowChange } from '../../storage/tablestore.js';
+import type { Numbering, Restart, RowChange } from '../../storage/tablestore.js';
 import { SqlError } from '../../types/error.js';
 import type { Database } from '../database.js';
 
@@ -17,10 +17,14 @@ export class Transaction {
   /** Changes without key: rows for streams, in order. */
   readonly #appends: RowChange[] = [];
   #count = 0;
+  /** Of tables whose columns begin to count anew with this transaction: how many numbers each has given since. */
+  readonly #restarted = new Map<number, Map<number, number>>();
+  /** Tables that it took numbers of, or that begin anew: how it found them. */
+  readonly #counted = new Map<number, Numbering>();
 
   touches(tableId: number): boolean { return this.#changes.has(tableId); }
   changesOf(tableId: number): ReadonlyMap<string, RowChange> { return this.#changes.get(tableId) ?? new Map<string, RowChange>(); }
-  get empty(): boolean { return this.#count === 0; }
+  get empty(): boolean { return this.#count === 0 && this.#restarted.size === 0; }
 
   /** Adds a change made on top of the earlier ones of this transaction; `old` then stays the committed row's. */
   add(change: RowChange): void {
@@ -35,11 +39,31 @@ export class Transaction {
     table.set(text, merged);
   }
 
+  /** As TableWriter.nextNumber. */
+  nextNumber(database: Database, tableId: number, column: number): number {
+    const own = this.#restarted.get(tableId);
+    const next = own?.get(column);
+    if (own !== undefined && next !== undefined) {
+      own.set(column, next + 1);
+      return next;
+    }
+    if (!this.#counted.has(tableId)) this.#counted.set(tableId, database.tables.numbering(tableId));
+    return database.tables.nextNumber(tableId, column);
+  }
+
+  /** The columns begin to count anew: here at once, for others with the commit. */
+  restart(database: Database, tableId: number, columns: readonly number[]): void {
+    if (columns.length === 0) return;
+    this.#counted.set(tableId, database.tables.numbering(tableId));
+    this.#restarted.set(tableId, new Map(columns.map(c => [c, 0])));
+  }
+
   /** Row of a key as this transaction sees it: undefined = not changed here, null = deleted here. */
   row(tableId: number, key: Uint8Array): Uint8Array | null | undefined { return this.#changes.get(tableId)?.get(keyText(key))?.new; }
 
   /** Commits under the write lock; `verify` re-reads replaced rows (a block's reads were made without the lock). */
   async commit(database: Database, verify: boolean): Promise<void> {
+    if (verify) this.#verifyNumbers(database);
     const changes: RowChange[] = [];
     for (const [tableId, table] of this.#changes) {
       const list = [...table.values()].filter(c => !(c.old === null && c.new === null));
@@ -47,7 +71,16 @@ export class Transaction {
       for (const c of list) if (!(c.old !== null && c.new !== null && Buffer.compare(c.old, c.new) === 0)) changes.push(c);
     }
     for (const c of this.#appends) changes.push(c);
-    if (changes.length > 0) await database.tables.commit(changes);
+    const restarts = [...this.#restarted].flatMap(([tableId, columns]) => [...columns].map(([column, next]): Restart => ({ tableId, column, next })));
+    if (changes.length > 0 || restarts.length > 0) await database.tables.commit(changes, restarts);
+  }
+
+  /** No number may come twice: a counter that begins anew is one that gave nobody a number since, and numbers of before it did are of no use. */
+  #verifyNumbers(database: Database): void {
+    for (const [tableId, found] of this.#counted) {
+      const now = database.tables.numbering(tableId);
+      if (now.restarts !== found.restarts || (this.#restarted.has(tableId) && now.given !== found.given)) throw changedMeanwhile();
+    }
   }
 }
 
@@ -56,6 +89,8 @@ async function verifyOld(database: Database, tableId: number, changes: readonly 
   changes.forEach((c, i) => {
     const row = now[i];
     const same = c.old === null ? row === undefined : row !== undefined && Buffer.compare(c.old, row) === 0;
-    if (!same) throw new SqlError('40001', 'could not serialize access due to concurrent update', { hint: 'Run the transaction again.' });
+    if (!same) throw changedMeanwhile();
   });
 }
+
+const changedMeanwhile = (): SqlError => new SqlError('40001', 'could not serialize access due to concurrent update', { hint: 'Run the transaction again.' });

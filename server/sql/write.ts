@@ -75,7 +75,7 @@ class Writer {
     this.#types = storedTypes(target);
     this.#codec = new RowCodec(this.#types);
     this.#hidden = target.kind === 'table' && target.hiddenRowId;
-    this.#numbered = target.kind === 'table' ? numbered.map(n => ({ ...n, next: numbersOf(database.tables, target, n.column) })) : [];
+    this.#numbered = target.kind === 'table' ? numbered.map(n => ({ ...n, next: numbersOf(target, n.column, () => transaction.nextNumber(database, target.id, n.column)) })) : [];
   }
 
   encode(row: readonly Datum[]): Uint8Array { return this.#codec.encode(row); }

@@ -128,6 +128,9 @@ test('numbers of columns: each column its own, few are lost in a crash and none 
   await reader.close();
   ({ writer, reader } = await open(path));
   assert.deepEqual(await take(40), Array.from({ length: 40 }, (_, k) => 3 + k));
+  await writer.commit([], [{ tableId: 5, column: 0, next: 7 }]);
+  assert.deepEqual(writer.numbering(5), { given: 40, restarts: 1 });
+  assert.deepEqual(await take(2), [7, 8]);
   await writer.drop(5);
   await writer.close();
   await reader.close();

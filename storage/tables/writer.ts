@@ -5,14 +5,14 @@
  */
 import { environmentCode, SqlError } from '../../types/error.js';
 import { BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, clearRange, forEachEntry, type Kv } from '../kv.js';
-import type { Retention, RowChange, TableWriter } from '../tablestore.js';
+import type { Numbering, Restart, Retention, RowChange, TableWriter } from '../tablestore.js';
 import { decodeMeta, decodeRecord, encodeMeta, encodeRecord, logKey, logSeq, metaKey, rowKey, rowRange } from './layout.js';
 
 /** Taken from the stored limit at once; those left over at a crash are skipped. Numbers of columns are few in a smallint: as many as Postgres takes. */
 const ROW_IDS = 100000;
 const NUMBERS = 32;
 
-interface Waiting { readonly changes: readonly RowChange[]; readonly bytes: number; resolve(seq: number): void; reject(e: unknown): void }
+interface Waiting { readonly changes: readonly RowChange[]; readonly restarts: readonly Restart[]; readonly bytes: number; resolve(seq: number): void; reject(e: unknown): void }
 interface Counter { next: number; limit: number }
 
 export async function openTableWriter(kv: Kv, now: () => number = Date.now): Promise<TableWriter> {
@@ -32,6 +32,7 @@ class LevelTableWriter implements TableWriter {
   readonly #now: () => number;
   /** Row ids and numbers of columns, by the names that their limits are stored under. */
   readonly #counters: Map<string, Counter>;
+  readonly #numbering = new Map<number, Numbering>();
   /** Counters whose limit must be stored with the next batch. */
   readonly #limitsToStore = new Set<string>();
   readonly #retentions = new Map<number, Retention>();
@@ -51,12 +52,12 @@ class LevelTableWriter implements TableWriter {
 
   get lastSeq(): number { return this.#lastSeq; }
 
-  commit(changes: readonly RowChange[]): Promise<number> {
+  commit(changes: readonly RowChange[], restarts: readonly Restart[] = []): Promise<number> {
     if (this.#closed) return Promise.reject(new SqlError('57P01', 'the table store is closed'));
     let bytes = 0;
     for (const c of changes) bytes += c.key.length * 2 + (c.old?.length ?? 0) + 2 * (c.new?.length ?? 0) + 32;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ changes, bytes, resolve, reject });
+      this.#waiting.push({ changes, restarts, bytes, resolve, reject });
       this.#pump ??= this.#run();
     });
   }
@@ -91,8 +92,9 @@ class LevelTableWriter implements TableWriter {
     const first = this.#lastSeq + 1;
     const batch = this.#kv.batch();
     let seq = this.#lastSeq;
-    for (const { changes } of group) {
+    for (const { changes, restarts } of group) {
       seq++;
+      for (const restart of restarts) this.#restart(restart);
       for (const c of changes) {
         if (c.key.length === 0) continue; // a stream's rows are in the log only
         if (c.new === null) batch.del(rowKey(c.tableId, c.key));
@@ -123,7 +125,20 @@ class LevelTableWriter implements TableWriter {
   }
 
   nextRowId(tableId: number): number { return this.#next(`rowid/${tableId}`, 1, ROW_IDS); }
-  nextNumber(tableId: number, column: number): number { return this.#next(`number/${tableId}/${column}`, 0, NUMBERS); }
+  nextNumber(tableId: number, column: number): number {
+    const { given, restarts } = this.numbering(tableId);
+    this.#numbering.set(tableId, { given: given + 1, restarts });
+    return this.#next(`number/${tableId}/${column}`, 0, NUMBERS);
+  }
+  numbering(tableId: number): Numbering { return this.#numbering.get(tableId) ?? { given: 0, restarts: 0 }; }
+
+  #restart({ tableId, column, next }: Restart): void {
+    const name = `number/${tableId}/${column}`;
+    this.#counters.set(name, { next, limit: next });
+    this.#limitsToStore.add(name);
+    const { given, restarts } = this.numbering(tableId);
+    this.#numbering.set(tableId, { given, restarts: restarts + 1 });
+  }
 
   #next(name: string, first: number, block: number): number {
     let counter = this.#counters.get(name);
