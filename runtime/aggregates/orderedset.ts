@@ -18,6 +18,7 @@ import type { SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import { SqlArray } from '../../types/array.js';
 import { SqlError } from '../../types/error.js';
+import { copyBytes } from '../../types/encoding/bytes.js';
 import { equalityIsIdentity } from '../../types/encoding/equality.js';
 import type { OrderOptions } from '../../types/encoding/order.js';
 import { RowCodec } from '../../types/encoding/row.js';
@@ -25,6 +26,7 @@ import { Interval } from '../../types/interval.js';
 import type { Batch } from '../batch.js';
 import type { ColumnBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
+import { compare } from '../state/grouptable.js';
 import type { GroupTable } from '../state/table.js';
 import { batchFromDatums, isNullAt } from '../vectors.js';
 import { type Selection, weightAt } from './fixed.js';
@@ -120,6 +122,8 @@ class Group {
   readonly #set: OrderedSet;
   #keys: KeyBatch | null = null;
   #row = 0;
+  /** The order key of the entry before. */
+  #last = new Uint8Array(64);
 
   constructor(set: OrderedSet) { this.#set = set; }
 
@@ -156,19 +160,27 @@ class Group {
     return values;
   }
 
-  /** The value that most rows have; of several the first. */
+  /** The value that most rows have; of several the first. Of equal ones that look different, any. */
   mode(): Datum {
     const { codec, tied } = this.#set;
-    let [mode, most, first, run]: [Datum, number, Datum, number] = [null, 0, null, 0];
-    let last: Uint8Array = EMPTY;
+    let [mode, most, run]: [Datum, number, number] = [null, 0, 0];
+    let last = this.#last;
+    let length = 0;
     this.#visit((data, subStart, subEnd, payStart, payEnd, count) => {
-      const order = tied ? data.subarray(subStart, subEnd - (payEnd - payStart)) : EMPTY;
-      if (!tied || Buffer.compare(order, last) !== 0) {
-        run = 0;
-        if (tied) { last = order.slice(); [first] = codec.decode(data, payStart, payEnd); }
-      }
+      if (tied) {
+        const end = subEnd - (payEnd - payStart);
+        if (compare(data, subStart, end, last, 0, length) !== 0) {
+          run = 0;
+          length = end - subStart;
+          if (length > last.length) last = this.#last = new Uint8Array(length * 2);
+          copyBytes(data, subStart, end, last, 0);
+        }
+      } else run = 0;
       run += count;
-      if (run > most) { most = run; mode = tied ? first : codec.decode(data, payStart, payEnd)[0]; }
+      if (run > most) {
+        most = run;
+        [mode] = codec.decode(data, payStart, payEnd);
+      }
       return true;
     });
     return mode;
@@ -179,7 +191,7 @@ class Group {
     const key = this.#set.orderKey(direct);
     let [rows, entries] = [0, 0];
     this.#visit((data, subStart, subEnd, _payStart, _payEnd, count) => {
-      const sign = Buffer.compare(data.subarray(subStart, subEnd), key);
+      const sign = compare(data, subStart, subEnd, key, 0, key.length);
       if (sign > 0 || (sign === 0 && !peers)) return false;
       rows += count;
       entries++;

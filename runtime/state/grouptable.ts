@@ -604,7 +604,7 @@ export function nodesOptions(options: StateTableOptions): StateTableOptions {
   };
 }
 
-function compare(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number, bEnd: number): number {
+export function compare(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number, bEnd: number): number {
   const n = Math.min(aEnd - aStart, bEnd - bStart);
   for (let k = 0; k < n; k++) {
     const d = a[aStart + k] - b[bStart + k];
