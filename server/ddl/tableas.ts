@@ -56,8 +56,8 @@ export async function createTableAs(database: Database, statement: CreateTableAs
       createSql: sql, createdMs: Date.now(), dependsOn: [], comment: null,
     };
     await fillTable(database, table, rows);
-    context.signal.throwIfAborted();
     try {
+      context.signal.throwIfAborted();
       await database.catalog.change({ putRelations: [table] });
     } catch (e) {
       await database.tables.drop(table.id).catch(() => undefined); // nobody finds the rows: the id is not given again

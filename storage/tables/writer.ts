@@ -154,6 +154,7 @@ class LevelTableWriter implements TableWriter {
   async drop(tableId: number): Promise<void> {
     await clearRange(this.#kv, rowRange(tableId, null), false);
     this.#retentions.delete(tableId);
+    this.#numbering.delete(tableId);
     const batch = this.#kv.batch();
     for (const name of this.#counters.keys()) {
       if (name !== `rowid/${tableId}` && !name.startsWith(`number/${tableId}/`)) continue;
