@@ -19,8 +19,8 @@ for (const parallelism of [1, 2]) {
       await server.query(`INSERT INTO side SELECT g, 'side-' || g FROM generate_series(0, ${KEYS - 1}) g`);
       await server.query(`CREATE STREAM bid (auction bigint, price int) WITH (connector = 'file', path = '${file}', format = 'json')`);
       await server.query('CREATE STREAM click (id bigint, seen timestamptz GENERATED ALWAYS AS (now()) VIRTUAL)');
-      await server.query(`SET parallelism = ${parallelism}`);
-      await server.query("SET checkpoint_interval = '200ms'");
+      await server.query(`ALTER SYSTEM SET parallelism = ${parallelism}`);
+      await server.query("ALTER SYSTEM SET checkpoint_interval = '200ms'");
       await server.query('CREATE MATERIALIZED VIEW named AS SELECT b.auction, b.price, s.value FROM bid b JOIN side FOR SYSTEM_TIME AS OF PROCTIME() AS s ON b.auction % 10000 = s.key');
       await server.query('CREATE MATERIALIZED VIEW clicked AS SELECT c.id, s.value FROM click c LEFT JOIN side FOR SYSTEM_TIME AS OF c.seen AS s ON s.key = c.id');
       // A table has no end: the job goes on when the file has been read.

@@ -102,7 +102,14 @@ export interface RowsNode extends NodeBase {
   readonly rows: readonly (readonly Expr[])[];
   /** Name of a system relation, e.g. 'pg_catalog.pg_class'; its rows are supplied with the query. */
   readonly system: string | null;
+  /** Batch queries: the rows of a recursive query in place of `rows`. */
+  readonly recursion?: Recursion;
+  /** Inside the step of the recursion with this id: the rows that came last. */
+  readonly working?: number;
 }
+
+/** WITH RECURSIVE: the rows of `base`, then those that `step` gives for the rows that came last, until there are none. `distinct`: no row comes twice (UNION). */
+export interface Recursion { readonly id: number; readonly name: string; readonly distinct: boolean; readonly base: Plan; readonly step: Plan }
 
 /** Filter then project; either may be trivial. */
 export interface CalcNode extends NodeBase {

@@ -34,6 +34,10 @@ export class BindContext {
   asOf: readonly AsOfCheckpoint[] = [];
   /** Past states the statement reads (bind/past.ts). */
   readonly past = new Map<string, MaterializedViewRelation>();
+  /** Jobs whose materialized views are computed anew where they are used: a continuous query can read those of one job only. */
+  anew: ReadonlySet<number> = new Set();
+  /** The view that is being computed anew, the outermost. */
+  anewView: MaterializedViewRelation | null = null;
   /** Names of the views being expanded: a cycle would never end. */
   readonly expanding: string[] = [];
   /** Physical plan of a subquery; set by planner/plan, which binding does not import. */

@@ -7,7 +7,7 @@
  */
 import type { Expr } from '../../types/expr.js';
 import type { SqlType } from '../../types/sqltype.js';
-import type { Frame, RangeLimits, RankFunction } from '../../types/plan.js';
+import type { Frame, RangeLimits, RankFunction, Recursion } from '../../types/plan.js';
 import type { MaterializedViewRelation, StreamRelation, SystemRelation, TableRelation } from '../catalog.js';
 
 export type ColId = number;
@@ -37,7 +37,14 @@ export interface ScanRel {
   /** DEFAULTs of a stream's columns, by column index. */
   readonly defaults: ReadonlyMap<number, Expr>;
 }
-export interface RowsRel { readonly rel: 'rows'; readonly cols: readonly ColId[]; readonly rows: readonly (readonly Expr[])[] }
+export interface RowsRel {
+  readonly rel: 'rows';
+  readonly cols: readonly ColId[];
+  readonly rows: readonly (readonly Expr[])[];
+  /** As a RowsNode's. */
+  readonly recursion?: Recursion;
+  readonly working?: number;
+}
 export interface FilterRel { readonly rel: 'filter'; readonly input: Rel; readonly preds: readonly Expr[] }
 export interface Item { readonly id: ColId; readonly expr: Expr }
 /** `items` may grow: hidden columns (split watermark, stream key) are threaded through when a reader needs them. */

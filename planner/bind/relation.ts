@@ -42,8 +42,9 @@ export function bindRelation(env: Env, schema: string | null, name: string, loca
   switch (relation.kind) {
     case 'view': return expandView(env, relation, location);
     case 'table': return tableScan(ctx, relation);
-    case 'materialized view': return viewScan(ctx, relation);
+    case 'materialized view': return ctx.anew.has(relation.jobId) ? computedAnew(env, relation, location) : viewScan(ctx, relation);
     case 'stream':
+      if (ctx.anewView !== null) throw new NotAnew(ctx.anewView, `it reads the stream "${name}", whose first rows may be gone`);
       if (!ctx.job && !relation.bounded) {
         throw ctx.error('0A000', `"${name}" is an unbounded stream: a query over it that ends is not supported`, location, { hint: 'Use SELECT … EMIT CHANGES, or CREATE MATERIALIZED VIEW v AS SELECT ….' });
       }
@@ -125,7 +126,34 @@ export function bindText(ctx: BindContext, sql: string, columns: readonly ScopeC
   }
 }
 
-function expandView(env: Env, view: ViewRelation, location: number): NamedSource {
+/** A materialized view cannot be computed anew: it would not hold what the view holds. */
+export class NotAnew extends Error {
+  readonly view: MaterializedViewRelation;
+  constructor(view: MaterializedViewRelation, why: string) {
+    super(why);
+    this.view = view;
+  }
+}
+
+/** The query of a materialized view in place of its content. Tables hold all their rows, so that both come to the same. */
+function computedAnew(env: Env, view: MaterializedViewRelation, location: number): NamedSource {
+  const { ctx } = env;
+  const outermost = ctx.anewView;
+  const plan = ctx.catalog.jobByName(view.name)?.plan;
+  const root = plan?.nodes.find((n) => n.op === 'materialize' && n.relationId === view.id);
+  if (plan === undefined || root === undefined) throw new NotAnew(outermost ?? view, 'its plan is not known');
+  const zone = root.timeZone ?? 'UTC';
+  if (zone !== ctx.evalContext.timeZone) throw new NotAnew(outermost ?? view, `it is computed in the time zone ${zone}, this query in ${ctx.evalContext.timeZone}`);
+  if (plan.nodes.some((n) => 'expires' in n && n.expires === true)) throw new NotAnew(outermost ?? view, 'its job has a state_ttl');
+  ctx.anewView ??= view;
+  try {
+    return expandView(env, view, location);
+  } finally {
+    ctx.anewView = outermost;
+  }
+}
+
+function expandView(env: Env, view: ViewRelation | MaterializedViewRelation, location: number): NamedSource {
   const { ctx } = env;
   if (ctx.expanding.length >= VIEW_DEPTH_MAX || ctx.expanding.includes(view.name)) throw ctx.error('42P17', `infinite recursion in view "${view.name}"`, location);
   const { source, lookups, asOf } = ctx;
@@ -137,6 +165,7 @@ function expandView(env: Env, view: ViewRelation, location: number): NamedSource
     ctx.asOf = query.asOf;
     if (query.emit !== null) throw ctx.unsupported(`EMIT inside view "${view.name}"`, undefined);
     const bound = bindQuery({ ctx, parent: null, ctes: null, outer: [] }, query.ast);
+    if (bound.volatile && ctx.anewView !== null) throw new NotAnew(ctx.anewView, 'its query gives other values each time (random() or the like)');
     return { rel: bound.rel, columns: bound.columns.map((c, i) => ({ name: view.columns[i]?.name ?? c.name, id: c.id })), primaryKey: null };
   } finally {
     ctx.source = source;

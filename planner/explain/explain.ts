@@ -29,6 +29,9 @@ export function explain(plan: Plan): string[] {
     lines.push(`${pad}${title(node, inputs)}${partials}${marks(node)}${shared ? ` [node ${id}]` : ''}`);
     for (const d of details(node, inputs)) lines.push(`${pad}    ${d}`);
     for (const e of draftExprs(node)) subplans(e, depth + 2, lines);
+    if (node.op === 'rows' && node.recursion !== undefined) {
+      for (const [word, term] of [['base', node.recursion.base], ['step', node.recursion.step]] as const) lines.push(`${pad}    ${word}`, ...explain(term).map((line) => `${pad}      ${line}`));
+    }
     for (const i of node.inputs) visit(i, depth + 1);
   };
   for (const r of plan.roots) visit(r, 0);
@@ -77,7 +80,7 @@ function title(node: PlanNode, inputs: readonly PlanNode[]): string {
     case 'source': return `Source ${columnText(node.relationName)} (${node.connector === '' ? 'log' : node.connector}): ${allNames(node)}`;
     case 'table': return `Table ${columnText(node.tableName)}: ${allNames(node)}`;
     case 'view': return `View ${columnText(node.relationName)}${node.checkpoint === undefined ? '' : ` in ${node.checkpoint.id === null ? 'the last checkpoint' : `checkpoint ${node.checkpoint.id}`}`}: ${allNames(node)}`;
-    case 'rows': return node.system === null ? `Rows (${node.rows.length})` : `System ${node.system}`;
+    case 'rows': return node.recursion !== undefined ? `Recursive ${columnText(node.recursion.name)} (${node.recursion.distinct ? 'union' : 'union all'})` : node.working !== undefined ? 'Rows that came last' : node.system === null ? `Rows (${node.rows.length})` : `System ${node.system}`;
     case 'calc': return 'Calc';
     case 'window': return `${node.cumulate === true ? 'Cumulate' : node.sizeUs === node.slideUs ? 'Tumble' : 'Hop'} ${nameAt(input, node.timeColumn)} size ${duration(node.sizeUs)}${node.cumulate === true ? ` step ${duration(node.slideUs)}` : node.sizeUs === node.slideUs ? '' : ` slide ${duration(node.slideUs)}`}${node.offsetUs === 0 ? '' : ` offset ${duration(node.offsetUs)}`}${node.lateColumn === null ? '' : ' · drops late rows'}${node.ranges === true ? ' · ranges of windows' : ''}`;
     case 'session': return `Session ${sessionText(node, input)}`;

@@ -5,7 +5,7 @@
  * Stream keys: one row a partition → the partition's columns; row numbers shown → the partition's columns and the number; else the input's.
  */
 import type { Expr } from '../../types/expr.js';
-import type { OverCall, RankFunction, SortKey } from '../../types/plan.js';
+import { limitsOf, mapLimits, type OverCall, type RankFunction, type SortKey } from '../../types/plan.js';
 import { column, columnsOf } from '../bind/exprs.js';
 import type { ColId, Item, OrderedItem, OverRel, Rel, TopNRel } from '../bind/rel.js';
 import { positionOf, type Edge } from './builder.js';
@@ -105,9 +105,9 @@ export function lowerOver(l: Lowering, rel: OverRel, needed: ReadonlySet<ColId>)
     const items = new Map([...rel.partition, ...rel.order.map((o) => o.item)].map((i) => [i.id, i]));
     return narrow(l, rel.input, inner.map((id) => items.get(id) ?? { id, expr: column(id, l.ctx.info(id).type) }));
   }
-  const below = partitioned(l, rel.input, rel.partition, [...rel.order.map((o) => o.item), ...calls.flatMap((c) => (c.filter === null ? c.args : [...c.args, c.filter]))], inner);
+  const below = partitioned(l, rel.input, rel.partition, [...rel.order.map((o) => o.item), ...calls.flatMap((c) => [...c.args, ...(c.filter === null ? [] : [c.filter]), ...limitsOf(c.limits)])], inner);
   const at = (i: Item): number => positionOf(below.layout, i.id);
-  const physical = calls.map((c): OverCall => ({ fn: c.fn, args: c.args.map(at), filter: c.filter === null ? null : at(c.filter), frame: c.frame, type: c.type }));
+  const physical = calls.map((c): OverCall => ({ fn: c.fn, args: c.args.map(at), filter: c.filter === null ? null : at(c.filter), frame: c.frame, ...(c.limits === null ? {} : { limits: mapLimits(c.limits, at) }), type: c.type }));
   return l.builder.add(
     { op: 'over', partition: [...new Set(rel.partition.map(at))], order: sortKeys(below, rel.partition, rel.order), calls: physical },
     [below],

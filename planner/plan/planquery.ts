@@ -15,6 +15,7 @@ import type { Column, SqlType } from '../../types/sqltype.js';
 import { BindContext, type Session } from '../bind/context.js';
 import { threadColumn, type ColId, type Rel } from '../bind/rel.js';
 import { inputsOf } from '../bind/relexprs.js';
+import { NotAnew } from '../bind/relation.js';
 import { bindQuery, type BoundQuery } from '../bind/select.js';
 import type { PlannerCatalog } from '../catalog.js';
 import type { SourceText } from '../parse/sourcetext.js';
@@ -40,7 +41,40 @@ export function bounded<T>(run: () => T): T {
 }
 
 function plan(query: Query, catalog: PlannerCatalog, mode: PlanMode, given: readonly (SqlType | null)[], session: Session | undefined): PlannedQuery {
+  const make = (anew: ReadonlySet<number>): PlannedQuery => planWith(query, catalog, mode, given, session, anew);
+  const planned = make(new Set());
+  return mode.kind === 'job' && planned.readsJobs.length > 1 ? inOneJob(planned.readsJobs, make) : planned;
+}
+
+/**
+ * A continuous query is part of one job. Of views of several jobs, those of one are read as they are, and the others' queries are computed anew in it:
+ * the first job with which that can be done.
+ */
+function inOneJob(jobs: readonly number[], make: (anew: ReadonlySet<number>) => PlannedQuery): PlannedQuery {
+  let refused: NotAnew | null = null;
+  for (const home of jobs) {
+    try {
+      for (const anew = new Set(jobs.filter((j) => j !== home)); ;) {
+        const planned = make(anew);
+        const others = planned.readsJobs.filter((j) => j !== home);
+        if (others.length === 0) return planned;
+        // Views under those computed anew.
+        for (const j of others) anew.add(j);
+      }
+    } catch (e) {
+      if (!(e instanceof NotAnew)) throw e;
+      refused ??= e;
+    }
+  }
+  throw new SqlError('0A000', 'a continuous query over materialized views of different jobs is not supported', {
+    detail: refused === null ? undefined : `"${refused.view.name}" cannot be computed anew in the other's job: ${refused.message}.`,
+    hint: 'Write their queries into this one (WITH …), or make all but one of them plain views (CREATE VIEW), which are computed where they are used.',
+  });
+}
+
+function planWith(query: Query, catalog: PlannerCatalog, mode: PlanMode, given: readonly (SqlType | null)[], session: Session | undefined, anew: ReadonlySet<number>): PlannedQuery {
   const ctx = newContext(catalog, mode.kind === 'job', given, query.source, session);
+  ctx.anew = anew;
   ctx.lookups = query.lookups;
   ctx.asOf = query.asOf;
   const bound = bindQuery({ ctx, parent: null, ctes: null, outer: [] }, query.ast);
@@ -108,11 +142,8 @@ function planJob(ctx: BindContext, bound: BoundQuery, mode: Extract<PlanMode, { 
     return materialize(l, top, key, mode, ids.length);
   }, ctx, mode.firstNodeId);
   if (emitOnClose && !result.appendOnly) throw unsupported('EMIT ON WINDOW CLOSE over a query that takes rows back', undefined);
-  const planned = finish(ctx, bound, builder.plan(result), result);
-  if (planned.readsJobs.length > 1) {
-    throw new SqlError('0A000', 'a continuous query over materialized views of different jobs is not supported', { hint: 'Put a derived stream between them: CREATE STREAM s AS SELECT … FROM one of the views.' });
-  }
-  return planned;
+  for (const r of ctx.reads.values()) if (r.kind === 'materialized view' && ctx.anew.has(r.jobId)) ctx.notices.add(`"${r.name}" is of another job: its query is computed once more in the job of this one`);
+  return finish(ctx, bound, builder.plan(result), result);
 }
 
 /** Key columns that the visible ones lack, made available; null when the key cannot be kept. */
@@ -138,7 +169,7 @@ function finish(ctx: BindContext, bound: BoundQuery, plan: Plan, root: Edge): Pl
   const node = plan.nodes.find((n) => n.id === root.node);
   return {
     plan, columns: visibleColumns(ctx, bound), paramTypes: paramTypes(ctx), reads: relations.map((r) => r.id),
-    readsJobs: [...new Set(relations.flatMap((r) => (r.kind === 'materialized view' ? [r.jobId] : [])))],
+    readsJobs: [...new Set(relations.flatMap((r) => (r.kind === 'materialized view' && !ctx.anew.has(r.jobId) ? [r.jobId] : [])))],
     unbounded: relations.some((r) => r.kind === 'stream' && !r.bounded), appendOnly: root.appendOnly, key: node?.key ?? null, notices: [...ctx.notices],
   };
 }

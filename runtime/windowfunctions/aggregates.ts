@@ -19,7 +19,7 @@ import type { EvalContext } from '../codegen/context.js';
 import type { KeyBatch } from '../keys.js';
 import { QueryState } from '../state/querystate.js';
 import { datumAt, isNullAt } from '../vectors.js';
-import { frameOf, isExcluded, onlyGrows, type Partition, type Range } from './frame.js';
+import { Frames, isExcluded, onlyGrows, type Partition, type Range } from './frame.js';
 import type { PartitionFunction } from './ranking.js';
 
 export function aggregateFunction(call: OverCall, node: OverNode, types: readonly SqlType[], session: EvalContext): PartitionFunction {
@@ -38,10 +38,12 @@ const passes = (batch: Batch, filter: number | null, i: number): boolean => {
 
 function listOfFrame(call: OverCall, types: readonly SqlType[], finish: (rows: readonly (readonly Datum[])[]) => Datum, skipNull: boolean): PartitionFunction {
   const { frame, args, filter } = call;
+  const frames = new Frames(call, types);
   return (batch, p, out) => {
     const range: Range = { start: 0, end: 0 };
+    frames.begin(batch, p);
     for (let i = p.from; i < p.to; i++) {
-      frameOf(frame, p, i, range);
+      frames.at(i, range);
       const rows: Datum[][] = [];
       for (let j = range.start; j < range.end; j++) {
         if (isExcluded(frame.exclude, p, i, j) || !passes(batch, filter, j) || (skipNull && isNullAt(batch.columns[args[0]], j))) continue;
@@ -55,6 +57,7 @@ function listOfFrame(call: OverCall, types: readonly SqlType[], finish: (rows: r
 class SlidingAggregate {
   readonly #call: OverCall;
   readonly #types: readonly SqlType[];
+  readonly #frames: Frames;
   readonly #made: ReturnType<typeof makeAccumulator>;
   readonly #state = new QueryState(Infinity);
   readonly #page: Float64Array;
@@ -70,6 +73,7 @@ class SlidingAggregate {
   constructor(call: OverCall, node: OverNode, types: readonly SqlType[], session: EvalContext) {
     this.#call = call;
     this.#types = types;
+    this.#frames = new Frames(call, types);
     const aggregate: AggregateCall = { fn: call.fn, args: call.args, distinct: false, filter: null, orderBy: [], type: call.type };
     const { id, inputs, columns, partition } = node;
     const grouped: AggregateNode = { op: 'aggregate', id, inputs, columns, appendOnly: false, key: null, groupKeys: partition, calls: [aggregate], inputAppendOnly: onlyGrows(call.frame), closes: null };
@@ -83,12 +87,13 @@ class SlidingAggregate {
   run(batch: Batch, p: Partition, out: ColumnBuilder): void {
     this.#room(batch.length);
     this.#clear(p.from);
+    this.#frames.begin(batch, p);
     const { frame } = this.#call;
     // A sum of numerics shows the largest scale it met.
     const anew = !onlyGrows(frame) && this.#call.args.some((a) => this.#types[a].kind === 'numeric' && batch.columns[a].form === 'datum');
     const range: Range = { start: 0, end: 0 };
     for (let i = p.from; i < p.to; i++) {
-      frameOf(frame, p, i, range);
+      this.#frames.at(i, range);
       if (range.start >= this.#hi || (anew && range.start > this.#lo) || (anew && frame.exclude !== 'none')) this.#clear(range.start);
       if (range.start > this.#lo) { this.#update(batch, this.#lo, range.start, -1, null); this.#lo = range.start; }
       if (anew && frame.exclude !== 'none') {

@@ -6,7 +6,7 @@ import { SqlError } from '../../types/error.js';
 import type { Batch } from '../batch.js';
 import type { ColumnBuilder } from '../batchbuilder.js';
 import { datumAt } from '../vectors.js';
-import { frameOf, isExcluded, type Partition, type Range } from './frame.js';
+import { Frames, isExcluded, type Partition, type Range } from './frame.js';
 
 /** Appends the results of the partition's rows, in order, as rows [p.from, p.to) of `out`. */
 export type PartitionFunction = (batch: Batch, p: Partition, out: ColumnBuilder) => void;
@@ -78,12 +78,13 @@ function shifted(call: OverCall, types: readonly SqlType[], direction: 1 | -1): 
 }
 
 function valueInFrame(call: OverCall, types: readonly SqlType[], name: 'first_value' | 'last_value' | 'nth_value'): PartitionFunction {
-  const { frame } = call;
+  const frames = new Frames(call, types);
   const [value, nth] = call.args;
   return (batch, p, out) => {
     const range: Range = { start: 0, end: 0 };
+    frames.begin(batch, p);
     for (let i = p.from; i < p.to; i++) {
-      frameOf(frame, p, i, range);
+      frames.at(i, range);
       const n = name === 'nth_value' ? intAt(types[nth], batch, nth, i) : 1;
       if (n !== null && n <= 0) throw new SqlError('22016', 'argument of nth_value must be greater than zero');
       const at = n === null ? -1 : name === 'last_value' ? lastIn(range, call, p, i) : nthIn(range, call, p, i, n);
