@@ -22,6 +22,22 @@ function elementComparator(types: readonly SqlType[]): Comparator {
   return comparatorOf(innermost(array));
 }
 
+/** How many of the thresholds, which are ascending, the value reaches. */
+function widthBucket(types: readonly SqlType[]): BoundEvaluate {
+  const compare = elementComparator(types);
+  return (_ctx, value: Datum, thresholds: SqlArray) => {
+    if (thresholds.ndims > 1) throw new SqlError('2202E', 'thresholds must be one-dimensional array');
+    if (thresholds.elems.includes(null)) throw new SqlError('22004', 'thresholds array must not contain NULLs');
+    let [low, high] = [0, thresholds.elems.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (compare(value, thresholds.elems[middle]) < 0) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
+}
+
 /** Equality in which NULL equals NULL (IS NOT DISTINCT FROM). */
 function equality(types: readonly SqlType[]): (a: Datum, b: Datum) => boolean {
   const compare = elementComparator(types);
@@ -186,6 +202,7 @@ export const arrayFunctions: readonly FunctionDef[] = [
   fn('||(anycompatiblearray,anycompatiblearray)', 'anycompatiblearray', concat, { strict: false }),
   fn('||(anycompatiblearray,anycompatible)', 'anycompatiblearray', append, { strict: false }),
   fn('||(anycompatible,anycompatiblearray)', 'anycompatiblearray', prepend, { strict: false }),
+  boundFn('width_bucket(anycompatible,anycompatiblearray)', 'int4', widthBucket),
   fn('array_cat(anycompatiblearray,anycompatiblearray)', 'anycompatiblearray', concat, { strict: false }),
   fn('array_append(anycompatiblearray,anycompatible)', 'anycompatiblearray', append, { strict: false }),
   fn('array_prepend(anycompatible,anycompatiblearray)', 'anycompatiblearray', prepend, { strict: false }),
