@@ -9,7 +9,7 @@ import { writeIdentity } from '../types/encoding/identity.js';
 import { SqlError, assert, unreachable } from '../types/error.js';
 import type { Expr, SubplanExpr } from '../types/expr.js';
 import type { EvalContext } from '../types/functions/evalcontext.js';
-import type { Plan, PlanNode, RowsNode, TableNode, ViewNode, SourceNode } from '../types/plan.js';
+import type { Plan, PlanNode, Recursion, RowsNode, TableNode, ViewNode, SourceNode } from '../types/plan.js';
 import type { SqlType } from '../types/sqltype.js';
 import type { Datum } from '../types/value.js';
 import type { Batch } from './batch.js';
@@ -25,16 +25,25 @@ import { datumRow } from './vectors.js';
 const MEMORY_MAX = 100_000;
 
 export type EntryNode = SourceNode | TableNode | ViewNode | RowsNode;
+/** Rows that are in the plan itself. */
+export const isConstant = (n: PlanNode): n is RowsNode => n.op === 'rows' && n.system === null && n.recursion === undefined && n.working === undefined;
 export const isEntry = (n: PlanNode): n is EntryNode => n.op === 'source' || n.op === 'table' || n.op === 'view' || n.op === 'rows';
 
-/** Subplans in the expressions of a plan, those inside subplans included. */
-export function subplansOf(plan: Plan): Plan[] {
-  const found: Plan[] = [];
+/** Plans inside a plan, and inside those: subplans of expressions, terms of recursive queries. */
+export const subplansOf = (plan: Plan): Plan[] => innerPlans(plan).map(p => p.plan);
+
+/** Each before those inside it. */
+export function innerPlans(plan: Plan): { readonly plan: Plan; readonly inExpression: boolean }[] {
+  const found: { plan: Plan; inExpression: boolean }[] = [];
   const visit = (x: unknown): void => {
     if (Array.isArray(x)) { for (const item of x) visit(item); return; }
     if (x === null || typeof x !== 'object') return;
     const record = x as Readonly<Record<string, unknown>>;
-    if (record['node'] === 'subplan') found.push((x as SubplanExpr).plan);
+    if (record['node'] === 'subplan') found.push({ plan: (x as SubplanExpr).plan, inExpression: true });
+    if (record['recursion'] !== undefined) {
+      const { base, step } = record['recursion'] as Recursion;
+      found.push({ plan: base, inExpression: false }, { plan: step, inExpression: false });
+    }
     for (const key of Object.keys(record)) visit(record[key]);
   };
   visit(plan.nodes);
@@ -131,7 +140,7 @@ export class PlanRunner implements SubplanRunner {
     }
     for (const n of plan.nodes) {
       if (!isEntry(n)) continue;
-      const batches = n.op === 'rows' && n.system === null ? [constantRows(n, this.#ctx, this)] : this.#entries(n);
+      const batches = isConstant(n) ? [constantRows(n, this.#ctx, this)] : this.#entries(n);
       for (const b of batches) assert(driver.push(n.id, b) === null, 'a subquery had to wait');
     }
     for (const n of plan.nodes) if (isEntry(n)) assert(driver.watermark(n.id, Infinity) === null, 'a subquery had to wait');

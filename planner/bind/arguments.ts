@@ -33,7 +33,7 @@ export function callArguments(ctx: BindContext, args: readonly Node[]): { readon
 }
 
 /** The place of an expression as it was parsed. */
-function locationIn(node: Node): number | undefined {
+export function locationIn(node: Node): number | undefined {
   const first = 'A_Expr' in node ? node.A_Expr.lexpr : 'TypeCast' in node ? node.TypeCast.arg : undefined;
   if (first !== undefined) return locationIn(first);
   const [body] = Object.values(node) as { location?: number }[];

@@ -7,8 +7,9 @@
 import type { Alias, JoinExpr, Node, RangeFunction, RangeSubselect, RangeVar } from 'libpg-query';
 import { unsupported } from '../../types/error.js';
 import type { Expr } from '../../types/expr.js';
-import { INT8 } from '../../types/sqltype.js';
+import { INT8, type Column } from '../../types/sqltype.js';
 import { resolveSetCall } from './call.js';
+import type { BindContext } from './context.js';
 import { bindAsOf, bindPastFunction, pastFunction } from './past.js';
 import type { Lookup } from '../parse/statement.js';
 import { coerce, commonType, known } from './coerce.js';
@@ -16,7 +17,7 @@ import { bindCondition, bindExpr } from './expr.js';
 import { column } from './exprs.js';
 import { aggregatesNamed, setFunctionsNamed } from './functions.js';
 import { callOperator } from './operator.js';
-import type { Item, JoinKind, Rel } from './rel.js';
+import type { Item, JoinKind, Rel, RowsRel } from './rel.js';
 import { joinLateral } from './lateral.js';
 import { bindRelation } from './relation.js';
 import { findCte, resolveColumn, Scope, type Cte, type Env, type ScopeColumn, type ScopeItem } from './scope.js';
@@ -129,12 +130,27 @@ export function bindCte(env: Env, cte: Cte): NamedSource {
   const query = cte.ast.ctequery;
   if (query === undefined || !('SelectStmt' in query)) throw ctx.unsupported('a data-modifying statement in WITH', cte.ast.location);
   cte.uses++;
+  const { working, recursive } = cte;
+  if (working !== undefined) return rowsOf(ctx, working.columns, { working: working.id });
+  if (recursive !== undefined) {
+    refuseTwice(env, cte, recursive.volatile);
+    return rowsOf(ctx, recursive.columns, { recursion: recursive.recursion });
+  }
   // Bound anew at each use; equal operators are merged in the plan. A CTE sees no columns of the queries around it.
   const bound = bindQuery({ ctx, parent: null, ctes: cte.ctes, outer: [] }, query.SelectStmt);
   const names = strings(cte.ast.aliascolnames);
   if (names.length > bound.columns.length) throw ctx.error('42P10', `WITH query "${cte.name}" has ${bound.columns.length} columns available but ${names.length} columns specified`, cte.ast.location);
-  if (cte.uses > 1 && bound.volatile) throw ctx.unsupported('a WITH query with volatile functions that is used more than once', cte.ast.location);
+  refuseTwice(env, cte, bound.volatile);
   return { rel: bound.rel, columns: bound.columns.map((c, i) => ({ name: names[i] ?? c.name, id: c.id })), primaryKey: null };
+}
+
+function refuseTwice(env: Env, cte: Cte, volatile: boolean): void {
+  if (cte.uses > 1 && volatile) throw env.ctx.unsupported('a WITH query with volatile functions that is used more than once', cte.ast.location);
+}
+
+function rowsOf(ctx: BindContext, of: readonly Column[], rows: Pick<RowsRel, 'recursion' | 'working'>): NamedSource {
+  const columns = of.map((c) => ({ name: c.name, id: ctx.newColumn(c.name, c.type).id }));
+  return { rel: { rel: 'rows', cols: columns.map((c) => c.id), rows: [], ...rows }, columns, primaryKey: null };
 }
 
 function subselect(env: Env, s: RangeSubselect): FromItem {

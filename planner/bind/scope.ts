@@ -5,6 +5,8 @@
 import type { CommonTableExpr } from 'libpg-query';
 import type { Expr } from '../../types/expr.js';
 import type { SqlError } from '../../types/error.js';
+import type { Recursion } from '../../types/plan.js';
+import type { Column } from '../../types/sqltype.js';
 import type { BindContext } from './context.js';
 import { column, located, sameExpr } from './exprs.js';
 import type { GroupingCall } from './grouping.js';
@@ -25,7 +27,16 @@ export interface ScopeItem {
   readonly relation?: string;
 }
 
-export interface Cte { readonly name: string; readonly ast: CommonTableExpr; readonly ctes: CteScope; uses: number }
+export interface Cte {
+  readonly name: string;
+  readonly ast: CommonTableExpr;
+  readonly ctes: CteScope;
+  uses: number;
+  readonly recursive?: RecursiveCte;
+  /** Inside its own recursive term. */
+  readonly working?: { readonly id: number; readonly columns: readonly Column[] };
+}
+export interface RecursiveCte { readonly columns: readonly Column[]; readonly volatile: boolean; readonly recursion: Recursion }
 export interface CteScope { readonly own: Map<string, Cte>; readonly parent: CteScope | null }
 
 export function findCte(scope: CteScope | null, name: string): Cte | null {

@@ -16,8 +16,10 @@ import { bindGroupingSets } from './groupingsets.js';
 import { requireEquality } from './operator.js';
 import { bindOrder } from './order.js';
 import { newWindows, overRels, windowExprs, windowIds, type Windows } from './over.js';
+import { inDependencyOrder, namesInFrom } from './recursion.js';
+import { bindRecursive } from './recursivequery.js';
 import type { AggCall, Item, OrderItem, Rel } from './rel.js';
-import { findItem, Scope, type Cte, type CteScope, type Env, type ScalarSubquery, type ScopeColumn, type SetCall } from './scope.js';
+import { findCte, findItem, Scope, type Cte, type CteScope, type Env, type ScalarSubquery, type ScopeColumn, type SetCall } from './scope.js';
 import { setsAmong, withSets } from './setcalls.js';
 import { bindSetOperation, bindValues } from './setop.js';
 import { withScalars } from './sublink.js';
@@ -68,27 +70,25 @@ function bindStatement(q: QueryEnv, stmt: SelectStmt): BoundQuery {
 export function withCtes(q: QueryEnv, stmt: Pick<SelectStmt, 'withClause'>): QueryEnv {
   const clause = stmt.withClause;
   if (clause === undefined) return q;
-  if (clause.recursive === true) throw q.ctx.unsupported('WITH RECURSIVE', clause.location ?? 0);
   let ctes = q.ctes;
-  for (const node of clause.ctes ?? []) {
-    if (!('CommonTableExpr' in node)) continue;
-    const ast = node.CommonTableExpr;
+  const items = (clause.ctes ?? []).flatMap((n) => ('CommonTableExpr' in n ? [n.CommonTableExpr] : []));
+  for (const [i, ast] of items.entries()) {
+    if (items.slice(0, i).some((x) => x.ctename === ast.ctename)) throw q.ctx.error('42712', `WITH query name "${ast.ctename ?? ''}" specified more than once`, ast.location);
+    if (ast.search_clause !== undefined) throw q.ctx.unsupported('SEARCH of a WITH query', ast.search_clause.location);
+    if (ast.cycle_clause !== undefined) throw q.ctx.unsupported('CYCLE of a WITH query', ast.cycle_clause.location);
+  }
+  const ordered = clause.recursive === true ? inDependencyOrder(q.ctx, items) : items.map((ast) => ({ ast, recursive: false }));
+  for (const { ast, recursive } of ordered) {
     const name = ast.ctename ?? '';
-    if (ctes !== q.ctes && hasCte(ctes, q.ctes, name)) throw q.ctx.error('42712', `WITH query name "${name}" specified more than once`, ast.location);
     // Each CTE sees those before it.
     const before: CteScope = ctes ?? { own: new Map(), parent: null };
-    const cte: Cte = { name, ast, ctes: before, uses: 0 };
+    const cte: Cte = { name, ast, ctes: before, uses: 0, ...(recursive ? { recursive: bindRecursive(q.ctx, ast, before) } : {}) };
     ctes = { own: new Map([[name, cte]]), parent: ctes };
     // Bound once for its errors, also when nothing uses it.
     bindCte({ ctx: q.ctx, scope: new Scope(null, []), ctes: cte.ctes, clause: 'WITH', aggregates: null, setCalls: null, insideAggregate: false }, cte);
     cte.uses = 0;
   }
   return { ...q, ctes };
-}
-
-function hasCte(scope: CteScope | null, end: CteScope | null, name: string): boolean {
-  for (let s = scope; s !== null && s !== end; s = s.parent) if (s.own.has(name)) return true;
-  return false;
 }
 
 interface Target { readonly name: string; readonly expr: Expr }
@@ -111,6 +111,12 @@ function bindSimple(q: QueryEnv, stmt: SelectStmt, scope: Scope): BoundQuery {
   const order = (stmt.sortClause ?? []).map((s) => bindOrder(inSelect, s, (n) => orderExpr(inSelect, n, targets, 'ORDER BY')));
   const onNodes = (stmt.distinctClause ?? []).filter((d) => Object.keys(d).length > 0);
   const on = onNodes.length === 0 ? null : onNodes.map((n) => located({ ...orderExpr({ ...inSelect, clause: 'DISTINCT ON' }, n, targets, 'DISTINCT ON') }, 'ColumnRef' in n ? n.ColumnRef.location : undefined));
+  if (calls.length > 0 && namesInFrom(stmt.fromClause ?? [], (name) => findCte(q.ctes, name)?.working !== undefined)) {
+    const ids = new Set(calls.map((c) => c.id));
+    let at: number | undefined;
+    for (const e of [...targets, ...order].map((x) => x.expr).concat(having)) some(e, (x) => { if (x.node === 'column' && ids.has(x.index)) at ??= locationOf(x); return false; });
+    throw ctx.error('42P19', "aggregate functions are not allowed in a recursive query's recursive term", at);
+  }
   let rewrite = (e: Expr): Expr => e;
   let setId = (id: number): number => id;
   const setsAbove = (): SetCall[] => {

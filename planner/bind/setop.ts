@@ -49,7 +49,7 @@ function flatten(stmt: SelectStmt): SelectStmt[] {
   return [...flatten(stmt.larg), ...flatten(stmt.rarg)];
 }
 
-function branchLocation(stmt: SelectStmt | undefined): number | undefined {
+export function branchLocation(stmt: SelectStmt | undefined): number | undefined {
   const first = stmt?.targetList?.[0];
   return first !== undefined && 'ResTarget' in first ? first.ResTarget.location ?? 0 : undefined;
 }

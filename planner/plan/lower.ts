@@ -35,7 +35,7 @@ export interface Lowering {
 export function lower(l: Lowering, rel: Rel, needed: ReadonlySet<ColId>): Edge {
   switch (rel.rel) {
     case 'scan': return lowerScan(l, rel, needed);
-    case 'rows': return l.builder.add({ op: 'rows', rows: rel.rows, system: null }, [], { layout: rel.cols, key: null, appendOnly: true, dist: l.job ? null : 'single' });
+    case 'rows': return l.builder.add({ op: 'rows', rows: rel.rows, system: null, ...(rel.recursion === undefined ? {} : { recursion: rel.recursion }), ...(rel.working === undefined ? {} : { working: rel.working }) }, [], { layout: rel.cols, key: null, appendOnly: true, dist: l.job ? null : 'single' });
     case 'filter': case 'project': return calc(l, rel, [], [...needed].map((id) => ({ id, expr: column(id, l.ctx.info(id).type) })), 'loose');
     case 'window': return lowerWindow(l, rel, needed);
     case 'session': return lowerSession(l, rel, needed);

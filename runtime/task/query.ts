@@ -8,7 +8,7 @@ import type { Env } from '../../types/env.js';
 import { SqlError } from '../../types/error.js';
 import { hashBytes } from '../../types/encoding/hash.js';
 import type { CatalogLookup, EvalContext } from '../../types/functions/evalcontext.js';
-import type { Plan, PlanNode, SourceNode, TableNode, ViewNode } from '../../types/plan.js';
+import type { Plan, PlanNode, Recursion, RowsNode, SourceNode, TableNode, ViewNode } from '../../types/plan.js';
 import { knownSetting } from '../../types/settings.js';
 import type { FileSystem } from '../../storage/filesystem.js';
 import type { TableReader } from '../../storage/tablestore.js';
@@ -25,8 +25,9 @@ import { RowLog } from '../state/rowlog.js';
 import { nodesOptions, NODES_TABLE, PackedGroupTable } from '../state/grouptable.js';
 import { PageAllocator } from '../state/pages.js';
 import { HashStateTable, type StateTableOptions } from '../state/statetable.js';
-import { isEntry, PlanRunner, subplansOf, type EntryNode } from '../subplan.js';
+import { innerPlans, isConstant, isEntry, PlanRunner, subplansOf, type EntryNode } from '../subplan.js';
 import { fromTransferable } from '../vectors.js';
+import { RecursiveRows } from './recursion.js';
 import { ConnectorFeed } from './connectorfeed.js';
 import type { Feed } from './feed.js';
 import { readPast, type PastSpec } from './past.js';
@@ -58,6 +59,14 @@ export function pastNodesOf(plan: Plan): ViewNode[] { return allViewNodes(plan).
 
 function allViewNodes(plan: Plan): ViewNode[] { return [plan, ...subplansOf(plan)].flatMap(p => p.nodes.filter((n): n is ViewNode => n.op === 'view')); }
 
+/** By the id of the recursive query: the rows that its step reads. */
+type LastRows = ReadonlyMap<number, readonly Batch[]>;
+const NO_ROWS: LastRows = new Map();
+
+const isRecursive = (node: EntryNode): boolean => node.op === 'rows' && (node.recursion !== undefined || node.working !== undefined);
+
+async function* given(batches: readonly Batch[]): AsyncIterable<Batch> { yield* batches; }
+
 export class Query {
   readonly #spec: QuerySpec;
   readonly #host: QueryHost;
@@ -70,6 +79,9 @@ export class Query {
   #wake: (() => void) | null = null;
   #slice = 0;
   #tableId = 0;
+  /** What entries of inner plans gave. */
+  readonly #collected = new Map<EntryNode, readonly Batch[]>();
+  readonly #runner: PlanRunner;
 
   constructor(spec: QuerySpec, host: QueryHost) {
     this.#spec = spec;
@@ -78,6 +90,7 @@ export class Query {
       nowUs: spec.nowUs, timeZone: spec.timeZone, user: spec.user, database: spec.catalog?.settings['database'] ?? 'millrace', outer: [],
       catalog: spec.catalog === null ? null : catalogLookup(spec.catalog), random: () => host.env.random(), clockUs: () => host.env.nowUs(),
     };
+    this.#runner = new PlanRunner(node => this.#collected.get(node) ?? [], (node, emit) => this.#context(node, emit), this.#session);
     viewNodesOf(spec.plan).forEach((node, i) => this.#pins.set(node, spec.pins[i] ?? []));
     pastNodesOf(spec.plan).forEach((node, i) => { this.#past.set(node, spec.past[i]); });
   }
@@ -95,47 +108,55 @@ export class Query {
   async run(): Promise<void> {
     this.#slice = performance.now();
     const { plan } = this.#spec;
-    const collected = new Map<EntryNode, Batch[]>();
-    for (const subplan of subplansOf(plan)) {
-      for (const node of subplan.nodes) {
-        if (!isEntry(node) || (node.op === 'rows' && node.system === null)) continue;
-        const batches: Batch[] = [];
-        for await (const batch of this.#entry(node)) batches.push(batch);
-        collected.set(node, batches);
-      }
-    }
-    const runner = new PlanRunner(node => collected.get(node) ?? [], (node, emit) => this.#context(node, emit), this.#session);
+    const inner = innerPlans(plan);
+    for (const node of inner.flatMap(p => p.plan.nodes)) if (isEntry(node) && !isConstant(node) && !isRecursive(node)) await this.#collect(node);
+    // An expression cannot wait: recursive queries in it run before, those inside them first.
+    for (const p of inner.reverse()) if (p.inExpression) for (const node of p.plan.nodes) if (isEntry(node) && isRecursive(node)) await this.#collect(node);
     const given: Batch[] = [];
-    const driver = new Driver(plan.nodes, null, () => this.#hand(given));
+    await this.#drive(plan, NO_ROWS, batch => { given.push(batch); }, () => this.#hand(given), this.#pages);
+  }
+
+  async #collect(node: EntryNode): Promise<void> {
+    if (this.#collected.has(node)) return;
+    const batches: Batch[] = [];
+    for await (const batch of this.#entry(node, NO_ROWS)) batches.push(batch);
+    this.#collected.set(node, batches);
+  }
+
+  /** Runs a plan to its end. `last`: what the terms of recursive queries read; `hand` is called between batches. */
+  async #drive(plan: Plan, last: LastRows, take: (batch: Batch) => void, hand: () => Promise<void>, pages: PageAllocator): Promise<void> {
+    const runner = this.#runner;
+    const driver = new Driver(plan.nodes, null, hand);
     const byId = new Map(plan.nodes.map(n => [n.id, n]));
     for (const node of plan.nodes) {
       if (isEntry(node)) continue;
-      const emit = plan.roots.includes(node.id) ? (batch: Batch): void => { if (batch.length > 0) given.push(batch); } : driver.emitter(node.id);
-      const operator = createOperator(node, this.#context(node, emit), node.inputs.map(i => byId.get(i)?.columns ?? []), runner);
+      const emit = plan.roots.includes(node.id) ? (batch: Batch): void => { if (batch.length > 0) take(batch); } : driver.emitter(node.id);
+      const operator = createOperator(node, this.#context(node, emit, pages), node.inputs.map(i => byId.get(i)?.columns ?? []), runner);
       if (operator !== null) driver.attach(node.id, operator);
       operator?.begin?.(null);
     }
     for (const node of plan.nodes) {
       if (!isEntry(node)) continue;
-      if (node.op === 'rows' && node.system === null) {
+      if (isConstant(node)) {
         await driver.push(node.id, constantRows(node, this.#session, runner));
-        await this.#hand(given);
+        await hand();
         continue;
       }
-      for await (const batch of this.#entry(node)) {
-        if (!driver.wanted(node.id)) break;
+      if (!driver.wanted(node.id)) continue;
+      for await (const batch of this.#collected.get(node) ?? this.#entry(node, last)) {
         const waiting = driver.push(node.id, batch);
         if (waiting !== null) await waiting;
-        await this.#hand(given);
+        await hand();
+        if (!driver.wanted(node.id)) break;
       }
     }
     for (const node of plan.nodes) {
       if (!isEntry(node)) continue;
       await driver.watermark(node.id, Infinity);
-      await this.#hand(given);
+      await hand();
     }
     await driver.end();
-    await this.#hand(given);
+    await hand();
     for (const operator of driver.operators()) operator.close?.();
   }
 
@@ -150,22 +171,26 @@ export class Query {
       this.#ahead++;
       this.#host.give(batch);
     }
-    this.#check();
+    await this.#turn();
+  }
+
+  async #turn(pages = this.#pages): Promise<void> {
+    this.#check(pages);
     if (performance.now() - this.#slice < YIELD_MS) return;
     await new Promise<void>(resolve => { setImmediate(resolve); });
     this.#slice = performance.now();
     this.#check();
   }
 
-  #check(): void {
+  #check(pages = this.#pages): void {
     if (this.#cancelled) throw new SqlError('57014', 'canceling statement due to user request');
-    if (this.#pages.usedBytes > QUERY_STATE_BYTES_MAX) throw new SqlError('53200', 'the query needs too much memory', { detail: `The limit is ${QUERY_STATE_BYTES_MAX} bytes.` });
+    if (pages.usedBytes > QUERY_STATE_BYTES_MAX) throw new SqlError('53200', 'the query needs too much memory', { detail: `The limit is ${QUERY_STATE_BYTES_MAX} bytes.` });
   }
 
-  #context(node: PlanNode, emit: (batch: Batch) => void): OperatorContext {
+  #context(node: PlanNode, emit: (batch: Batch) => void, pages = this.#pages): OperatorContext {
     const first = this.#tableId;
     this.#tableId += 16;
-    const options = (k: number): StateTableOptions => ({ tableId: first + k, maxParallelism: 1, pages: this.#pages, hash: hashBytes, tracking: false, cold: null });
+    const options = (k: number): StateTableOptions => ({ tableId: first + k, maxParallelism: 1, pages, hash: hashBytes, tracking: false, cold: null });
     return {
       jobId: 0, subtask: 0, parallelism: 1, batchMode: true, session: this.#session, emit, own: { functions: this.#host.connectors.functions ?? [], now: () => this.#host.env.now() },
       stateTable: k => new HashStateTable(options(k)),
@@ -173,14 +198,16 @@ export class Query {
         const nodes = nodesOptions(options(k));
         return new PackedGroupTable(options(k), order, { roots: new HashStateTable(options(k)), nodes: new HashStateTable({ ...nodes, tableId: first + k + NODES_TABLE }) });
       },
-      rowLog: k => new RowLog({ tableId: first + k, pages: this.#pages, hash: hashBytes, store: null }),
+      rowLog: k => new RowLog({ tableId: first + k, pages, hash: hashBytes, store: null }),
       count: () => undefined,
     };
   }
 
-  #entry(node: EntryNode): AsyncIterable<Batch> {
+  #entry(node: EntryNode, last: LastRows): AsyncIterable<Batch> {
     switch (node.op) {
-      case 'rows': return this.#system(node.system ?? '');
+      case 'rows':
+        if (node.working !== undefined) return given(last.get(node.working) ?? []);
+        return node.recursion === undefined ? this.#system(node.system ?? '') : this.#recursive(node, node.recursion, last);
       case 'view': {
         const past = this.#past.get(node);
         return past === undefined ? this.#view(node) : readPast(node, past, { files: this.#host.files, dataDir: this.#host.dataDir, session: this.#session });
@@ -188,6 +215,17 @@ export class Query {
       case 'table': return this.#table(node);
       case 'source': return this.#source(node);
     }
+  }
+
+  async *#recursive(node: RowsNode, recursion: Recursion, last: LastRows): AsyncIterable<Batch> {
+    const held = new RecursiveRows(recursion, node.columns.map(c => c.type));
+    const run = async (term: Plan, rows: LastRows): Promise<Batch[]> => {
+      const out: Batch[] = [];
+      const pages = new PageAllocator();
+      await this.#drive(term, rows, batch => { held.count(batch); out.push(batch); }, () => this.#turn(pages), pages);
+      return held.fresh(out);
+    };
+    for (let rows = await run(recursion.base, last); rows.length > 0; rows = await run(recursion.step, new Map([...last, [recursion.id, rows]]))) yield* rows;
   }
 
   async *#system(name: string): AsyncIterable<Batch> {
