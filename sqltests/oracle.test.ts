@@ -84,6 +84,7 @@ const VIEWS: Readonly<Record<string, string>> = {
   rollup_of_groups: 'SELECT c, g, count(*) AS n FROM (SELECT g, s, count(*) AS c FROM t GROUP BY g, s) q GROUP BY ROLLUP (c, g)',
   join_of_rollup: 'SELECT u.id, q.c FROM u JOIN (SELECT g, grouping(g) AS whole, count(*) AS c FROM t GROUP BY ROLLUP (g)) q ON q.g = u.g OR q.whole = 1',
   rollup_of_key: 'SELECT t.id, t.s, t.v, count(u.id) AS c, max(u.w) AS mw FROM t LEFT JOIN u ON u.g = t.g GROUP BY t.id, ROLLUP (u.s)',
+  sets_distinct_on: 'SELECT DISTINCT ON (v % 3) v % 3 AS k, g, count(*) AS c, v % 3 IS NOT NULL AS has FROM t GROUP BY CUBE (v % 3, g, v % 3 IS NULL) ORDER BY v % 3, grouping(g, v % 3 IS NULL) DESC, grouping(v % 3), g, v % 3 IS NULL',
   sets_without_totals: 'SELECT g, s FROM t GROUP BY GROUPING SETS ((g), (s))',
   empty_sets: 'SELECT count(*) AS c, sum(v) AS sv FROM t GROUP BY GROUPING SETS ((), ())',
   intersect_all: 'SELECT g, s FROM t INTERSECT ALL SELECT g, s FROM u',

@@ -5,7 +5,7 @@ import { DIMENSIONS_MAX } from '../../types/array.js';
 import { arrayOf, BOOL, INT4, INT8, NAME, NUMERIC, sameType, TEXT, TIMESTAMPTZ, UNKNOWN, type SqlType } from '../../types/sqltype.js';
 import { bindCall, callFunction } from './call.js';
 import { coerce, coerceBoolean, commonType, known, unify } from './coerce.js';
-import { conjuncts, literal, located, locationOf } from './exprs.js';
+import { conjuncts, literal, located, locationOf, written } from './exprs.js';
 import { bindGrouping } from './grouping.js';
 import { callOperator, equalityOperator } from './operator.js';
 import { findItem, resolveColumn, type Env } from './scope.js';
@@ -13,7 +13,9 @@ import { bindSubLink } from './sublink.js';
 import { strings, typeFromName, typeWords } from './typename.js';
 
 /** Any type; untyped literals and parameters stay `unknown` for the reader to coerce. */
-export function bindExpr(env: Env, node: Node): Expr {
+export function bindExpr(env: Env, node: Node): Expr { return written(bindNode(env, node), 'TypeCast' in node ? 'FuncCall' : Object.keys(node)[0]); }
+
+function bindNode(env: Env, node: Node): Expr {
   const { ctx } = env;
   if ('A_Const' in node) return constant(node.A_Const);
   if ('ColumnRef' in node) return columnRef(env, node.ColumnRef);

@@ -11,6 +11,14 @@ export function located<E extends Expr>(expr: E, location: number | undefined): 
 }
 export const locationOf = (expr: Expr): number | undefined => locations.get(expr);
 
+/** The kind of syntax an expression was bound from: x IS NOT NULL has an isnull inside that nobody wrote. */
+const forms = new WeakMap<Expr, string>();
+export function written<E extends Expr>(expr: E, form: string | undefined): E {
+  if (form !== undefined && !forms.has(expr)) forms.set(expr, form);
+  return expr;
+}
+export const formOf = (expr: Expr): string | undefined => forms.get(expr);
+
 export const column = (index: number, type: SqlType): Expr => ({ node: 'column', index, type });
 export const literal = (text: string | null, type: SqlType): Expr => ({ node: 'literal', text, type });
 export const TRUE: Expr = literal('t', BOOL);

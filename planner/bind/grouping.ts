@@ -10,7 +10,7 @@ import type { Expr } from '../../types/expr.js';
 import { BOOL, INT4 } from '../../types/sqltype.js';
 import { known } from './coerce.js';
 import { bindExpr } from './expr.js';
-import { children, column, conjunction, literal, located, locationOf, mapChildren, some } from './exprs.js';
+import { children, column, conjunction, literal, located, locationOf, mapChildren, sameExpr, some } from './exprs.js';
 import { sameKey, type GroupingSets } from './groupingsets.js';
 import { equalityOperator } from './operator.js';
 import type { AggCall, ColId, Item, Rel } from './rel.js';
@@ -116,7 +116,7 @@ export class Grouping {
 
   /** The expression over the aggregate's output. `detail`: of the error for a column that is no key. */
   rewrite(e: Expr, detail?: string): Expr {
-    const key = this.keys.find((k) => sameKey(k.expr, e));
+    const key = this.keys.find((k) => (this.#set === null ? sameExpr(k.expr, e) : sameKey(k.expr, e)));
     if (key !== undefined) return column(key.id, e.type);
     if (e.node === 'column') {
       if (this.#aggregateIds.has(e.index) || this.#above.has(e.index)) return e;

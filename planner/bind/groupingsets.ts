@@ -5,7 +5,7 @@
 import type { GroupingSet, Node } from 'libpg-query';
 import type { Expr } from '../../types/expr.js';
 import type { BindContext } from './context.js';
-import { sameExpr } from './exprs.js';
+import { formOf, sameExpr } from './exprs.js';
 
 /** Sets are indexes in `keys`. */
 export interface GroupingSets { readonly keys: readonly Expr[]; readonly sets: readonly ReadonlySet<number>[] }
@@ -14,8 +14,11 @@ export interface GroupingSets { readonly keys: readonly Expr[]; readonly sets: r
 const SETS_MAX = 4096;
 const CUBE_ELEMENTS_MAX = 12;
 
-/** Constants are the same only where they are one expression: of 1 AS a, 1 AS b each is a key of its own. */
-export const sameKey = (a: Expr, b: Expr): boolean => a === b || (a.node !== 'literal' && sameExpr(a, b));
+/**
+ * Whether one is NULL where the other is because the set lacks it: by their text, not by what they mean (x IS UNKNOWN, x IS NULL). Constants are the
+ * same only where they are one expression: of 1 AS a, 1 AS b each is a key of its own.
+ */
+export const sameKey = (a: Expr, b: Expr): boolean => a === b || (a.node !== 'literal' && sameExpr(a, b) && (a.node === 'column' || formOf(a) === formOf(b)));
 
 /** `distinct`: GROUP BY DISTINCT, which leaves one of equal sets. */
 export function bindGroupingSets(ctx: BindContext, clause: readonly Node[], distinct: boolean, bindKey: (node: Node) => Expr): GroupingSets {

@@ -9,7 +9,7 @@ import { coerce, coerceBoolean, known } from './coerce.js';
 import { columnName } from './colname.js';
 import type { BindContext } from './context.js';
 import { bindExpr } from './expr.js';
-import { column, columnsOf, conjuncts, isVolatile, literal, located, locationOf, sameExpr, some, substitute } from './exprs.js';
+import { column, columnsOf, conjuncts, formOf, isVolatile, literal, located, locationOf, sameExpr, some, substitute, written } from './exprs.js';
 import { bindCte, bindFrom } from './from.js';
 import { containsColumn, Grouping, type GroupingCall } from './grouping.js';
 import { bindGroupingSets } from './groupingsets.js';
@@ -110,7 +110,10 @@ function bindSimple(q: QueryEnv, stmt: SelectStmt, scope: Scope): BoundQuery {
   const having = stmt.havingClause === undefined ? [] : bindHaving({ ...base, clause: 'HAVING', aggregates: calls, groupings, scalars: ctx.job ? scalars : null }, stmt.havingClause);
   const order = (stmt.sortClause ?? []).map((s) => bindOrder(inSelect, s, (n) => orderExpr(inSelect, n, targets, 'ORDER BY')));
   const onNodes = (stmt.distinctClause ?? []).filter((d) => Object.keys(d).length > 0);
-  const on = onNodes.length === 0 ? null : onNodes.map((n) => located({ ...orderExpr({ ...inSelect, clause: 'DISTINCT ON' }, n, targets, 'DISTINCT ON') }, 'ColumnRef' in n ? n.ColumnRef.location : undefined));
+  const on = onNodes.length === 0 ? null : onNodes.map((n) => {
+    const expr = orderExpr({ ...inSelect, clause: 'DISTINCT ON' }, n, targets, 'DISTINCT ON');
+    return written(located({ ...expr }, 'ColumnRef' in n ? n.ColumnRef.location : undefined), formOf(expr));
+  });
   if (calls.length > 0 && namesInFrom(stmt.fromClause ?? [], (name) => findCte(q.ctes, name)?.working !== undefined)) {
     const ids = new Set(calls.map((c) => c.id));
     let at: number | undefined;
