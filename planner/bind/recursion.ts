@@ -86,7 +86,7 @@ export function inDependencyOrder(ctx: BindContext, ctes: readonly CommonTableEx
 }
 
 /** The two terms of a recursive query of right form. 42P19. */
-export function recursiveTerms(ctx: BindContext, ast: CommonTableExpr): { readonly base: SelectStmt; readonly step: SelectStmt; readonly all: boolean } {
+export function recursiveTerms(ctx: BindContext, ast: CommonTableExpr): { readonly stmt: SelectStmt; readonly base: SelectStmt; readonly step: SelectStmt; readonly all: boolean } {
   const name = ast.ctename ?? '';
   const query = ast.ctequery;
   if (query === undefined || !('SelectStmt' in query)) throw ctx.error('42P19', `recursive query "${name}" must not contain data-modifying statements`, ast.location);
@@ -107,7 +107,7 @@ export function recursiveTerms(ctx: BindContext, ast: CommonTableExpr): { readon
   }
   if (stmt.lockingClause !== undefined) throw ctx.error('0A000', 'FOR UPDATE/SHARE in a recursive query is not implemented', undefined);
   references.select(step, 'fine');
-  return { base, step, all: stmt.all === true };
+  return { stmt, base, step, all: stmt.all === true };
 }
 
 /** Whether FROM names the recursive query itself: not inside a subquery. */

@@ -11,7 +11,7 @@ import { column, locationOf } from './exprs.js';
 import { requireEquality } from './operator.js';
 import { recursiveTerms, type RecursiveItem } from './recursion.js';
 import { Scope, type Cte, type CteScope, type Env, type RecursiveCte } from './scope.js';
-import { bindQuery, coerceOutput } from './select.js';
+import { bindQuery, coerceOutput, withCtes } from './select.js';
 import { branchLocation, outputExpr } from './setop.js';
 import { strings, typeWords } from './typename.js';
 
@@ -19,14 +19,15 @@ export function bindRecursive(ctx: BindContext, ast: RecursiveItem['ast'], ctes:
   const name = ast.ctename ?? '';
   const terms = recursiveTerms(ctx, ast);
   if (ctx.job) throw ctx.unsupported('a recursive query in a continuous query', ast.location);
-  const base = bindQuery({ ctx, parent: null, ctes, outer: [] }, terms.base);
+  const around = withCtes({ ctx, parent: null, ctes, outer: [] }, terms.stmt);
+  const base = bindQuery(around, terms.base);
   const types = base.columns.map((c) => ctx.info(c.id).type);
   const aliases = strings(ast.aliascolnames);
   if (aliases.length > types.length) throw ctx.error('42P10', `WITH query "${name}" has ${types.length} columns available but ${aliases.length} columns specified`, ast.location);
   const columns = base.columns.map((c, i) => ({ name: aliases[i] ?? c.name, type: types[i] ?? ctx.info(c.id).type }));
   const id = ctx.newColumn(name, { kind: 'int8' }).id;
   const working: Cte = { name, ast, ctes, uses: 0, working: { id, columns } };
-  const q = { ctx, parent: null, ctes: { own: new Map([[name, working]]), parent: ctes }, outer: [], keepUnknown: true };
+  const q = { ctx, parent: null, ctes: { own: new Map([[name, working]]), parent: around.ctes }, outer: [], keepUnknown: true };
   const step = bindQuery(q, terms.step);
   if (step.columns.length !== columns.length) throw ctx.error('42601', 'each UNION query must have the same number of columns', branchLocation(terms.step));
   const env: Env = { ctx, scope: new Scope(null, []), ctes: null, clause: 'UNION', aggregates: null, setCalls: null, insideAggregate: false };
