@@ -6,7 +6,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { open, type Server } from '../server/open.js';
 import { faultPlan, type FaultRule } from '../storage/faults.js';
-import { removeFolder, temporaryFolder, until, type TextRow } from './serverprocess.js';
+import { removeFolder, ServerProcess, temporaryFolder, until, type TextRow } from './serverprocess.js';
 
 /** A server in this process; `armed` is the file that lets its faults strike. */
 async function serve(rules: (armed: string) => readonly FaultRule[], work: (s: { sql: (text: string) => Promise<TextRow[]>; armed: string; dir: string }) => Promise<void>): Promise<void> {
@@ -133,4 +133,22 @@ test('a job that failed before its first checkpoint has no rows to show, and say
     assert.deepEqual(await sql('SELECT * FROM m ORDER BY k'), [['2', '2'], ['3', '1']]);
     await assert.rejects(sql('RESUME JOB m'), (e: { code?: string; message?: string }) => e.code === '55000' && e.message === 'job "m" is running: only a paused or failed job is resumed');
   });
+});
+
+test('a GROUP BY of more aggregates with values of their own than fit is refused by name, ad hoc and as a view, which is not left behind', { timeout: 60_000 }, async () => {
+  const dir = temporaryFolder('failing');
+  const server = await ServerProcess.start(path.join(dir, 'data'));
+  try {
+    const names = Array.from({ length: 16 }, (_, i) => `c${i}`);
+    await server.query(`CREATE TABLE wide (${names.map(n => `${n} text`).join()})`);
+    const query = (count: number): string => `SELECT ${names.slice(0, count).map(n => `count(DISTINCT ${n}) AS ${n}`).join()} FROM wide`;
+    for (const statement of [query(16), `CREATE MATERIALIZED VIEW v AS ${query(16)}`]) await assert.rejects(server.query(statement), { code: '54000', hint: /several views/ });
+    await server.query(`CREATE MATERIALIZED VIEW v AS ${query(15)}`);
+    await server.query('INSERT INTO wide (c0) VALUES (1), (2), (1)');
+    await server.query('FLUSH');
+    assert.deepEqual(await server.query('SELECT c0, c1, c14 FROM v'), [['2', '0', '0']]);
+  } finally {
+    await server.kill();
+    removeFolder(dir);
+  }
 });

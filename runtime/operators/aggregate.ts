@@ -15,7 +15,7 @@
  */
 import type { AggregateCall, AggregateNode } from '../../types/plan.js';
 import type { Column, SqlType } from '../../types/sqltype.js';
-import { assert } from '../../types/error.js';
+import { assert, SqlError } from '../../types/error.js';
 import { type DistinctVariant, EpochDistinct } from '../aggregates/epochdistinct.js';
 import { EpochExtreme } from '../aggregates/epochextreme.js';
 import { canPreaggregate, EpochGroups, filterRows, isDistinct, type Leaving } from '../aggregates/epochgroups.js';
@@ -92,7 +92,7 @@ export class AggregateOperator implements Operator {
 
   readonly #tableBehind = (): GroupTable => {
     const k = ++this.#tables;
-    assert(k < TABLES_MAX, `an aggregation with more than ${TABLES_MAX - 1} DISTINCT or ordered aggregates`);
+    if (k >= TABLES_MAX) throw new SqlError('54000', `one GROUP BY can have at most ${TABLES_MAX - 1} aggregates that keep their values (DISTINCT, ordered, min and max of text)`, { hint: 'Split the query into several views and join them by their keys.' });
     return this.#context.groupTable(k, 'ordered');
   };
 
