@@ -32,10 +32,13 @@ const EXCLUDES: readonly (readonly [number, Frame['exclude']])[] = [[0x8000, 'cu
 interface RangeType { readonly value: SqlType; readonly offset: SqlType }
 const TIMESTAMP_RANGE: RangeType = { value: { kind: 'timestamp' }, offset: INTERVAL };
 const RANGE_TYPES: Readonly<Partial<Record<TypeKind, RangeType>>> = {
-  int2: { value: INT8, offset: INT8 }, int4: { value: INT8, offset: INT8 }, int8: { value: NUMERIC, offset: INT8 },
+  int2: { value: NUMERIC, offset: INT8 }, int4: { value: NUMERIC, offset: INT8 }, int8: { value: NUMERIC, offset: INT8 },
   float4: { value: FLOAT8, offset: FLOAT8 }, float8: { value: FLOAT8, offset: FLOAT8 }, numeric: { value: NUMERIC, offset: NUMERIC },
   date: TIMESTAMP_RANGE, timestamp: TIMESTAMP_RANGE, timestamptz: { value: { kind: 'timestamptz' }, offset: INTERVAL }, interval: { value: INTERVAL, offset: INTERVAL },
 };
+
+/** From here on a sum may be beyond the largest double: an error of the operator, infinity in PostgreSQL's in_range. */
+const FLOAT_OFFSET_MAX = 1e292;
 
 const WHICH = ['starting', 'ending'] as const;
 
@@ -102,5 +105,6 @@ function rangeOffset(env: Env, node: Node, column: SqlType, type: SqlType, which
   const zero = parseDatum(type, type.kind === 'interval' ? '0 s' : '0');
   if (compareDatum(type, parseDatum(type, text), zero) < 0) throw ctx.error('22013', 'invalid preceding or following size in window function', at);
   if (/^(-?infinity|nan)$/i.test(text)) throw ctx.unsupported('an infinite frame offset', at);
+  if (type.kind === 'float8' && Number(text) >= FLOAT_OFFSET_MAX) throw ctx.unsupported('a frame offset of 1e292 or more over floating-point numbers', at);
   return offset;
 }

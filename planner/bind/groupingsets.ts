@@ -5,7 +5,7 @@
 import type { GroupingSet, Node } from 'libpg-query';
 import type { Expr } from '../../types/expr.js';
 import type { BindContext } from './context.js';
-import { formOf, sameExpr } from './exprs.js';
+import { formOf, locationOf, sameExpr } from './exprs.js';
 
 /** Sets are indexes in `keys`. */
 export interface GroupingSets { readonly keys: readonly Expr[]; readonly sets: readonly ReadonlySet<number>[] }
@@ -20,13 +20,17 @@ const CUBE_ELEMENTS_MAX = 12;
  */
 export const sameKey = (a: Expr, b: Expr): boolean => a === b || (a.node !== 'literal' && sameExpr(a, b) && (a.node === 'column' || formOf(a) === formOf(b)));
 
-/** `distinct`: GROUP BY DISTINCT, which leaves one of equal sets. */
-export function bindGroupingSets(ctx: BindContext, clause: readonly Node[], distinct: boolean, bindKey: (node: Node) => Expr): GroupingSets {
+/** `distinct`: GROUP BY DISTINCT, which leaves one of equal sets. `bindKey` gives an entry of the select list (`targets`) as it stands there. */
+export function bindGroupingSets(ctx: BindContext, clause: readonly Node[], distinct: boolean, targets: readonly Expr[], bindKey: (node: Node) => Expr): GroupingSets {
   const keys: Expr[] = [];
+  const several = clause.some((node) => 'GroupingSet' in node);
+  // Postgres' keys are entries of the select list: of SELECT a, a … ROLLUP (1, 2) each is NULL by itself.
+  const entryOf = (key: Expr): number => (targets.includes(key) ? targets.indexOf(key) : targets.findIndex((t) => sameKey(t, key)));
   const keysOf = (node: Node): number[] => {
     if ('RowExpr' in node && node.RowExpr.row_format === 'COERCE_IMPLICIT_CAST') return (node.RowExpr.args ?? []).flatMap(keysOf);
     const expr = bindKey(node);
     const known = keys.findIndex((k) => sameKey(k, expr));
+    if (several && known >= 0 && entryOf(keys[known] as Expr) !== entryOf(expr)) throw ctx.unsupported('a grouping set with two equal entries of the select list', locationOf(expr), 'Group by one of them.');
     return [known >= 0 ? known : keys.push(expr) - 1];
   };
   const setsOf = (node: Node): Set<number>[] => {

@@ -106,7 +106,7 @@ function bindSimple(q: QueryEnv, stmt: SelectStmt, scope: Scope): BoundQuery {
   const groupings: GroupingCall[] = [];
   const inSelect: Env = { ...base, clause: 'SELECT', aggregates: calls, groupings, setCalls: sets, windows, scalars: ctx.job ? scalars : null };
   const targets = bindTargets(inSelect, stmt.targetList ?? [], q.keepUnknown === true);
-  const groups = bindGroupingSets(ctx, stmt.groupClause ?? [], stmt.groupDistinct === true, (g) => bindGroupKey({ ...base, clause: 'GROUP BY', setCalls: sets }, g, targets, calls, windows));
+  const groups = bindGroupingSets(ctx, stmt.groupClause ?? [], stmt.groupDistinct === true, targets.map((t) => t.expr), (g) => bindGroupKey({ ...base, clause: 'GROUP BY', setCalls: sets }, g, targets, calls, windows));
   const having = stmt.havingClause === undefined ? [] : bindHaving({ ...base, clause: 'HAVING', aggregates: calls, groupings, scalars: ctx.job ? scalars : null }, stmt.havingClause);
   const order = (stmt.sortClause ?? []).map((s) => bindOrder(inSelect, s, (n) => orderExpr(inSelect, n, targets, 'ORDER BY')));
   const onNodes = (stmt.distinctClause ?? []).filter((d) => Object.keys(d).length > 0);
