@@ -155,7 +155,7 @@ export const settingSpecs: readonly SettingSpec[] = [
   { name: 'application_name', flinkKey: null, kind: 'text', default: '', scope: 'postgres', description: 'Name the client gives itself.' },
   { name: 'client_encoding', flinkKey: null, kind: 'enum', values: ['UTF8', 'UTF-8', 'UNICODE', 'utf8', 'utf-8', 'unicode', 'SQL_ASCII'], default: 'UTF8', scope: 'postgres', description: 'Always UTF8.' },
   { name: 'client_min_messages', flinkKey: null, kind: 'text', default: 'notice', scope: 'postgres', description: 'Accepted; notices are always sent.' },
-  { name: 'DateStyle', flinkKey: null, kind: 'text', default: 'ISO, MDY', scope: 'postgres', description: 'Output is always ISO.' },
+  { name: 'DateStyle', flinkKey: null, kind: 'text', check: checkDateStyle, default: 'ISO, MDY', scope: 'postgres', description: 'Output is always ISO, dates written 1/2/2024 are month first.' },
   { name: 'IntervalStyle', flinkKey: null, kind: 'enum', values: ['postgres'], default: 'postgres', scope: 'postgres', description: 'Output is always postgres.' },
   { name: 'extra_float_digits', flinkKey: null, kind: 'integer', min: -15, max: 3, default: 1, scope: 'postgres', description: 'Accepted; output is always the shortest exact form.' },
   { name: 'standard_conforming_strings', flinkKey: null, kind: 'enum', values: ['on'], default: 'on', scope: 'postgres', description: 'Always on.' },
@@ -189,6 +189,7 @@ function checkEndpoint(text: string): string | null {
   return /^https?:\/\/[^/\s]+\/?$/i.test(text) ? null : 'A URL without path: http://127.0.0.1:9000.';
 }
 
+function checkDateStyle(text: string): string | null { return /^\s*(iso|mdy|iso\s*,\s*mdy|mdy\s*,\s*iso)\s*$/i.test(text) ? null : 'ISO, or ISO, MDY: the others are not there.'; }
 function checkTimeZone(text: string): string | null { return findTimeZone(text) === null ? 'A name, as Europe/Berlin or UTC.' : null; }
 
 /** Aliases whose meaning is another setting's value (Flink's old setters). */
