@@ -9,7 +9,7 @@
  */
 import { gzipSync } from 'node:zlib';
 import { crc32c } from '../../types/crc32c.js';
-import { putVarint, varintBytes } from '../../types/encoding/bytes.js';
+import { putVarint, varintBytes, zigzag } from '../../types/encoding/bytes.js';
 
 export const BATCH_HEADER_BYTES = 61;
 export const COMPRESSION_NONE = 0;
@@ -22,8 +22,6 @@ const GZIP_LEVEL = 1;
 export interface ProducerIdentity { readonly id: bigint; readonly epoch: number }
 export const NO_PRODUCER: ProducerIdentity = { id: -1n, epoch: -1 };
 
-/** A 32-bit integer as an unsigned one: small ones of either sign are small. */
-const zigzag = (value: number): number => ((value << 1) ^ (value >> 31)) >>> 0;
 const zigzagBytes = (value: number): number => varintBytes(zigzag(value));
 const putZigzag = (b: Uint8Array, at: number, value: number): number => putVarint(b, at, zigzag(value));
 

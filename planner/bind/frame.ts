@@ -46,14 +46,16 @@ export function bindFrame(env: Env, def: WindowDef, order: readonly OrderItem[])
   const { ctx } = env;
   const options = def.frameOptions ?? 0;
   const mode: Frame['mode'] = (options & ROWS) !== 0 ? 'rows' : (options & GROUPS) !== 0 ? 'groups' : 'range';
-  const edges = [def.startOffset, def.endOffset].map((node, which) => ({ node, at: BOUNDS.find((b) => (options & b[which as 0 | 1]) !== 0)?.[2] ?? 'current row' }));
-  const [start, end] = edges.map(({ node, at }, which): FrameBound => ({ at, offset: mode !== 'range' && hasOffset(at) ? rowsOffset(env, node, mode.toUpperCase(), WHICH[which as 0 | 1]) : 0 })) as [FrameBound, FrameBound];
+  const bound = (which: 0 | 1, node: Node | undefined): FrameBound => {
+    const at = BOUNDS.find((b) => (options & b[which]) !== 0)?.[2] ?? 'current row';
+    return { at, offset: mode !== 'range' && hasOffset({ at }) ? rowsOffset(env, node, mode.toUpperCase(), WHICH[which]) : 0 };
+  };
   if (mode === 'groups' && order.length === 0) throw ctx.error('42P20', 'GROUPS mode requires an ORDER BY clause', def.location);
-  const frame: Frame = { mode, start, end, exclude: EXCLUDES.find(([bit]) => (options & bit) !== 0)?.[1] ?? 'none' };
-  return { frame, limits: mode === 'range' && edges.some(({ at }) => hasOffset(at)) ? rangeLimits(env, def, frame, order) : null };
+  const frame: Frame = { mode, start: bound(0, def.startOffset), end: bound(1, def.endOffset), exclude: EXCLUDES.find(([bit]) => (options & bit) !== 0)?.[1] ?? 'none' };
+  return { frame, limits: mode === 'range' && (hasOffset(frame.start) || hasOffset(frame.end)) ? rangeLimits(env, def, frame, order) : null };
 }
 
-const hasOffset = (at: FrameBound['at']): boolean => at === 'preceding' || at === 'following';
+const hasOffset = ({ at }: Pick<FrameBound, 'at'>): boolean => at === 'preceding' || at === 'following';
 
 function rowsOffset(env: Env, node: Node | undefined, mode: string, which: string): number {
   const { ctx } = env;
@@ -83,10 +85,10 @@ function rangeLimits(env: Env, def: WindowDef, frame: Frame, order: readonly Ord
   }
   const value = coerce(ctx, by.expr, types.value, 'explicit');
   const limit = (bound: FrameBound, node: Node | undefined, which: 'starting' | 'ending'): Expr | null => {
-    if (!hasOffset(bound.at) || node === undefined) return null;
+    if (!hasOffset(bound) || node === undefined) return null;
     const offset = rangeOffset(env, node, by.expr.type, types.offset, which);
     // What precedes is smaller in ascending order.
-    return callOperator(env, (bound.at === 'preceding') === by.descending ? '+' : '-', [value, coerce(ctx, offset, types.value.kind === 'numeric' ? NUMERIC : types.offset, 'implicit')], locationOf(offset) ?? def.location ?? 0);
+    return callOperator(env, (bound.at === 'preceding') === by.descending ? '+' : '-', [value, offset], locationOf(offset) ?? def.location ?? 0);
   };
   return { value, start: limit(frame.start, def.startOffset, 'starting'), end: limit(frame.end, def.endOffset, 'ending'), descending: by.descending };
 }

@@ -138,18 +138,19 @@ export class NotAnew extends Error {
 /** The query of a materialized view in place of its content. Tables hold all their rows, so that both come to the same. */
 function computedAnew(env: Env, view: MaterializedViewRelation, location: number): NamedSource {
   const { ctx } = env;
-  const outermost = ctx.anewView;
+  const before = ctx.anewView;
+  const outermost = before ?? view;
   const plan = ctx.catalog.jobByName(view.name)?.plan;
   const root = plan?.nodes.find((n) => n.op === 'materialize' && n.relationId === view.id);
-  if (plan === undefined || root === undefined) throw new NotAnew(outermost ?? view, 'its plan is not known');
+  if (plan === undefined || root === undefined) throw new NotAnew(outermost, 'its plan is not known');
   const zone = root.timeZone ?? 'UTC';
-  if (zone !== ctx.evalContext.timeZone) throw new NotAnew(outermost ?? view, `it is computed in the time zone ${zone}, this query in ${ctx.evalContext.timeZone}`);
-  if (plan.nodes.some((n) => 'expires' in n && n.expires === true)) throw new NotAnew(outermost ?? view, 'its job has a state_ttl');
-  ctx.anewView ??= view;
+  if (zone !== ctx.evalContext.timeZone) throw new NotAnew(outermost, `it is computed in the time zone ${zone}, this query in ${ctx.evalContext.timeZone}`);
+  if (plan.nodes.some((n) => 'expires' in n && n.expires === true)) throw new NotAnew(outermost, 'its job has a state_ttl');
+  ctx.anewView = outermost;
   try {
     return expandView(env, view, location);
   } finally {
-    ctx.anewView = outermost;
+    ctx.anewView = before;
   }
 }
 

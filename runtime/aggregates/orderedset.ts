@@ -18,7 +18,7 @@ import type { SqlType } from '../../types/sqltype.js';
 import type { Datum } from '../../types/value.js';
 import { SqlArray } from '../../types/array.js';
 import { SqlError } from '../../types/error.js';
-import { copyBytes } from '../../types/encoding/bytes.js';
+import { compareSpans, copyBytes } from '../../types/encoding/bytes.js';
 import { equalityIsIdentity } from '../../types/encoding/equality.js';
 import type { OrderOptions } from '../../types/encoding/order.js';
 import { RowCodec } from '../../types/encoding/row.js';
@@ -26,7 +26,6 @@ import { Interval } from '../../types/interval.js';
 import type { Batch } from '../batch.js';
 import type { ColumnBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
-import { compare } from '../state/grouptable.js';
 import type { GroupTable } from '../state/table.js';
 import { batchFromDatums, isNullAt } from '../vectors.js';
 import { type Selection, weightAt } from './fixed.js';
@@ -169,7 +168,7 @@ class Group {
     this.#visit((data, subStart, subEnd, payStart, payEnd, count) => {
       if (tied) {
         const end = subEnd - (payEnd - payStart);
-        if (compare(data, subStart, end, last, 0, length) !== 0) {
+        if (compareSpans(data, subStart, end, last, 0, length) !== 0) {
           run = 0;
           length = end - subStart;
           if (length > last.length) last = this.#last = new Uint8Array(length * 2);
@@ -191,7 +190,7 @@ class Group {
     const key = this.#set.orderKey(direct);
     let [rows, entries] = [0, 0];
     this.#visit((data, subStart, subEnd, _payStart, _payEnd, count) => {
-      const sign = compare(data, subStart, subEnd, key, 0, key.length);
+      const sign = compareSpans(data, subStart, subEnd, key, 0, key.length);
       if (sign > 0 || (sign === 0 && !peers)) return false;
       rows += count;
       entries++;

@@ -246,6 +246,7 @@ class Element implements ProcessContext {
   readonly timerService;
   readonly #columns: readonly Column[];
   readonly #types: readonly SqlType[];
+  readonly #keyColumns: KeyColumns;
   #row: Row | null = null;
   #keys: KeyBatch | null = null;
   #k = 0;
@@ -253,6 +254,7 @@ class Element implements ProcessContext {
   constructor(node: ProcessNode, input: readonly Column[], state: KeyedState, watermarkUs: () => number) {
     this.#columns = node.partition.map(c => input[c]);
     this.#types = this.#columns.map(c => c.type);
+    this.#keyColumns = new KeyColumns(this.#types);
     this.timerService = {
       currentWatermarkUs: watermarkUs,
       registerEventTimeTimer: (us: number) => { state.registerTimer(us); },
@@ -282,7 +284,7 @@ class Element implements ProcessContext {
     const keys = this.#keys;
     assert(keys !== null, 'no key in hand');
     const builder = new BatchBuilder(this.#types);
-    new KeyColumns(this.#types).append(builder, keys.data.slice(keys.start[this.#k], keys.end[this.#k]), 0);
+    this.#keyColumns.append(builder, keys.data.slice(keys.start[this.#k], keys.end[this.#k]), 0);
     builder.endRow(1);
     datumRow(this.#types, builder.finish(), 0).forEach((datum, c) => { key[this.#columns[c].name] = valueOf(this.#types[c], datum); });
     return key;

@@ -20,7 +20,7 @@ import { BATCH_ROWS_MAX, type Batch } from '../batch.js';
 import { BatchBuilder } from '../batchbuilder.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder, type RowBytes, rowEncoder } from '../keys.js';
 import type { Barrier, Operator, OperatorContext } from '../operator.js';
-import { copyBytes } from '../../types/encoding/bytes.js';
+import { compareSpans, copyBytes } from '../../types/encoding/bytes.js';
 import type { Page, Slot, StateTable } from '../state/table.js';
 import { gather } from '../vectors.js';
 import { appendDifference, RowLists } from './rowlists.js';
@@ -124,7 +124,7 @@ export class TopFewOperator implements Operator {
         const at = known < 0 ? -1 : candidateOf[known];
         if (at >= 0) {
           const other = candidates[at];
-          const c = compareBytes(order.data, order.start[i], order.end[i], order.data, order.start[other], order.end[other]);
+          const c = compareSpans(order.data, order.start[i], order.end[i], order.data, order.start[other], order.end[other]);
           if (c < 0) candidates[at] = i;
           // Equal in the order: their bytes decide, once they are encoded.
           if (c !== 0 || this.#arrival) continue;
@@ -144,7 +144,7 @@ export class TopFewOperator implements Operator {
     const base = this.#table.offset(slot);
     if (page.i32[(base >>> 2) + ROWS_WORD] < this.#max) return true;
     const last = base + page.i32[(base >>> 2) + LAST_WORD];
-    const c = compareBytes(order.data, order.start[i], order.end[i], page.bytes, last + ENTRY_HEAD, last + ENTRY_HEAD + page.i32[last >>> 2]);
+    const c = compareSpans(order.data, order.start[i], order.end[i], page.bytes, last + ENTRY_HEAD, last + ENTRY_HEAD + page.i32[last >>> 2]);
     return c < 0 || (c === 0 && !this.#arrival);
   }
 
@@ -213,8 +213,8 @@ export class TopFewOperator implements Operator {
       const from = base + at + ENTRY_HEAD;
       const to = from + i32[word];
       const rowTo = to + i32[word + 1];
-      let c = compareBytes(order.data, order.start[o], order.end[o], bytes, from, to);
-      if (c === 0) c = this.#arrival ? 1 : compareBytes(rows.data, rows.start[r], rows.end[r], bytes, to, rowTo);
+      let c = compareSpans(order.data, order.start[o], order.end[o], bytes, from, to);
+      if (c === 0) c = this.#arrival ? 1 : compareSpans(rows.data, rows.start[r], rows.end[r], bytes, to, rowTo);
       if (c < 0) return at;
       at = (rowTo + 3 & ~3) - base;
     }
@@ -367,13 +367,4 @@ function lastOffset(i32: Int32Array, base: number, length: number): number {
     if (next >= length) return at;
     at = next;
   }
-}
-
-function compareBytes(a: Uint8Array, aFrom: number, aTo: number, b: Uint8Array, bFrom: number, bTo: number): number {
-  const n = Math.min(aTo - aFrom, bTo - bFrom);
-  for (let p = 0; p < n; p++) {
-    const d = a[aFrom + p] - b[bFrom + p];
-    if (d !== 0) return d;
-  }
-  return aTo - aFrom - (bTo - bFrom);
 }

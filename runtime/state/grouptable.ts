@@ -15,7 +15,7 @@
  */
 import { assert } from '../../types/error.js';
 import type { KeyBatch } from '../keys.js';
-import { copyBytes, putVarint, varintBytes } from '../../types/encoding/bytes.js';
+import { compareSpans, copyBytes, putVarint, varintBytes, zigzag } from '../../types/encoding/bytes.js';
 import { HashStateTable, type StateTableOptions } from './statetable.js';
 import type { GroupTable, GroupVisitor } from './table.js';
 
@@ -253,7 +253,7 @@ export class PackedGroupTable implements GroupTable {
       let child: number;
       const last = start + this.#lastOffset(t, slot);
       this.#read(bytes, last);
-      if (this.#bag || compare(bytes, this.#subStart, this.#payStart, subkey, subStart, subEnd) <= 0) {
+      if (this.#bag || compareSpans(bytes, this.#subStart, this.#payStart, subkey, subStart, subEnd) <= 0) {
         child = last;
       } else {
         // The last child whose lower bound is not above the subkey; the first child has no bound.
@@ -261,7 +261,7 @@ export class PackedGroupTable implements GroupTable {
         this.#read(bytes, child);
         for (let at = this.#end; at < end; at = this.#end) {
           this.#read(bytes, at);
-          if (compare(bytes, this.#subStart, this.#payStart, subkey, subStart, subEnd) > 0) break;
+          if (compareSpans(bytes, this.#subStart, this.#payStart, subkey, subStart, subEnd) > 0) break;
           child = at;
         }
       }
@@ -324,7 +324,7 @@ export class PackedGroupTable implements GroupTable {
     const known = t.page(slot).i32[(start >>> 2) + 3];
     if (known !== 0) {
       this.#read(bytes, start + known);
-      const c = compare(bytes, this.#subStart, this.#payStart, subkey, subStart, subEnd);
+      const c = compareSpans(bytes, this.#subStart, this.#payStart, subkey, subStart, subEnd);
       if (c < 0) return end - start;
       if (c === 0) {
         this.#found = true;
@@ -333,7 +333,7 @@ export class PackedGroupTable implements GroupTable {
     }
     for (let at = start + HEADER; at < end; at = this.#end) {
       this.#read(bytes, at);
-      const c = compare(bytes, this.#subStart, this.#payStart, subkey, subStart, subEnd);
+      const c = compareSpans(bytes, this.#subStart, this.#payStart, subkey, subStart, subEnd);
       if (c < 0) continue;
       this.#found = c === 0;
       return at - start;
@@ -555,10 +555,10 @@ export class PackedGroupTable implements GroupTable {
       if (!leaf && k + 1 < offsets.length) {
         // A child's subkeys lie below the next one's bound.
         this.#read(bytes, offsets[k + 1]);
-        if (compare(bytes, this.#subStart, this.#payStart, prefix, 0, prefix.length) <= 0) continue;
+        if (compareSpans(bytes, this.#subStart, this.#payStart, prefix, 0, prefix.length) <= 0) continue;
       }
       this.#read(bytes, offsets[k]);
-      const head = compare(bytes, this.#subStart, Math.min(this.#payStart, this.#subStart + prefix.length), prefix, 0, prefix.length);
+      const head = compareSpans(bytes, this.#subStart, Math.min(this.#payStart, this.#subStart + prefix.length), prefix, 0, prefix.length);
       // The first child has no bound.
       if (head > 0 && (leaf || k > 0)) return false;
       if (leaf ? head === 0 && !visit(bytes, this.#subStart, this.#payStart, this.#payStart, this.#end, this.#count)
@@ -603,17 +603,6 @@ export function nodesOptions(options: StateTableOptions): StateTableOptions {
     hash: (data, start, end) => nodeHash(hash(data, start, end - 4), (data[end - 4] << 24) | (data[end - 3] << 16) | (data[end - 2] << 8) | data[end - 1], maxParallelism),
   };
 }
-
-export function compare(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number, bEnd: number): number {
-  const n = Math.min(aEnd - aStart, bEnd - bStart);
-  for (let k = 0; k < n; k++) {
-    const d = a[aStart + k] - b[bStart + k];
-    if (d !== 0) return d;
-  }
-  return aEnd - aStart - (bEnd - bStart);
-}
-
-function zigzag(n: number): number { return ((n << 1) ^ (n >> 31)) >>> 0; }
 
 /** Bytes of an entry in its node. */
 function entryBytes(subkey: number, payload: number, count: number): number {

@@ -20,7 +20,6 @@ export class TaskFiles {
   readonly #underWay = new Set<Promise<unknown>>();
   /** Replacements that no completed checkpoint names, by path. */
   readonly #unnamed = new Map<string, FileRef>();
-
   #closed = false;
 
   constructor(storage: Storage) { this.#storage = storage; }
@@ -29,7 +28,7 @@ export class TaskFiles {
   close(): void { this.#closed = true; }
 
   /** Rejects with 57014 when the task is closed meanwhile. */
-  write(source: StateFileSource): Promise<FileRef> { return this.#storage.writeStateFile({ ...source, end: () => source.end(), blocks: this.#untilClosed(source.blocks) }); }
+  write(source: StateFileSource): Promise<FileRef> { return this.#storage.writeStateFile({ ...source, blocks: this.#untilClosed(source.blocks) }); }
 
   async *#untilClosed(blocks: StateFileSource['blocks']): AsyncGenerator<EntryBlock | SplitBlock> {
     for await (const block of blocks) {

@@ -4,6 +4,7 @@
  * Frames are given as [start, end) of rows. Both ends move forward only as the current row does: what a sliding evaluation relies on.
  */
 import { mapLimits, type Frame, type FrameBound, type OverCall, type RangeLimits } from '../../types/plan.js';
+import { compareSpans } from '../../types/encoding/bytes.js';
 import type { SqlType } from '../../types/sqltype.js';
 import type { Batch } from '../batch.js';
 import { type KeyBatch, type KeyEncoder, keyEncoder } from '../keys.js';
@@ -128,9 +129,7 @@ class LimitRows {
   }
 }
 
-function compareKeys(a: KeyBatch, i: number, b: KeyBatch, j: number): number {
-  return Buffer.compare(a.data.subarray(a.start[i], a.end[i]), b.data.subarray(b.start[j], b.end[j]));
-}
+const compareKeys = (a: KeyBatch, i: number, b: KeyBatch, j: number): number => compareSpans(a.data, a.start[i], a.end[i], b.data, b.start[j], b.end[j]);
 
 /** Whether EXCLUDE takes row j out of row i's frame. */
 export function isExcluded(exclude: Frame['exclude'], p: Partition, i: number, j: number): boolean {

@@ -5,15 +5,13 @@
 import type { Identity, TableColumn, TableRelation } from '../../planner/catalog.js';
 import type { IdentityDefinition } from '../../planner/parse/statement.js';
 import { SqlError } from '../../types/error.js';
+import { int8 } from '../../types/functions/define.js';
 import type { SqlType } from '../../types/sqltype.js';
 import { quoteIdentifier } from '../../types/textio.js';
 import { formatType } from '../../types/typeinfo.js';
 import type { Datum } from '../../types/value.js';
 
 const BITS: Readonly<Partial<Record<SqlType['kind'], bigint>>> = { int2: 15n, int4: 31n, int8: 63n };
-
-/** Up to here an int8 is a number, beyond a bigint. */
-const EXACT = 1n << 53n;
 
 /** Throws 22023. */
 export function identityOf(d: IdentityDefinition, type: SqlType): Identity {
@@ -44,7 +42,7 @@ export function numbersOf(table: TableRelation, column: number, count: () => num
     const value = start + BigInt(count()) * increment;
     if (value > max) throw new SqlError('2200H', `nextval: reached maximum value of sequence "${sequenceName(table.name, name)}" (${max})`);
     if (value < min) throw new SqlError('2200H', `nextval: reached minimum value of sequence "${sequenceName(table.name, name)}" (${min})`);
-    return value <= EXACT && value >= -EXACT ? Number(value) : value;
+    return int8(value);
   };
 }
 

@@ -110,6 +110,19 @@ export function putVarint(to: Uint8Array, at: number, v: number): number {
   return at;
 }
 
+/** A 32-bit integer as an unsigned one: small ones of either sign are small. */
+export const zigzag = (v: number): number => ((v << 1) ^ (v >> 31)) >>> 0;
+
+/** Sign by the bytes' order; of two that begin alike the shorter comes first. */
+export function compareSpans(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number, bEnd: number): number {
+  const n = Math.min(aEnd - aStart, bEnd - bStart);
+  for (let k = 0; k < n; k++) {
+    const d = a[aStart + k] - b[bStart + k];
+    if (d !== 0) return d;
+  }
+  return aEnd - aStart - (bEnd - bStart);
+}
+
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** Short copies as a loop: `set(subarray())` costs two objects and a call, as much as 40 turns. */
